@@ -1,0 +1,66 @@
+package event
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+
+	"github.com/stockweave/stockweave/pkg/inventory"
+)
+
+// EventID is the id of the event that a line of a source's document states: 32
+// hex digits, the first half of SHA-256 over source and document type, number,
+// revision and line, each behind its length as four bytes, big endian. A
+// redelivery, a replay and a second ingest give the same id; a corrected document
+// has another revision and so another id.
+func EventID(source inventory.Source, d inventory.Document) string {
+	return hashID(string(source), d.Type, d.Number, d.Revision, d.Line)
+}
+
+// PlaceID is the id of what has no better one: 32 hex digits, a function of the
+// place of a record in the log.
+func PlaceID(topic string, partition int32, offset int64) string {
+	var place [12]byte
+	binary.BigEndian.PutUint32(place[:4], uint32(partition))
+	binary.BigEndian.PutUint64(place[4:], uint64(offset))
+	return hashID(topic, string(place[:]))
+}
+
+func hashID(parts ...string) string {
+	var a [256]byte
+	b := a[:0]
+	for _, p := range parts {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(p)))
+		b = append(b, p...)
+	}
+	sum := sha256.Sum256(b)
+	var h [32]byte
+	hex.Encode(h[:], sum[:16])
+	return string(h[:])
+}
+
+// unescape is the opposite of inventory.Escape; what is no escape stays.
+func unescape(s string) string {
+	at := -1
+	for i := range len(s) {
+		if s[i] == '%' {
+			at = i
+			break
+		}
+	}
+	if at < 0 {
+		return s
+	}
+	b := append(make([]byte, 0, len(s)), s[:at]...)
+	for i := at; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if c, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+				b = append(b, c[0])
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}

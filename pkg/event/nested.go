@@ -1,0 +1,173 @@
+package event
+
+import "github.com/hamba/avro/v2"
+
+// one is a record within a record.
+func one[T, V any](name string, t *table[V], get func(*T) *V) field[T] {
+	through := func(dec func(*reader, *V)) func(*reader, *T) {
+		return func(r *reader, x *T) { dec(r, get(x)) }
+	}
+	return field[T]{
+		name: name,
+		enc:  func(w *writer, x *T) { t.enc(w, get(x)) },
+		dec:  through(t.dec),
+		bind: func(s avro.Schema) (func(*reader, *T), bool, error) {
+			dec, same, err := t.bind(s)
+			return through(dec), same, err
+		},
+	}
+}
+
+// when is a nullable record whose fields stand in T itself; present says whether
+// it is there. A nil present means always: a value without it is refused.
+func when[T any](name string, t *table[T], present func(*T) bool) field[T] {
+	through := func(dec func(*reader, *T)) func(*reader, *T) {
+		return func(r *reader, x *T) {
+			switch {
+			case r.some():
+				dec(r, x)
+			case present == nil && r.err == nil:
+				r.failf("%s is missing", name)
+			}
+		}
+	}
+	return field[T]{
+		name: name,
+		enc: func(w *writer, x *T) {
+			if present == nil || present(x) {
+				w.some()
+				t.enc(w, x)
+			} else {
+				w.null()
+			}
+		},
+		dec: through(t.dec),
+		bind: func(s avro.Schema) (func(*reader, *T), bool, error) {
+			dec, same, err := bindNullable(t, s)
+			return through(dec), same, err
+		},
+	}
+}
+
+// opt is a nullable record behind a pointer: a body.
+func opt[T, V any](name string, t *table[V], get func(*T) **V) field[T] {
+	through := func(dec func(*reader, *V)) func(*reader, *T) {
+		return func(r *reader, x *T) {
+			if r.some() {
+				v := new(V)
+				dec(r, v)
+				*get(x) = v
+			}
+		}
+	}
+	return field[T]{
+		name: name,
+		enc: func(w *writer, x *T) {
+			if v := *get(x); v == nil {
+				w.null()
+			} else {
+				w.some()
+				t.enc(w, v)
+			}
+		},
+		dec: through(t.dec),
+		bind: func(s avro.Schema) (func(*reader, *T), bool, error) {
+			dec, same, err := bindNullable(t, s)
+			return through(dec), same, err
+		},
+	}
+}
+
+// zeroable is a nullable record whose zero value is null.
+func zeroable[T any, V comparable](name string, t *table[V], get func(*T) *V) field[T] {
+	through := func(dec func(*reader, *V)) func(*reader, *T) {
+		return func(r *reader, x *T) {
+			if r.some() {
+				dec(r, get(x))
+			}
+		}
+	}
+	return field[T]{
+		name: name,
+		enc: func(w *writer, x *T) {
+			var zero V
+			if v := get(x); *v == zero {
+				w.null()
+			} else {
+				w.some()
+				t.enc(w, v)
+			}
+		},
+		dec: through(t.dec),
+		bind: func(s avro.Schema) (func(*reader, *T), bool, error) {
+			dec, same, err := bindNullable(t, s)
+			return through(dec), same, err
+		},
+	}
+}
+
+// absent is a body that T never has: null when written, skipped when read.
+func absent[T any](name string) field[T] {
+	return field[T]{
+		name: name,
+		enc:  func(w *writer, _ *T) { w.null() },
+		dec: func(r *reader, _ *T) {
+			if r.some() {
+				r.failf("%s is not expected here", name)
+			}
+		},
+		bind: func(s avro.Schema) (func(*reader, *T), bool, error) {
+			if _, err := nullable(s); err != nil {
+				return nil, false, err
+			}
+			skip, err := skipper(s, 0)
+			return func(r *reader, _ *T) { skip(r) }, true, err
+		},
+	}
+}
+
+// many is an array of records.
+func many[T, V any](name string, t *table[V], get func(*T) *[]V) field[T] {
+	through := func(dec func(*reader, *V), minSize int) func(*reader, *T) {
+		return func(r *reader, x *T) {
+			var vs []V
+			for n := r.block(0, minSize); n > 0; n = r.block(len(vs), minSize) {
+				have := len(vs)
+				if vs == nil {
+					vs = make([]V, n)
+				} else {
+					vs = append(vs, make([]V, n)...)
+				}
+				for i := range n {
+					dec(r, &vs[have+i])
+				}
+				if r.err != nil {
+					return
+				}
+			}
+			*get(x) = vs
+		}
+	}
+	return field[T]{
+		name: name,
+		enc: func(w *writer, x *T) {
+			vs := *get(x)
+			w.count(len(vs))
+			for i := range vs {
+				t.enc(w, &vs[i])
+			}
+			if len(vs) > 0 {
+				w.null()
+			}
+		},
+		dec: through(t.dec, len(t.fields)), // no field is shorter than a byte
+		bind: func(s avro.Schema) (func(*reader, *T), bool, error) {
+			a, ok := deref(s).(*avro.ArraySchema)
+			if !ok {
+				return nil, false, mismatch("array", s)
+			}
+			dec, same, err := t.bind(a.Items())
+			return through(dec, max(1, minSize(a.Items(), 0))), same, err
+		},
+	}
+}

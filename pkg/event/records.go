@@ -1,0 +1,257 @@
+// Package event turns what stands on topics into values and back: Avro in the
+// Confluent wire format, CloudEvents and trace headers. It isolates the Avro
+// library; nothing outside imports it.
+package event
+
+import "github.com/stockweave/stockweave/pkg/inventory"
+
+// Topics.
+const (
+	TopicRaw       = "raw.messages.v1"
+	TopicEvents    = "inventory.events.v1"
+	TopicOutcomes  = "inventory.outcomes.v1"
+	TopicPositions = "inventory.positions.v1"
+	TopicState     = "inventory.state.v1"
+	TopicViews     = "inventory.views.v1"
+	TopicItems     = "master.items.v1"
+	TopicLocations = "master.locations.v1"
+	TopicPolicies  = "policies.v1"
+	TopicPostings  = "erp.postings.v1"
+	TopicResults   = "erp.results.v1"
+	TopicOffers    = "channel.offers.v1"
+	TopicConfirmed = "channel.results.v1"
+	TopicSchemas   = "schemas.v1"
+	TopicParked    = "canonicalizer.parked.v1"
+	TopicReceipts  = "canonicalizer.receipts.v1"
+
+	TopicDeadCanonicalizer = "canonicalizer.deadletter.v1"
+	TopicDeadATP           = "atp.deadletter.v1"
+	TopicDeadATPAPI        = "atp-api.deadletter.v1"
+	TopicDeadERPWriter     = "erp-writer.deadletter.v1"
+	TopicDeadChannel       = "channel-publisher.deadletter.v1"
+)
+
+// ControlKey is the key of a record of inventory.events that concerns its whole
+// partition; no entity is ever empty.
+const ControlKey = "|control"
+
+// TraceParent is the W3C trace header.
+const TraceParent = "traceparent"
+
+// StateHeader is the partition header of inventory.state, field by field the
+// runner's own.
+type StateHeader struct {
+	Lineage        int64
+	Cluster        string
+	TopicID        string
+	Topic          string
+	Partition      int32
+	Partitions     int32
+	Partitioner    string
+	StoreVersion   int32
+	AppliedThrough int64
+	PolicyVersion  int64
+}
+
+// RawMessage is a message as received. Key on the topic: source|stream key.
+type RawMessage struct {
+	ID          string // 32 hex digits
+	Source      inventory.Source
+	StreamKey   string // the document, where the adapter could extract it
+	DedupeKey   string
+	ContentType string
+	Filename    string
+	Body        []byte
+	Headers     []inventory.Attribute // of the transport, allow-listed, no secrets
+	ReceivedAt  inventory.Instant
+	RemoteAddr  string
+
+	// Chunks of a file beyond one message; reserved, always 0 of 0 for now.
+	FileID      string
+	Part, Parts int32
+	FileSHA256  string
+}
+
+// Receipt closes a raw message: what became of its lines (Invariant 2).
+type Receipt struct {
+	RawID    string
+	Source   inventory.Source
+	Lines    int32
+	EventIDs []string
+	Rejected int32
+	Parked   int32
+	Masters  int32 // lines that became master data
+	Mapping  string
+	At       inventory.Instant
+}
+
+// ParkedLine waits for a reference that is not known yet. Key: missing reference
+// + raw id.
+type ParkedLine struct {
+	ID      string // the event id the line would have
+	Missing string // item:<type>:<value> or location:<code>
+	Code    string
+	Reason  string
+	RawID   string
+	Line    int32
+	Source  inventory.Source
+	Tree    []byte // the mapped line, JSON
+	At      inventory.Instant
+}
+
+// DeadLetter is what could not be processed, with its reason. One per input
+// record, or one per rejected line of a raw message.
+type DeadLetter struct {
+	ID        string // event id of the line where known, else a function of the input's place
+	Service   string
+	Code      string
+	Reason    string
+	RawID     string
+	Line      int32
+	Source    inventory.Source
+	Topic     string
+	Partition int32
+	Offset    int64
+	Key       []byte
+	Value     []byte // the input record, or the line as read
+	At        inventory.Instant
+}
+
+// Identifier is a name of an item in somebody's numbering.
+type Identifier struct {
+	Type  string // sku, gtin, upc, vendor, customer
+	Value string
+	Owner string // whose numbering, for vendor and customer
+}
+
+// UnitOf is a unit of measure of an item.
+type UnitOf struct {
+	Unit   string
+	Factor inventory.Quantity // base units per one of it
+}
+
+// MasterItem is an item of an entity. Key: entity|item.
+type MasterItem struct {
+	Key         inventory.Key
+	Description string
+	BaseUnit    string
+	Indivisible bool
+	Units       []UnitOf
+	Identifiers []Identifier
+	Version     int64
+	Deleted     bool
+	Source      inventory.Source
+	RawID       string
+	At          inventory.Instant
+}
+
+// MasterLocation is a location of an entity. Key: entity|location.
+type MasterLocation struct {
+	Entity      inventory.Entity
+	Location    inventory.Location
+	Description string
+	Class       string // dc, store, 3pl, returns; consigned, dropship, channel_owned are reserved
+	Zone        string // IANA time zone
+	Valued      bool
+	Publishable bool
+	ReceiptTo   string // on_hand, quarantine or picked
+	Aliases     []Identifier
+	Version     int64
+	Deleted     bool
+	Source      inventory.Source
+	RawID       string
+	At          inventory.Instant
+}
+
+// PolicyContent is a policy version's content. Key: name@version.
+type PolicyContent struct {
+	Name    string // ledger, atp, channels
+	Version int64
+	Hash    string
+	Content []byte // canonical JSON
+	At      inventory.Instant
+}
+
+// PostingLine is a line of an ERP document.
+type PostingLine struct {
+	Item     inventory.Item
+	From, To inventory.Place
+	Quantity inventory.Quantity
+	Unit     string
+}
+
+// Posting is the plan of one ERP document, durable before any call. Its id is a
+// hash of the event ids it covers and the move's number, so recovery reads the
+// plan and never regroups.
+type Posting struct {
+	ID            string
+	ERP           string
+	Entity        inventory.Entity
+	Type          inventory.MovementType
+	Lines         []PostingLine
+	EventIDs      []string
+	Refs          []inventory.Ref
+	Document      inventory.Document
+	Source        inventory.Source
+	Reason        string
+	DocumentDate  string // 2006-01-02, local to the location
+	PostingDate   string
+	OccurredAt    inventory.Instant
+	PolicyVersion int64
+	At            inventory.Instant
+}
+
+// Posting results.
+const (
+	Posted        = "posted"         // by this call
+	AlreadyPosted = "already_posted" // found by its reference
+	PostFailed    = "failed"         // refused for good; a person must look
+)
+
+// PostingResult is what came of a posting.
+type PostingResult struct {
+	PostingID string
+	ERP       string
+	Entity    inventory.Entity
+	Status    string
+	Reference string // the ERP's own number
+	Code      string
+	Reason    string
+	Attempts  int32
+	At        inventory.Instant
+}
+
+// Offer is what a channel should show for an item. Key: channel|entity|item.
+type Offer struct {
+	Channel       string
+	Key           inventory.Key
+	Listing       string // the channel's own id of the item
+	Quantity      inventory.Quantity
+	Version       int64 // item version it was computed from
+	PolicyVersion int64
+	Day           string // local day it was computed for
+	EventID       string // last event behind it
+	RecordedAt    inventory.Instant
+	At            inventory.Instant
+}
+
+// Channel results.
+const (
+	Confirmed   = "confirmed"   // read back and equal
+	Unconfirmed = "unconfirmed" // accepted, not read back yet (Invariant 7)
+	Corrected   = "corrected"   // read back different, put right
+	Refused     = "refused"
+)
+
+// OfferResult is what a channel confirmed.
+type OfferResult struct {
+	Channel  string
+	Key      inventory.Key
+	Version  int64
+	Quantity inventory.Quantity
+	Seen     inventory.Quantity // as read back
+	Status   string
+	Code     string
+	Reason   string
+	At       inventory.Instant
+}

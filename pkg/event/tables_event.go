@@ -1,0 +1,147 @@
+package event
+
+import inv "github.com/stockweave/stockweave/pkg/inventory"
+
+// The tables of inventory.events and inventory.outcomes, and what they share with
+// others.
+
+var documentTable = record("Document",
+	word("type", func(x *inv.Document) *string { return &x.Type }),
+	text("number", func(x *inv.Document) *string { return &x.Number }),
+	optText("revision", func(x *inv.Document) *string { return &x.Revision }),
+	optText("line", func(x *inv.Document) *string { return &x.Line }),
+)
+
+var refTable = record("Ref",
+	word("issuer", func(x *inv.Ref) *string { return &x.Issuer }),
+	word("type", func(x *inv.Ref) *string { return &x.Type }),
+	text("number", func(x *inv.Ref) *string { return &x.Number }),
+	optText("line", func(x *inv.Ref) *string { return &x.Line }),
+)
+
+var attributeTable = record("Attribute",
+	word("name", func(x *inv.Attribute) *string { return &x.Name }),
+	prose("value", func(x *inv.Attribute) *string { return &x.Value }),
+)
+
+var traceTable = record("Trace",
+	optText("raw_id", func(x *inv.Trace) *string { return &x.RawID }),
+	optInteger("raw_line", func(x *inv.Trace) *int32 { return &x.RawLine }),
+	optWord("mapping_version", func(x *inv.Trace) *string { return &x.MappingVersion }),
+	optLong("master_version", func(x *inv.Trace) *int64 { return &x.MasterVersion }),
+	optQuantity("unit_factor", func(x *inv.Trace) *inv.Quantity { return &x.UnitFactor }),
+)
+
+var movementTable = record("Movement",
+	word("type", func(x *inv.Movement) *inv.MovementType { return &x.Type }),
+	optWord("location", func(x *inv.Movement) *inv.Location { return &x.Location }),
+	optWord("to_location", func(x *inv.Movement) *inv.Location { return &x.ToLocation }),
+	optAccount("from_state", func(x *inv.Movement) *inv.Account { return &x.FromState }),
+	optAccount("to_state", func(x *inv.Movement) *inv.Account { return &x.ToState }),
+	quantity("quantity", func(x *inv.Movement) *inv.Quantity { return &x.Quantity }),
+	optProse("reason", func(x *inv.Movement) *string { return &x.Reason }),
+	optText("reverses", func(x *inv.Movement) *string { return &x.Reverses }),
+)
+
+var stateBalanceTable = record("StateBalance",
+	account("state", func(x *inv.StateBalance) *inv.Account { return &x.State }),
+	quantity("quantity", func(x *inv.StateBalance) *inv.Quantity { return &x.Quantity }),
+)
+
+var countTable = record("Count",
+	word("location", func(x *inv.Count) *inv.Location { return &x.Location }),
+	word("basis", func(x *inv.Count) *inv.Basis { return &x.Basis }),
+	accounts("includes", func(x *inv.Count) *[]inv.Account { return &x.Includes }),
+	accounts("covers", func(x *inv.Count) *[]inv.Account { return &x.Covers }),
+	many("balances", stateBalanceTable, func(x *inv.Count) *[]inv.StateBalance { return &x.Balances }),
+	instant("as_of", func(x *inv.Count) *inv.Instant { return &x.AsOf }),
+	word("as_of_basis", func(x *inv.Count) *string { return &x.AsOfBasis }),
+	optLong("sequence", func(x *inv.Count) *int64 { return &x.Sequence }),
+	boolean("complete", func(x *inv.Count) *bool { return &x.Complete }),
+)
+
+var demandTable = record("Demand",
+	word("stage", func(x *inv.Demand) *inv.Stage { return &x.Stage }),
+	optWord("location", func(x *inv.Demand) *inv.Location { return &x.Location }),
+	quantity("quantity", func(x *inv.Demand) *inv.Quantity { return &x.Quantity }),
+	optWord("channel", func(x *inv.Demand) *string { return &x.Channel }),
+	optDay("due", func(x *inv.Demand) *inv.Day { return &x.Due }),
+	boolean("movable", func(x *inv.Demand) *bool { return &x.Movable }),
+)
+
+var supplyTable = record("Supply",
+	word("stage", func(x *inv.Supply) *inv.Stage { return &x.Stage }),
+	optWord("location", func(x *inv.Supply) *inv.Location { return &x.Location }),
+	quantity("quantity", func(x *inv.Supply) *inv.Quantity { return &x.Quantity }),
+	optDay("due", func(x *inv.Supply) *inv.Day { return &x.Due }),
+)
+
+var settingTable = record("Setting",
+	optWord("location", func(x *inv.Setting) *inv.Location { return &x.Location }),
+	quantity("safety_stock", func(x *inv.Setting) *inv.Quantity { return &x.SafetyStock }),
+)
+
+var controlTable = record("Control",
+	long("policy_version", func(x *inv.Control) *int64 { return &x.PolicyVersion }),
+	text("policy_hash", func(x *inv.Control) *string { return &x.PolicyHash }),
+)
+
+var eventTable = record("EventRecord",
+	word("kind", func(x *inv.Event) *inv.Kind { return &x.Kind }),
+	text("id", func(x *inv.Event) *string { return &x.ID }),
+	optWord("entity", func(x *inv.Event) *inv.Entity { return &x.Key.Entity }),
+	optText("item", func(x *inv.Event) *inv.Item { return &x.Key.Item }),
+	word("source", func(x *inv.Event) *inv.Source { return &x.Source }),
+	one("document", documentTable, func(x *inv.Event) *inv.Document { return &x.Document }),
+	optInstant("occurred_at", func(x *inv.Event) *inv.Instant { return &x.OccurredAt }),
+	optWord("occurred_basis", func(x *inv.Event) *string { return &x.OccurredBasis }),
+	optInstant("received_at", func(x *inv.Event) *inv.Instant { return &x.ReceivedAt }),
+	many("refs", refTable, func(x *inv.Event) *[]inv.Ref { return &x.Refs }),
+	many("attributes", attributeTable, func(x *inv.Event) *[]inv.Attribute { return &x.Attributes }),
+	zeroable("trace", traceTable, func(x *inv.Event) *inv.Trace { return &x.Trace }),
+	opt("movement", movementTable, func(x *inv.Event) **inv.Movement { return &x.Movement }),
+	opt("count", countTable, func(x *inv.Event) **inv.Count { return &x.Count }),
+	opt("demand", demandTable, func(x *inv.Event) **inv.Demand { return &x.Demand }),
+	opt("supply", supplyTable, func(x *inv.Event) **inv.Supply { return &x.Supply }),
+	opt("setting", settingTable, func(x *inv.Event) **inv.Setting { return &x.Setting }),
+	opt("control", controlTable, func(x *inv.Event) **inv.Control { return &x.Control }),
+)
+
+var placeTable = record("Place",
+	optWord("location", func(x *inv.Place) *inv.Location { return &x.Location }),
+	account("account", func(x *inv.Place) *inv.Account { return &x.Account }),
+)
+
+var moveTable = record("Move",
+	word("type", func(x *inv.Move) *inv.MovementType { return &x.Type }),
+	one("from", placeTable, func(x *inv.Move) *inv.Place { return &x.From }),
+	one("to", placeTable, func(x *inv.Move) *inv.Place { return &x.To }),
+	quantity("quantity", func(x *inv.Move) *inv.Quantity { return &x.Quantity }),
+	optProse("reason", func(x *inv.Move) *string { return &x.Reason }),
+	optInstant("at", func(x *inv.Move) *inv.Instant { return &x.At }),
+)
+
+var outcomeTable = record("OutcomeRecord",
+	word("kind", func(x *inv.Outcome) *inv.OutcomeKind { return &x.Kind }),
+	boolean("late", func(x *inv.Outcome) *bool { return &x.Late }),
+	wordArray("codes", func(x *inv.Outcome) *[]inv.Code { return &x.Codes }),
+	optProse("detail", func(x *inv.Outcome) *string { return &x.Detail }),
+	text("event_id", func(x *inv.Outcome) *string { return &x.EventID }),
+	word("event_kind", func(x *inv.Outcome) *inv.Kind { return &x.EventKind }),
+	optWord("entity", func(x *inv.Outcome) *inv.Entity { return &x.Key.Entity }),
+	optText("item", func(x *inv.Outcome) *inv.Item { return &x.Key.Item }),
+	word("source", func(x *inv.Outcome) *inv.Source { return &x.Source }),
+	one("document", documentTable, func(x *inv.Outcome) *inv.Document { return &x.Document }),
+	many("refs", refTable, func(x *inv.Outcome) *[]inv.Ref { return &x.Refs }),
+	many("moves", moveTable, func(x *inv.Outcome) *[]inv.Move { return &x.Moves }),
+	optInstant("occurred_at", func(x *inv.Outcome) *inv.Instant { return &x.OccurredAt }),
+	optInstant("recorded_at", func(x *inv.Outcome) *inv.Instant { return &x.RecordedAt }),
+	long("version", func(x *inv.Outcome) *int64 { return &x.Version }),
+	long("policy_version", func(x *inv.Outcome) *int64 { return &x.PolicyVersion }),
+	optText("line", func(x *inv.Outcome) *string { return &x.Line }),
+	many("attributes", attributeTable, func(x *inv.Outcome) *[]inv.Attribute { return &x.Attributes }),
+	zeroable("trace", traceTable, func(x *inv.Outcome) *inv.Trace { return &x.Trace }),
+	long("lineage", func(x *inv.Outcome) *int64 { return &x.Lineage }),
+	integer("partition", func(x *inv.Outcome) *int32 { return &x.Partition }),
+	long("offset", func(x *inv.Outcome) *int64 { return &x.Offset }),
+)

@@ -1,0 +1,74 @@
+package event
+
+import inv "github.com/stockweave/stockweave/pkg/inventory"
+
+// The tables of inventory.positions and inventory.views.
+
+type states = [inv.NumStates]inv.Quantity
+
+var statesTable = record("States",
+	quantity("on_hand", func(x *states) *inv.Quantity { return &x[inv.OnHand] }),
+	quantity("picked", func(x *states) *inv.Quantity { return &x[inv.Picked] }),
+	quantity("in_transit", func(x *states) *inv.Quantity { return &x[inv.InTransit] }),
+	quantity("damaged", func(x *states) *inv.Quantity { return &x[inv.Damaged] }),
+	quantity("returned", func(x *states) *inv.Quantity { return &x[inv.Returned] }),
+	quantity("quarantine", func(x *states) *inv.Quantity { return &x[inv.Quarantine] }),
+).direct(
+	func(w *writer, x *states) {
+		for _, q := range x {
+			w.quantity(q)
+		}
+	},
+	func(r *reader, x *states) {
+		for i := range x {
+			x[i] = r.quantity()
+		}
+	},
+)
+
+var bucketTable = record("Bucket",
+	optDay("due", func(x *inv.Bucket) *inv.Day { return &x.Due }),
+	optWord("channel", func(x *inv.Bucket) *string { return &x.Channel }),
+	boolean("movable", func(x *inv.Bucket) *bool { return &x.Movable }),
+	quantity("quantity", func(x *inv.Bucket) *inv.Quantity { return &x.Quantity }),
+)
+
+var positionTable = record("PositionRecord",
+	tag[inv.Position]("position"),
+	when("position", record("Position",
+		word("entity", func(x *inv.Position) *inv.Entity { return &x.Key.Entity }),
+		text("item", func(x *inv.Position) *inv.Item { return &x.Key.Item }),
+		word("location", func(x *inv.Position) *inv.Location { return &x.Location }),
+		one("states", statesTable, func(x *inv.Position) *states { return &x.States }),
+		many("reserved", bucketTable, func(x *inv.Position) *[]inv.Bucket { return &x.Reserved }),
+		many("supply", bucketTable, func(x *inv.Position) *[]inv.Bucket { return &x.Supply }),
+		quantity("safety_stock", func(x *inv.Position) *inv.Quantity { return &x.SafetyStock }),
+		long("version", func(x *inv.Position) *int64 { return &x.Version }),
+		integer("part", func(x *inv.Position) *int32 { return &x.Part }),
+		integer("parts", func(x *inv.Position) *int32 { return &x.Parts }),
+		optInstant("recorded_at", func(x *inv.Position) *inv.Instant { return &x.RecordedAt }),
+		optText("event_id", func(x *inv.Position) *string { return &x.EventID }),
+		long("policy_version", func(x *inv.Position) *int64 { return &x.PolicyVersion }),
+		long("lineage", func(x *inv.Position) *int64 { return &x.Lineage }),
+		integer("partition", func(x *inv.Position) *int32 { return &x.Partition }),
+		long("offset", func(x *inv.Position) *int64 { return &x.Offset }),
+	), nil),
+)
+
+var viewBody = record("View",
+	word("entity", func(x *inv.View) *inv.Entity { return &x.Key.Entity }),
+	text("item", func(x *inv.View) *inv.Item { return &x.Key.Item }),
+	word("location", func(x *inv.View) *inv.Location { return &x.Location }),
+	word("source", func(x *inv.View) *inv.Source { return &x.Source }),
+	word("basis", func(x *inv.View) *inv.Basis { return &x.Basis }),
+	many("balances", stateBalanceTable, func(x *inv.View) *[]inv.StateBalance { return &x.Balances }),
+	optInstant("as_of", func(x *inv.View) *inv.Instant { return &x.AsOf }),
+	optInstant("recorded_at", func(x *inv.View) *inv.Instant { return &x.RecordedAt }),
+	text("event_id", func(x *inv.View) *string { return &x.EventID }),
+	long("version", func(x *inv.View) *int64 { return &x.Version }),
+)
+
+var viewTable = record("ViewRecord",
+	tag[inv.View]("view"),
+	when("view", viewBody, nil),
+)

@@ -1,0 +1,218 @@
+package event
+
+import (
+	"encoding/binary"
+
+	inv "github.com/stockweave/stockweave/pkg/inventory"
+)
+
+// The tables of inventory.state.
+
+var fenceTable = record("Fence",
+	long("lineage", func(x *inv.Fence) *int64 { return &x.Lineage }),
+	long("offset", func(x *inv.Fence) *int64 { return &x.Offset }),
+	hash64("id_hash", func(x *inv.Fence) *uint64 { return &x.IDHash }),
+)
+
+var countMarkTable = record("CountMark",
+	instant("as_of", func(x *inv.CountMark) *inv.Instant { return &x.AsOf }),
+	optWord("source", func(x *inv.CountMark) *inv.Source { return &x.Source }),
+	octet("covers", func(x *inv.CountMark) *uint8 { return &x.Covers }, 256),
+)
+
+var locationStateTable = record("LocationState",
+	word("location", func(x *inv.LocationState) *inv.Location { return &x.Location }),
+	one("states", statesTable, func(x *inv.LocationState) *states { return &x.States }),
+	hasQuantity("safety_stock", func(x *inv.LocationState) *bool { return &x.HasSafety },
+		func(x *inv.LocationState) *inv.Quantity { return &x.Safety }),
+	long("version", func(x *inv.LocationState) *int64 { return &x.Version }),
+	many("reserved", bucketTable, func(x *inv.LocationState) *[]inv.Bucket { return &x.Reserved }),
+	many("supply", bucketTable, func(x *inv.LocationState) *[]inv.Bucket { return &x.Supply }),
+	zeroable("last_count", countMarkTable, func(x *inv.LocationState) *inv.CountMark { return &x.LastCount }),
+	long("journal_count", func(x *inv.LocationState) *int64 { return &x.JournalCount }),
+)
+
+const seenSize = 12
+
+var seenTable = record("Seen",
+	hash64("id", func(x *inv.Seen) *uint64 { return &x.ID }),
+	hash32("content", func(x *inv.Seen) *uint32 { return &x.Content }),
+).direct(
+	func(w *writer, x *inv.Seen) {
+		w.b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(w.b, x.ID), x.Content)
+	},
+	func(r *reader, x *inv.Seen) {
+		if from, to := r.skip(seenSize); from != to {
+			x.ID = binary.BigEndian.Uint64(r.b[from:])
+			x.Content = binary.BigEndian.Uint32(r.b[from+8:])
+		}
+	},
+)
+
+var entryTable = record("Entry",
+	instant("at", func(x *inv.Entry) *inv.Instant { return &x.At }),
+	word("location", func(x *inv.Entry) *inv.Location { return &x.Location }),
+	octet("state", func(x *inv.Entry) *inv.Account { return &x.State }, inv.NumStates),
+	boolean("count", func(x *inv.Entry) *bool { return &x.Count }),
+	octet("includes", func(x *inv.Entry) *uint8 { return &x.Includes }, 256),
+	quantity("delta", func(x *inv.Entry) *inv.Quantity { return &x.Delta }),
+).direct(
+	func(w *writer, x *inv.Entry) {
+		w.long(int64(x.At))
+		w.text(string(x.Location))
+		if x.State >= inv.NumStates {
+			w.fail("%w: %d", inv.ErrAccount, x.State)
+		}
+		w.long(int64(x.State))
+		w.flag(x.Count)
+		w.long(int64(x.Includes))
+		w.quantity(x.Delta)
+	},
+	func(r *reader, x *inv.Entry) {
+		x.At = inv.Instant(r.long())
+		x.Location = inv.Location(r.word())
+		x.State = inv.Account(r.below(inv.NumStates))
+		x.Count = r.flag()
+		x.Includes = uint8(r.below(256))
+		x.Delta = r.quantity()
+	},
+)
+
+var headTable = record("Head",
+	one("fence", fenceTable, func(x *inv.Head) *inv.Fence { return &x.Fence }),
+	optInstant("clock", func(x *inv.Head) *inv.Instant { return &x.Clock }),
+	long("version", func(x *inv.Head) *int64 { return &x.Version }),
+	hasQuantity("safety_stock", func(x *inv.Head) *bool { return &x.HasSafety },
+		func(x *inv.Head) *inv.Quantity { return &x.Safety }),
+	many("locations", locationStateTable, func(x *inv.Head) *[]inv.LocationState { return &x.Locations }),
+	wordArray("split", func(x *inv.Head) *[]inv.Location { return &x.Split }),
+	many("ids", seenTable, func(x *inv.Head) *[]inv.Seen { return &x.IDs }),
+	long("id_count", func(x *inv.Head) *int64 { return &x.IDCount }),
+	many("journal", entryTable, func(x *inv.Head) *[]inv.Entry { return &x.Journal }),
+)
+
+var idSegmentTable = record("IDSegment",
+	many("ids", seenTable, func(x *inv.Piece) *[]inv.Seen { return &x.IDs }),
+)
+
+var journalSegmentTable = record("JournalSegment",
+	many("entries", entryTable, func(x *inv.Piece) *[]inv.Entry { return &x.Journal }),
+)
+
+var lineEntryTable = record("LineEntry",
+	word("source", func(x *inv.LineEntry) *inv.Source { return &x.Source }),
+	optWord("location", func(x *inv.LineEntry) *inv.Location { return &x.Location }),
+	hash64("document", func(x *inv.LineEntry) *uint64 { return &x.Document }),
+	optText("revision", func(x *inv.LineEntry) *string { return &x.Revision }),
+	word("stage", func(x *inv.LineEntry) *inv.Stage { return &x.Stage }),
+	quantity("quantity", func(x *inv.LineEntry) *inv.Quantity { return &x.Quantity }),
+	optInstant("at", func(x *inv.LineEntry) *inv.Instant { return &x.At }),
+)
+
+var claimTable = record("Claim",
+	optWord("location", func(x *inv.Claim) *inv.Location { return &x.Location }),
+	quantity("quantity", func(x *inv.Claim) *inv.Quantity { return &x.Quantity }),
+)
+
+var postedTable = record("PostedQuantity",
+	optWord("location", func(x *inv.Posted) *inv.Location { return &x.Location }),
+	quantity("outflow", func(x *inv.Posted) *inv.Quantity { return &x.Outflow }),
+	quantity("shipped", func(x *inv.Posted) *inv.Quantity { return &x.Shipped }),
+)
+
+var lineTable = record("Line",
+	text("id", func(x *inv.Line) *string { return &x.ID }),
+	many("refs", refTable, func(x *inv.Line) *[]inv.Ref { return &x.Refs }),
+	optWord("channel", func(x *inv.Line) *string { return &x.Channel }),
+	optDay("due", func(x *inv.Line) *inv.Day { return &x.Due }),
+	boolean("movable", func(x *inv.Line) *bool { return &x.Movable }),
+	many("entries", lineEntryTable, func(x *inv.Line) *[]inv.LineEntry { return &x.Entries }),
+	many("claims", claimTable, func(x *inv.Line) *[]inv.Claim { return &x.Claims }),
+	many("posted", postedTable, func(x *inv.Line) *[]inv.Posted { return &x.Posted }),
+)
+
+var supplyEntryTable = record("SupplyEntry",
+	word("source", func(x *inv.SupplyEntry) *inv.Source { return &x.Source }),
+	optWord("location", func(x *inv.SupplyEntry) *inv.Location { return &x.Location }),
+	hash64("document", func(x *inv.SupplyEntry) *uint64 { return &x.Document }),
+	optText("revision", func(x *inv.SupplyEntry) *string { return &x.Revision }),
+	word("stage", func(x *inv.SupplyEntry) *inv.Stage { return &x.Stage }),
+	quantity("quantity", func(x *inv.SupplyEntry) *inv.Quantity { return &x.Quantity }),
+	optDay("due", func(x *inv.SupplyEntry) *inv.Day { return &x.Due }),
+	optInstant("at", func(x *inv.SupplyEntry) *inv.Instant { return &x.At }),
+)
+
+var supplyOpenTable = record("SupplyOpen",
+	optWord("location", func(x *inv.SupplyOpen) *inv.Location { return &x.Location }),
+	optDay("due", func(x *inv.SupplyOpen) *inv.Day { return &x.Due }),
+	quantity("quantity", func(x *inv.SupplyOpen) *inv.Quantity { return &x.Quantity }),
+)
+
+var supplyLineTable = record("SupplyLine",
+	text("id", func(x *inv.SupplyLine) *string { return &x.ID }),
+	many("refs", refTable, func(x *inv.SupplyLine) *[]inv.Ref { return &x.Refs }),
+	many("entries", supplyEntryTable, func(x *inv.SupplyLine) *[]inv.SupplyEntry { return &x.Entries }),
+	many("open", supplyOpenTable, func(x *inv.SupplyLine) *[]inv.SupplyOpen { return &x.Open }),
+)
+
+func outside(name string, a inv.Account) field[inv.Outside] {
+	return quantity(name, func(x *inv.Outside) *inv.Quantity { return &x.Balances[a-inv.NumStates] })
+}
+
+var outsideTable = record("Outside",
+	outside("supplier", inv.Supplier),
+	outside("customer", inv.Customer),
+	outside("adjustment", inv.Adjustment),
+	outside("scrap", inv.Scrap),
+	outside("consumption", inv.Consumption),
+	outside("opening", inv.Opening),
+	outside("intercompany", inv.Intercompany),
+	outside("conversion", inv.Conversion),
+)
+
+var refTargetTable = record("RefTarget",
+	word("kind", func(x *inv.RefTarget) *string { return &x.Kind }),
+	text("line", func(x *inv.RefTarget) *string { return &x.Line }),
+)
+
+// kindHeader is the kind of the partition header's record.
+const kindHeader = "header"
+
+var pieceTable = record("StateRecord",
+	word("kind", func(x *inv.Piece) *string { return &x.Kind }),
+	opt("head", headTable, func(x *inv.Piece) **inv.Head { return &x.Head }),
+	opt("location", locationStateTable, func(x *inv.Piece) **inv.LocationState { return &x.Location }),
+	when("ids", idSegmentTable, func(x *inv.Piece) bool { return len(x.IDs) > 0 || x.Kind == inv.PieceIDs }),
+	when("journal", journalSegmentTable, func(x *inv.Piece) bool { return len(x.Journal) > 0 || x.Kind == inv.PieceJournal }),
+	opt("line", lineTable, func(x *inv.Piece) **inv.Line { return &x.Line }),
+	opt("supply", supplyLineTable, func(x *inv.Piece) **inv.SupplyLine { return &x.Supply }),
+	opt("outside", outsideTable, func(x *inv.Piece) **inv.Outside { return &x.Outside }),
+	opt("view", viewBody, func(x *inv.Piece) **inv.View { return &x.View }),
+	opt("ref", refTargetTable, func(x *inv.Piece) **inv.RefTarget { return &x.Ref }),
+	absent[inv.Piece]("header"),
+)
+
+var stateHeaderTable = record("StateRecord",
+	tag[StateHeader](kindHeader),
+	absent[StateHeader]("head"),
+	absent[StateHeader]("location"),
+	absent[StateHeader]("ids"),
+	absent[StateHeader]("journal"),
+	absent[StateHeader]("line"),
+	absent[StateHeader]("supply"),
+	absent[StateHeader]("outside"),
+	absent[StateHeader]("view"),
+	absent[StateHeader]("ref"),
+	when("header", record("StateHeader",
+		long("lineage", func(x *StateHeader) *int64 { return &x.Lineage }),
+		word("cluster", func(x *StateHeader) *string { return &x.Cluster }),
+		word("topic_id", func(x *StateHeader) *string { return &x.TopicID }),
+		word("topic", func(x *StateHeader) *string { return &x.Topic }),
+		integer("partition", func(x *StateHeader) *int32 { return &x.Partition }),
+		integer("partitions", func(x *StateHeader) *int32 { return &x.Partitions }),
+		word("partitioner", func(x *StateHeader) *string { return &x.Partitioner }),
+		integer("store_version", func(x *StateHeader) *int32 { return &x.StoreVersion }),
+		long("applied_through", func(x *StateHeader) *int64 { return &x.AppliedThrough }),
+		long("policy_version", func(x *StateHeader) *int64 { return &x.PolicyVersion }),
+	), nil),
+)

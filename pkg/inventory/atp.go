@@ -1,0 +1,166 @@
+package inventory
+
+// ATP is what may be promised from a location on today, signed: the least that is
+// projected to be free on any day from today to horizon days later. Projected free
+// stock is on_hand less safety stock, less the claims due and plus the dated supply
+// due by then. Claims overdue or undated count today; supply overdue counts today
+// for keepDays days, and then no more; undated supply never counts. Days are those
+// of the location's zone.
+func ATP(p *Position, today Day, horizon, keepDays int) Quantity {
+	return ATPOn(p, today, today, horizon, keepDays)
+}
+
+// ATPOn is ATP for a delivery on day, which is today or later: the least over the
+// days from day on. The horizon still counts from today.
+func ATPOn(p *Position, today, day Day, horizon, keepDays int) Quantity {
+	free := saturate(p.States[OnHand], -p.SafetyStock)
+	least, found := Quantity(0), false
+	s := schedule{reserved: p.Reserved, supply: p.Supply, today: today, last: lastDay(today, horizon), keep: keepDays}
+	for {
+		next, claims, supply, ok := s.next()
+		if next > day || !ok {
+			// Until the next change, free is what it was: that is the state of day too.
+			if !found {
+				least, found = free, true
+			}
+		}
+		if !ok {
+			return least
+		}
+		free = saturate(saturate(free, supply), -claims)
+		if next >= day {
+			if !found || free < least {
+				least, found = free, true
+			}
+		}
+	}
+}
+
+// lastDay is the last one within the horizon.
+func lastDay(today Day, horizon int) Day {
+	return Day(min(int64(today)+int64(max(0, horizon)), int64(maxDay)))
+}
+
+// schedule walks the days on which claims or supply fall due, from today on.
+type schedule struct {
+	reserved, supply []Bucket
+	today, last      Day
+	keep             int
+	movable          bool // movable claims only
+}
+
+// next is the next day with something due within the horizon, and what is.
+func (s *schedule) next() (day Day, claims, supply Quantity, ok bool) {
+	day = s.last + 1
+	if len(s.reserved) > 0 {
+		day = min(day, max(s.today, s.reserved[0].Due))
+	}
+	if len(s.supply) > 0 {
+		day = min(day, max(s.today, s.supply[0].Due))
+	}
+	if day > s.last {
+		return day, 0, 0, false
+	}
+	for len(s.reserved) > 0 && s.reserved[0].Due <= day {
+		if !s.movable || s.reserved[0].Movable {
+			claims = saturate(claims, s.reserved[0].Quantity)
+		}
+		s.reserved = s.reserved[1:]
+	}
+	for len(s.supply) > 0 && s.supply[0].Due <= day {
+		b := &s.supply[0]
+		overdue := int64(s.today) - int64(b.Due)
+		if b.Due != 0 && overdue <= int64(s.keep) {
+			supply = saturate(supply, b.Quantity)
+		}
+		s.supply = s.supply[1:]
+	}
+	return day, claims, supply, true
+}
+
+// Shortfall is how much a location lacks at worst, on any day within the horizon,
+// to serve the claims that may be served from elsewhere: movable claims due less
+// what is on hand and the supply due. Zero when it lacks nothing.
+func Shortfall(p *Position, today Day, horizon, keepDays int) Quantity {
+	s := schedule{
+		reserved: p.Reserved, supply: p.Supply,
+		today: today, last: lastDay(today, horizon), keep: keepDays, movable: true,
+	}
+	free, most := max(0, p.States[OnHand]), Quantity(0)
+	for {
+		_, claims, supply, ok := s.next()
+		if !ok {
+			return most
+		}
+		free = saturate(saturate(free, supply), -claims)
+		most = max(most, -free)
+	}
+}
+
+// Network is what may be promised from several locations together: what each has
+// to give, less what movable claims will have to take from the others. It is never
+// below zero. One day stands for today at all locations; where their days differ,
+// add Shortfall and ATP of each at its own day with NetworkOf.
+func Network(ps []Position, today Day, horizon, keepDays int) Quantity {
+	var sum, short Quantity
+	for i := range ps {
+		sum = saturate(sum, max(0, ATP(&ps[i], today, horizon, keepDays)))
+		short = saturate(short, Shortfall(&ps[i], today, horizon, keepDays))
+	}
+	return NetworkOf(sum, short)
+}
+
+// NetworkOf is Network from the sum of max(0, ATP) and the sum of Shortfall.
+func NetworkOf(sum, short Quantity) Quantity { return max(0, saturate(sum, -short)) }
+
+// Component is a part of a kit.
+type Component struct {
+	ATP    Quantity // signed
+	PerKit Quantity // above zero
+}
+
+// KitATP is how many whole kits may be promised, signed; One is a kit. A kit
+// without components, or with one that takes nothing, promises none.
+func KitATP(cs []Component) Quantity {
+	if len(cs) == 0 {
+		return 0
+	}
+	least := MaxQuantity
+	for _, c := range cs {
+		if c.PerKit <= 0 {
+			return 0
+		}
+		n := c.ATP / c.PerKit
+		if c.ATP%c.PerKit < 0 {
+			n-- // towards minus infinity: half a kit short is a kit short
+		}
+		least = min(least, n)
+	}
+	return max(-MaxQuantity/One, min(MaxQuantity/One, least)) * One
+}
+
+// ChannelRule says what part of a group's ATP a channel shows.
+type ChannelRule struct {
+	Share  Quantity // of the group: One is all of it; zero and anything above One is One
+	Buffer Quantity // kept back
+	Cap    Quantity // shown at most; zero is no cap
+	Unit   Quantity // the channel sells multiples of it; zero is One
+}
+
+// ChannelQuantity is what a channel shows of a group's ATP: the share, less the
+// buffer, at most the cap, rounded down to the unit, never below zero.
+func ChannelQuantity(group Quantity, r ChannelRule) Quantity {
+	q := max(0, group)
+	if r.Share > 0 && r.Share < One {
+		q = q/One*r.Share + q%One*r.Share/One
+	}
+	q = max(0, saturate(q, -max(0, r.Buffer)))
+	if r.Cap > 0 {
+		q = min(q, r.Cap)
+	}
+	unit := r.Unit
+	if unit <= 0 {
+		unit = One
+	}
+	return q - q%unit
+}

@@ -1,0 +1,310 @@
+package inventory
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// decideDemand takes what a document says of a demand line.
+func (l *Ledger) decideDemand(p *Policy, ev *Event, pl *plan) *Fault {
+	d := ev.Demand
+	e := LineEntry{
+		Source: ev.Source, Location: d.Location, Document: documentHash(&ev.Document),
+		Revision: ev.Document.Revision, Stage: d.Stage, Quantity: d.Quantity, At: pl.at,
+	}
+	origin := p.IsOrigin(ev.Source)
+	if d.Stage == Ordered && !origin {
+		// A copy of the order: its source knows of the line, and that is all. Only
+		// the demand origin creates ordered quantity.
+		e.Stage = Allocated
+	}
+	changed, f := l.decideLine(ev.Refs, pl, e, d)
+	if f == nil && !changed && !origin && pl.kind == Applied {
+		pl.kind = Noted
+	}
+	return f
+}
+
+// decideFlow takes a movement that belongs to a demand line: the line moves the
+// difference to what it has moved already, so a copy moves nothing.
+func (l *Ledger) decideFlow(ev *Event, pl *plan, stage Stage, q Quantity) *Fault {
+	e := LineEntry{
+		Source: ev.Source, Location: ev.Movement.Location, Document: documentHash(&ev.Document),
+		Revision: ev.Document.Revision, Stage: stage, Quantity: q, At: pl.at,
+	}
+	_, f := l.decideLine(ev.Refs, pl, e, nil)
+	for i := range pl.moves {
+		if !byCount(pl.moves[i].Type) {
+			pl.moves[i].Reason = ev.Movement.Reason
+		}
+	}
+	return f
+}
+
+// decideLine recomputes a line with one more entry: never incremented, so order,
+// pick and shipment may come in any order. It says whether a position changes.
+func (l *Ledger) decideLine(refs []Ref, pl *plan, e LineEntry, d *Demand) (bool, *Fault) {
+	r := l.resolve(PieceLine, refs)
+	pl.line = r.id
+	var olds []*Line
+	var oldRefs [][]Ref
+	var n int
+	for _, id := range r.found {
+		ln := l.line(id)
+		olds = append(olds, ln)
+		oldRefs = append(oldRefs, ln.Refs)
+		n += len(ln.Entries)
+	}
+	entries := make([]LineEntry, 0, n+1)
+	for i, ln := range olds {
+		if i == 0 {
+			entries = append(entries, ln.Entries...)
+			continue
+		}
+		for _, x := range ln.Entries {
+			entries, _ = put(entries, x)
+		}
+	}
+	entries, newest := put(entries, e)
+	if f := checkEntries(entries); f != nil {
+		return false, f
+	}
+	all, links, f := l.join(PieceLine, &r, refs, oldRefs)
+	if f != nil {
+		return false, f
+	}
+	if !newest {
+		pl.supersede()
+		if len(olds) == 1 && len(all) == len(oldRefs[0]) {
+			return false, nil
+		} // what it says of refs holds all the same
+	}
+	after := &Line{ID: r.id, Refs: all, Entries: entries}
+	for _, ln := range olds {
+		if after.Channel == "" && after.Due == 0 && !after.Movable {
+			after.Channel, after.Due, after.Movable = ln.Channel, ln.Due, ln.Movable
+		}
+	}
+	if d != nil && e.Stage == Ordered && newest {
+		after.Channel, after.Due, after.Movable = d.Channel, d.Due, d.Movable
+	}
+	if len(olds) == 1 && d != nil {
+		after.Posted = olds[0].Posted
+	} else if f := l.flow(pl, olds, after); f != nil {
+		return false, f
+	}
+	changed, f := l.claims(pl, olds, after)
+	if f != nil {
+		return false, f
+	}
+	pl.demand = &lineChange[Line]{id: r.id, after: after, links: links}
+	if len(r.found) > 1 {
+		pl.demand.gone = r.found[1:]
+	}
+	return changed || len(pl.moves) > 0, l.restateAll(pl)
+}
+
+// flow moves what a line should have moved by now and has not. It follows the
+// line through time, so that counts in between see what was there: outflow from
+// on_hand is the larger of picked and shipped at each moment.
+func (l *Ledger) flow(pl *plan, olds []*Line, after *Line) *Fault {
+	names := places(nil, after.Entries, StagePicked, StageShipped)
+	for _, ln := range olds {
+		names = places(names, ln.Entries, StagePicked, StageShipped)
+	}
+	for _, name := range names {
+		ts := moments([]Instant{pl.at}, after.Entries, name, StagePicked, StageShipped)
+		for _, ln := range olds {
+			ts = moments(ts, ln.Entries, name, StagePicked, StageShipped)
+		}
+		var out, ship Quantity // change against before, up to the moment
+		var shelf, picked []Entry
+		for _, t := range ts {
+			o, s := outflow(after.Entries, name, t)
+			for _, ln := range olds {
+				oo, os := outflow(ln.Entries, name, t)
+				o, s = o-oo, s-os
+			}
+			shelf = append(shelf, Entry{At: t, Location: name, State: OnHand, Delta: out - o})
+			picked = append(picked, Entry{At: t, Location: name, State: Picked, Delta: (o - out) - (s - ship)})
+			out, ship = o, s
+		}
+		// out and ship are now what moves; whatever the line did at other moments is
+		// entered in the journal, where it cancels out.
+		direct := Quantity(0)
+		switch {
+		case out > 0 && ship > 0:
+			direct = min(out, ship)
+		case out < 0 && ship < 0:
+			direct = max(out, ship)
+		}
+		on, pick, cust := Place{name, OnHand}, Place{name, Picked}, Place{Account: Customer}
+		if f := pl.signed(l, Move{Type: Ship, From: on, To: cust, Quantity: direct, At: pl.at}, Reversal); f != nil {
+			return f
+		}
+		if f := pl.signed(l, Move{Type: Pick, From: on, To: pick, Quantity: out - direct, At: pl.at}, Unpick); f != nil {
+			return f
+		}
+		if f := pl.signed(l, Move{Type: Ship, From: pick, To: cust, Quantity: ship - direct, At: pl.at}, Reversal); f != nil {
+			return f
+		}
+		pl.reschedule(l, shelf, -out)
+		pl.reschedule(l, picked, out-ship)
+		if o, s := outflow(after.Entries, name, forever); o != 0 || s != 0 {
+			after.Posted = append(after.Posted, Posted{Location: name, Outflow: o, Shipped: s})
+		}
+	}
+	return nil
+}
+
+// reschedule enters what a state did over time, less what the plan's moves enter
+// of it at the plan's time.
+func (pl *plan) reschedule(l *Ledger, steps []Entry, moved Quantity) {
+	for _, e := range steps {
+		if e.At == pl.at {
+			e.Delta -= moved
+		}
+		if e.Delta != 0 {
+			pl.entries = append(pl.entries, e)
+			pl.local(l, e.Location).touch = true
+		}
+	}
+}
+
+// outflow is what has left on_hand, and reached the customer, up to a time.
+func outflow(es []LineEntry, name Location, t Instant) (out, shipped Quantity) {
+	shipped = reached(es, StageShipped, name, t)
+	return max(reached(es, StagePicked, name, t), shipped), shipped
+}
+
+// claims recomputes what a line still claims where, and replaces it in the
+// reserved quantities of the locations.
+func (l *Ledger) claims(pl *plan, olds []*Line, after *Line) (bool, *Fault) {
+	s := standing(after.Entries)
+	after.Claims = s.claims
+	if s.over > 0 || s.cancelled > 0 {
+		var was standings
+		for _, ln := range olds {
+			o := standing(ln.Entries)
+			was.over += o.over
+			was.cancelled += o.cancelled
+		}
+		switch {
+		case s.over > was.over:
+			pl.code(CodeOverShipped)
+		case s.cancelled > was.cancelled && s.over == 0:
+			pl.code(CodeShippedAfterCancel)
+		}
+	}
+	if len(olds) == 1 && sameTerms(olds[0], after) && slices.Equal(olds[0].Claims, after.Claims) {
+		return false, nil
+	}
+	for _, ln := range olds {
+		for _, c := range ln.Claims {
+			if f := pl.reserve(l, ln, c.Location, -c.Quantity); f != nil {
+				return false, f
+			}
+		}
+	}
+	for _, c := range after.Claims {
+		if f := pl.reserve(l, after, c.Location, c.Quantity); f != nil {
+			return false, f
+		}
+	}
+	return len(after.Claims) > 0 || slices.ContainsFunc(olds, func(ln *Line) bool { return len(ln.Claims) > 0 }), nil
+}
+
+func sameTerms(a, b *Line) bool {
+	return a.Channel == b.Channel && a.Due == b.Due && a.Movable == b.Movable
+}
+
+// standings is how a demand line stands.
+type standings struct {
+	claims    []Claim
+	over      Quantity // shipped or picked beyond what was ordered
+	cancelled Quantity // beyond what was ordered and not cancelled
+}
+
+// standing computes the open claims of a line: at each location what was ordered
+// less what was cancelled, picked or shipped there. What is too much at one
+// location, a shipment from elsewhere for instance, lowers the claims of the
+// others, by name.
+func standing(es []LineEntry) standings {
+	var s standings
+	var ordered, cancelled, out, excess Quantity
+	by, off := leading(es, Ordered), leading(es, Cancelled)
+	for _, name := range places(nil, es) {
+		var o, c Quantity
+		for i := range es {
+			switch e := &es[i]; {
+			case e.Location != name:
+			case e.Stage == Ordered && e.Source == by:
+				o += e.Quantity
+			case e.Stage == Cancelled && e.Source == off:
+				c += e.Quantity
+			}
+		}
+		x, _ := outflow(es, name, forever)
+		ordered, cancelled, out = ordered+o, cancelled+c, out+x
+		if open := o - c - x; open > 0 {
+			s.claims = append(s.claims, Claim{Location: name, Quantity: open})
+		} else {
+			excess -= open
+		}
+	}
+	kept := s.claims[:0]
+	for _, c := range s.claims {
+		less := min(c.Quantity, excess)
+		excess -= less
+		if c.Quantity -= less; c.Quantity > 0 {
+			kept = append(kept, c)
+		}
+	}
+	s.claims = kept
+	if ordered > 0 {
+		s.over = max(0, out-ordered)
+		s.cancelled = max(0, out-max(0, ordered-cancelled))
+	}
+	return s
+}
+
+// reserve adds to the claims on a location, in the bucket of the line.
+func (pl *plan) reserve(l *Ledger, ln *Line, name Location, q Quantity) *Fault {
+	lc := pl.local(l, name)
+	if !lc.newReserved {
+		lc.newReserved = true
+		if lc.now != nil {
+			lc.reserved = slices.Clone(lc.now.Reserved)
+		}
+	}
+	bs, err := addBucket(lc.reserved, Bucket{Due: ln.Due, Channel: ln.Channel, Movable: ln.Movable, Quantity: q})
+	if err != nil {
+		return overflow("demand.quantity")
+	}
+	lc.reserved = bs
+	return nil
+}
+
+// addBucket adds quantity to the bucket of its sort. Buckets are sorted, and none
+// is empty.
+func addBucket(bs []Bucket, b Bucket) ([]Bucket, error) {
+	i, found := slices.BinarySearchFunc(bs, b, func(x, y Bucket) int {
+		return cmp.Or(
+			cmp.Compare(x.Due, y.Due),
+			strings.Compare(x.Channel, y.Channel),
+			cmp.Compare(flag(x.Movable), flag(y.Movable)),
+		)
+	})
+	if !found {
+		return slices.Insert(bs, i, b), nil
+	}
+	q, err := bs[i].Quantity.Add(b.Quantity)
+	if err != nil {
+		return bs, err
+	}
+	if bs[i].Quantity = q; q == 0 {
+		bs = slices.Delete(bs, i, i+1)
+	}
+	return bs, nil
+}

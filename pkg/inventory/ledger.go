@@ -1,0 +1,322 @@
+package inventory
+
+import (
+	"slices"
+	"strings"
+)
+
+// Pieces gives a Ledger its stored pieces. It returns values already read; it
+// never waits. A piece that does not exist is nil. What it returns belongs to the
+// Ledger, which changes it: two calls never return the same memory.
+type Pieces interface {
+	Head() *Head
+	Location(l Location) *LocationState // only those of Head.Split
+	Outside() *Outside
+	IDs(segment int64) []Seen
+	Journal(l Location, segment int64) []Entry
+	Line(id string) *Line
+	SupplyLine(id string) *SupplyLine
+	Ref(hash string) *RefTarget
+	View(s Source, l Location) *View
+}
+
+// At is where an event stands in inventory.events.
+type At struct {
+	Lineage   int64
+	Partition int32
+	Offset    int64
+}
+
+// A Ledger is the decoded state of one key. It reads pieces as events need them,
+// keeps those it changed until ClearChanged, and writes nothing. It is not safe
+// for use by several goroutines.
+//
+// Every change is decided before anything is posted, so an event that fails
+// leaves the ledger as it was.
+type Ledger struct {
+	key     Key
+	pieces  Pieces
+	head    Head
+	outside Outside
+
+	headDirty    bool
+	outsideDirty bool
+	changes      []change          // locations changed since ClearChanged
+	old          map[uint64]uint32 // ids in segments; built when the first is looked for
+	rare         *rare             // what most keys do not have in hand
+}
+
+// rare holds pieces read since the last ClearChanged.
+type rare struct {
+	split   cache[LocationState]
+	lines   cache[Line]
+	supply  cache[SupplyLine]
+	refs    cache[RefTarget]
+	views   cache[View]
+	ids     []idSegment
+	journal []journalSegment
+}
+
+// change remembers the last event that changed a location.
+type change struct {
+	location      Location
+	eventID       string
+	recordedAt    Instant
+	policyVersion int64
+	at            At
+}
+
+// NewLedger opens the ledger of a key over its stored pieces.
+func NewLedger(key Key, pieces Pieces) *Ledger {
+	l := &Ledger{key: key, pieces: pieces}
+	if h := pieces.Head(); h != nil {
+		l.head = *h
+	} else {
+		l.head.Fence.Offset = -1
+	}
+	if o := pieces.Outside(); o != nil {
+		l.outside = *o
+	}
+	return l
+}
+
+// Use reads further pieces from here: the same pieces behind another handle, such
+// as that of the next transaction.
+func (l *Ledger) Use(pieces Pieces) { l.pieces = pieces }
+
+// Key names the ledger.
+func (l *Ledger) Key() Key { return l.key }
+
+// Fence says how far the ledger has applied its log.
+func (l *Ledger) Fence() Fence { return l.head.Fence }
+
+// Version is the item's version (Invariant 5).
+func (l *Ledger) Version() int64 { return l.head.Version }
+
+// Clock is the key clock: the latest ledger time seen.
+func (l *Ledger) Clock() Instant { return l.head.Clock }
+
+// Noop says whether the event with this id, at this place of the log, is already
+// in the ledger. ErrFence means that the log is not the one the ledger was built
+// from: another event stands at the fence, or the lineage is an older one.
+func (l *Ledger) Noop(lineage, offset int64, id string) (bool, error) {
+	f := &l.head.Fence
+	switch {
+	case f.Offset < 0:
+		return false, nil
+	case lineage < f.Lineage:
+		return false, ErrFence
+	case lineage > f.Lineage || offset > f.Offset:
+		return false, nil
+	case offset == f.Offset && HashID(id) != f.IDHash:
+		return false, ErrFence
+	}
+	return true, nil
+}
+
+// Apply decides an event and posts what it decided. The caller has asked Noop
+// before. The error is a *Fault: the event is rejected and the ledger, its fence
+// included, is unchanged.
+func (l *Ledger) Apply(p *Policy, ev *Event, at At) (Outcome, error) {
+	if f := ev.check(); f != nil {
+		return Outcome{}, f
+	}
+	id, content := HashID(ev.ID), ContentHash(ev)
+	var pl plan
+	pl.kind, pl.at = Applied, ev.OccurredAt
+	if had, seen := l.seen(id); seen {
+		pl.kind = Duplicate
+		if had != content {
+			pl.kind = Conflict
+			pl.codes = []Code{CodeIDConflict}
+			pl.detail = "another content came under this id before; that one stands"
+		}
+	} else {
+		if f := l.decide(p, ev, &pl); f != nil {
+			return Outcome{}, f
+		}
+		if f := l.conclude(&pl); f != nil {
+			return Outcome{}, f
+		}
+		// From here on nothing fails.
+		l.post(p, ev, &pl, at)
+		l.remember(Seen{ID: id, Content: content})
+		if pl.also != 0 {
+			l.remember(Seen{ID: pl.also})
+		}
+	}
+	l.head.Fence = Fence{Lineage: at.Lineage, Offset: at.Offset, IDHash: id}
+	l.head.Clock = max(l.head.Clock, ev.RecordedAt)
+	l.headDirty = true
+	return Outcome{
+		Kind: pl.kind, Late: pl.late, Codes: pl.codes, Detail: pl.detail,
+		EventID: ev.ID, EventKind: ev.Kind, Key: ev.Key, Source: ev.Source, Document: ev.Document, Refs: ev.Refs,
+		Moves: pl.moves, OccurredAt: pl.at, RecordedAt: ev.RecordedAt,
+		Version: l.head.Version, PolicyVersion: p.Version, Line: pl.line,
+		Attributes: ev.Attributes, Trace: ev.Trace,
+		Lineage: at.Lineage, Partition: at.Partition, Offset: at.Offset,
+	}, nil
+}
+
+// Skew is how far a stated time may lie beyond receipt, and a count's as-of beyond
+// the log's time.
+const Skew = Instant(5 * 60 * 1000)
+
+func (l *Ledger) decide(p *Policy, ev *Event, pl *plan) *Fault {
+	if ev.Key != l.key {
+		return fault(FaultNoKey, "key", "of another ledger")
+	}
+	received := ev.ReceivedAt
+	if received == 0 {
+		received = ev.RecordedAt
+	}
+	if received != 0 && ev.OccurredAt > received+Skew {
+		pl.at = received
+		pl.code(CodeFutureClock)
+	}
+	switch ev.Kind {
+	case KindMovement:
+		return l.decideMovement(p, ev, pl)
+	case KindCount:
+		return l.decideCount(p, ev, pl)
+	case KindDemand:
+		return l.decideDemand(p, ev, pl)
+	case KindSupply:
+		return l.decideSupply(ev, pl)
+	case KindSetting:
+		return l.decideSetting(ev, pl)
+	case KindControl:
+	}
+	return fault(FaultKind, "kind", "not an event of a key")
+}
+
+func (l *Ledger) decideMovement(p *Policy, ev *Event, pl *plan) *Fault {
+	m := ev.Movement
+	if !p.OwnsMoves(ev.Source, m.Location) {
+		pl.kind = Noted
+		pl.code(CodeUnauthorised)
+		return nil
+	}
+	r := routeOf(m.Type)
+	if r.typ == Reversal {
+		// What an event moved is not kept, so the reversal states both accounts. It
+		// must name an event of this key that is known, and only the first one counts.
+		if _, ok := l.seen(HashID(m.Reverses)); !ok {
+			return fault(FaultUnknownReversal, "movement.reverses", "no such event of this item is known")
+		}
+		pl.also = HashID("reversal of " + m.Reverses)
+		if _, ok := l.seen(pl.also); ok {
+			return fault(FaultAlreadyReversed, "movement.reverses", "")
+		}
+	}
+	mv := m.move(r, pl.at)
+	if len(ev.Refs) > 0 {
+		if stage, sign := m.lineOf(r); stage == StageReceived {
+			return l.decideReceived(ev, pl, mv, sign*m.Quantity)
+		} else if stage != "" {
+			return l.decideFlow(ev, pl, stage, sign*m.Quantity)
+		}
+	}
+	if mv.Quantity == 0 { // an opening of nothing: the location is known from now on
+		pl.local(l, m.Location).touch = true
+		return nil
+	}
+	if f := pl.move(l, mv); f != nil {
+		return f
+	}
+	return l.restateAll(pl)
+}
+
+func (l *Ledger) decideSetting(ev *Event, pl *plan) *Fault {
+	s := ev.Setting
+	pl.setting = true
+	if s.Location != "" {
+		lc := pl.local(l, s.Location)
+		lc.touch = true
+		lc.safety = lc.now == nil || !lc.now.HasSafety || lc.now.Safety != s.SafetyStock
+		return nil
+	}
+	if l.head.HasSafety && l.head.Safety == s.SafetyStock {
+		return nil
+	}
+	for i := range l.head.Locations {
+		if st := &l.head.Locations[i]; !st.HasSafety {
+			pl.local(l, st.Location).safety = true
+		}
+	}
+	for _, name := range l.head.Split {
+		if st := l.location(name); st != nil && !st.HasSafety {
+			pl.local(l, name).safety = true
+		}
+	}
+	return nil
+}
+
+// location finds what the key knows of a location, or nil.
+func (l *Ledger) location(name Location) *LocationState {
+	if i, ok := l.inHead(name); ok {
+		return &l.head.Locations[i]
+	}
+	if len(l.head.Split) == 0 {
+		return nil
+	}
+	if _, ok := slices.BinarySearch(l.head.Split, name); !ok {
+		return nil
+	}
+	c := &l.extra().split
+	i, ok := c.find(string(name))
+	if !ok {
+		c.insert(i, string(name), l.pieces.Location(name))
+	}
+	return c.slots[i].val
+}
+
+func (l *Ledger) inHead(name Location) (int, bool) {
+	ls := l.head.Locations
+	if len(ls) <= 8 { // most items: a look at each is cheaper than halving
+		for i := range ls {
+			if ls[i].Location >= name {
+				return i, ls[i].Location == name
+			}
+		}
+		return len(ls), false
+	}
+	return slices.BinarySearchFunc(ls, name, func(s LocationState, n Location) int {
+		return strings.Compare(string(s.Location), string(n))
+	})
+}
+
+// create adds a location that is not known yet. The first MaxHeadLocations stand
+// in the head, later ones in pieces of their own.
+func (l *Ledger) create(name Location) *LocationState {
+	name = Location(strings.Clone(string(name))) // not the memory of an event
+	i, _ := l.inHead(name)
+	if len(l.head.Locations) < MaxHeadLocations {
+		l.head.Locations = slices.Insert(l.head.Locations, i, LocationState{Location: name})
+		return &l.head.Locations[i]
+	}
+	j, _ := slices.BinarySearch(l.head.Split, name)
+	l.head.Split = slices.Insert(l.head.Split, j, name)
+	c := &l.extra().split
+	i, _ = c.find(string(name))
+	c.insert(i, string(name), &LocationState{Location: name})
+	return c.slots[i].val
+}
+
+// dirtyLocation marks a location as changed; those in the head go with it.
+func (l *Ledger) dirtyLocation(name Location) {
+	if len(l.head.Split) == 0 {
+		return
+	}
+	c := &l.extra().split
+	if i, ok := c.find(string(name)); ok {
+		c.slots[i].dirty = true
+	}
+}
+
+func (l *Ledger) extra() *rare {
+	if l.rare == nil {
+		l.rare = &rare{}
+	}
+	return l.rare
+}

@@ -1,0 +1,155 @@
+package inventory_test
+
+import (
+	"slices"
+	"strconv"
+	"testing"
+
+	. "github.com/stockweave/stockweave/pkg/inventory"
+)
+
+// memory is Pieces in memory: what the state topic is in production.
+type memory struct {
+	key    Key
+	pieces map[string]Piece
+}
+
+func newMemory(k Key) *memory { return &memory{key: k, pieces: map[string]Piece{}} }
+
+// store takes over what a ledger changed and makes the ledger let go of it.
+func (m *memory) store(t testing.TB, l *Ledger) {
+	t.Helper()
+	seen := map[string]bool{}
+	l.Changed(func(p Piece) {
+		k := StateKey(m.key, p.Kind, p.N...)
+		if seen[k] {
+			t.Errorf("piece %s yielded twice", k)
+		}
+		seen[k] = true
+		if p.Deleted {
+			delete(m.pieces, k)
+			return
+		}
+		m.pieces[k] = clonePiece(p)
+	})
+	l.ClearChanged()
+	l.Changed(func(p Piece) { t.Errorf("piece %s %v still changed", p.Kind, p.N) })
+}
+
+func (m *memory) get(kind string, n ...string) Piece {
+	return clonePiece(m.pieces[StateKey(m.key, kind, n...)])
+}
+
+func (m *memory) Head() *Head                        { return m.get(PieceHead).Head }
+func (m *memory) Location(l Location) *LocationState { return m.get(PieceLocation, string(l)).Location }
+func (m *memory) Outside() *Outside                  { return m.get(PieceOutside).Outside }
+func (m *memory) IDs(n int64) []Seen                 { return m.get(PieceIDs, strconv.FormatInt(n, 10)).IDs }
+func (m *memory) Line(id string) *Line               { return m.get(PieceLine, id).Line }
+func (m *memory) SupplyLine(id string) *SupplyLine   { return m.get(PieceSupply, id).Supply }
+func (m *memory) Ref(hash string) *RefTarget         { return m.get(PieceRef, hash).Ref }
+func (m *memory) View(s Source, l Location) *View    { return m.get(PieceView, string(s), string(l)).View }
+func (m *memory) Journal(l Location, n int64) []Entry {
+	return m.get(PieceJournal, string(l), strconv.FormatInt(n, 10)).Journal
+}
+
+// clonePiece copies a piece down to the last slice, as encoding and decoding would.
+func clonePiece(p Piece) Piece {
+	p.N = slices.Clone(p.N)
+	p.IDs = slices.Clone(p.IDs)
+	p.Journal = slices.Clone(p.Journal)
+	if p.Head != nil {
+		h := *p.Head
+		h.IDs, h.Journal, h.Split = slices.Clone(h.IDs), slices.Clone(h.Journal), slices.Clone(h.Split)
+		h.Locations = slices.Clone(h.Locations)
+		for i := range h.Locations {
+			h.Locations[i] = cloneLocation(h.Locations[i])
+		}
+		p.Head = &h
+	}
+	if p.Location != nil {
+		l := cloneLocation(*p.Location)
+		p.Location = &l
+	}
+	if p.Line != nil {
+		l := *p.Line
+		l.Refs, l.Entries = slices.Clone(l.Refs), slices.Clone(l.Entries)
+		l.Claims, l.Posted = slices.Clone(l.Claims), slices.Clone(l.Posted)
+		p.Line = &l
+	}
+	if p.Supply != nil {
+		s := *p.Supply
+		s.Refs, s.Entries, s.Open = slices.Clone(s.Refs), slices.Clone(s.Entries), slices.Clone(s.Open)
+		p.Supply = &s
+	}
+	if p.Outside != nil {
+		o := *p.Outside
+		p.Outside = &o
+	}
+	if p.View != nil {
+		v := *p.View
+		v.Balances = slices.Clone(v.Balances)
+		p.View = &v
+	}
+	if p.Ref != nil {
+		r := *p.Ref
+		p.Ref = &r
+	}
+	return p
+}
+
+func cloneLocation(l LocationState) LocationState {
+	l.Reserved, l.Supply = slices.Clone(l.Reserved), slices.Clone(l.Supply)
+	return l
+}
+
+// log is a ledger with a log in front of it.
+type log struct {
+	t      testing.TB
+	policy Policy
+	mem    *memory
+	ledger *Ledger
+	offset int64
+	reload bool // forget the ledger after each event and restore it from its pieces
+}
+
+func newLog(t testing.TB, k Key, reload bool) *log {
+	m := newMemory(k)
+	return &log{t: t, mem: m, ledger: NewLedger(k, m), reload: reload}
+}
+
+// append applies an event at the next offset and checks what must always hold.
+func (g *log) append(ev Event) (Outcome, error) {
+	g.t.Helper()
+	place := At{Lineage: 1, Offset: g.offset}
+	g.offset++
+	if done, err := g.ledger.Noop(place.Lineage, place.Offset, ev.ID); done || err != nil {
+		g.t.Fatalf("offset %d: noop %v, %v", place.Offset, done, err)
+	}
+	before := g.ledger.Version()
+	out, err := g.ledger.Apply(&g.policy, &ev, place)
+	if s := g.ledger.Sum(); s != 0 {
+		g.t.Fatalf("after %s %s: accounts sum to %v", ev.Kind, ev.ID, s)
+	}
+	if v := g.ledger.Version(); v < before || v > before+1 || err != nil && v != before {
+		g.t.Fatalf("version went from %d to %d", before, v)
+	}
+	if g.reload {
+		g.mem.store(g.t, g.ledger)
+		g.ledger = NewLedger(g.mem.key, g.mem)
+	}
+	return out, err
+}
+
+// positions are all positions, without what depends on the order of events.
+func (g *log) positions() []Position {
+	var ps []Position
+	for _, name := range g.ledger.Locations() {
+		p, ok := g.ledger.Position(name)
+		if !ok {
+			g.t.Fatalf("location %s is listed and not known", name)
+		}
+		p.Version = 0
+		ps = append(ps, p)
+	}
+	return ps
+}

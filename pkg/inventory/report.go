@@ -1,0 +1,172 @@
+package inventory
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// report is what one document of one source says of a line. Entries of a line are
+// kept sorted by source, document and stage, so the order of arrival leaves no
+// trace.
+type report struct {
+	source   Source
+	document uint64
+	stage    Stage
+	revision string
+	location Location
+	quantity Quantity
+	at       Instant
+}
+
+type reported interface {
+	LineEntry | SupplyEntry
+	report() report
+}
+
+func (e LineEntry) report() report {
+	return report{e.Source, e.Document, e.Stage, e.Revision, e.Location, e.Quantity, e.At}
+}
+
+func (e SupplyEntry) report() report {
+	return report{e.Source, e.Document, e.Stage, e.Revision, e.Location, e.Quantity, e.At}
+}
+
+// maxEntries of one line.
+const maxEntries = 256
+
+// put adds an entry, or replaces that of the same document where the entry's
+// revision is newer; otherwise it returns false and changes nothing. The slice is
+// the caller's own.
+func put[E reported](es []E, e E) ([]E, bool) {
+	n := e.report()
+	i, found := slices.BinarySearchFunc(es, n, func(x E, n report) int {
+		r := x.report()
+		return cmp.Or(
+			strings.Compare(string(r.source), string(n.source)),
+			cmp.Compare(r.document, n.document),
+			strings.Compare(string(r.stage), string(n.stage)),
+		)
+	})
+	if !found {
+		return slices.Insert(es, i, e), true
+	}
+	if compareRevisions(n.revision, es[i].report().revision) <= 0 {
+		return es, false
+	}
+	es[i] = e
+	return es, true
+}
+
+// checkEntries keeps the sums over a line's documents within range.
+func checkEntries[E reported](es []E) *Fault {
+	if len(es) > maxEntries {
+		return fault(FaultTooManyDocuments, "refs", "of one line")
+	}
+	var sum Quantity
+	for i := range es {
+		q := es[i].report().quantity
+		var err error
+		if sum, err = sum.Add(max(q, -q)); err != nil {
+			return overflow("quantity")
+		}
+	}
+	return nil
+}
+
+// compareRevisions orders revisions of a document: none before any, numbers by
+// value, everything else as text.
+func compareRevisions(a, b string) int {
+	if digits(a) && digits(b) {
+		a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+		if len(a) != len(b) {
+			return cmp.Compare(len(a), len(b))
+		}
+	}
+	return strings.Compare(a, b)
+}
+
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// reached is how far a stage has come at a location, by documents up to a time.
+// Documents of one source add; of several sources the one that says most counts.
+func reached[E reported](es []E, stage Stage, at Location, through Instant) Quantity {
+	var most, sum Quantity
+	var source Source
+	for i := range es {
+		r := es[i].report()
+		if r.stage != stage || r.location != at || r.at > through {
+			continue
+		}
+		if r.source != source {
+			most = max(most, sum)
+			source, sum = r.source, 0
+		}
+		sum += r.quantity
+	}
+	return max(most, sum)
+}
+
+// leading is the source that says most of a stage over all locations; of equals
+// the first by name.
+func leading[E reported](es []E, stage Stage) Source {
+	var source, lead Source
+	most, sum := Quantity(-1), Quantity(-1)
+	for i := range es {
+		r := es[i].report()
+		if r.stage != stage {
+			continue
+		}
+		if r.source != source {
+			if sum > most {
+				lead, most = source, sum
+			}
+			source, sum = r.source, 0
+		}
+		sum += r.quantity
+	}
+	if sum > most {
+		lead = source
+	}
+	return lead
+}
+
+// places adds the locations that entries name, those of the given stages or of
+// all, to a sorted list without repeats.
+func places[E reported](ls []Location, es []E, stages ...Stage) []Location {
+	for i := range es {
+		r := es[i].report()
+		if len(stages) > 0 && !slices.Contains(stages, r.stage) {
+			continue
+		}
+		if j, found := slices.BinarySearch(ls, r.location); !found {
+			ls = slices.Insert(ls, j, r.location)
+		}
+	}
+	return ls
+}
+
+// moments adds the times at which stages changed at a location to a sorted list
+// without repeats.
+func moments[E reported](ts []Instant, es []E, at Location, stages ...Stage) []Instant {
+	for i := range es {
+		r := es[i].report()
+		if r.location != at || !slices.Contains(stages, r.stage) {
+			continue
+		}
+		if j, found := slices.BinarySearch(ts, r.at); !found {
+			ts = slices.Insert(ts, j, r.at)
+		}
+	}
+	return ts
+}
+
+// forever is after every time.
+const forever = maxInstant + 1

@@ -1,0 +1,239 @@
+package inventory
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// decideSupply takes what a document says of a supply line.
+func (l *Ledger) decideSupply(ev *Event, pl *plan) *Fault {
+	s := ev.Supply
+	_, f := l.decideSupplyLine(ev.Refs, pl, SupplyEntry{
+		Source: ev.Source, Location: s.Location, Document: documentHash(&ev.Document),
+		Revision: ev.Document.Revision, Stage: s.Stage, Quantity: s.Quantity, Due: s.Due, At: pl.at,
+	})
+	return f
+}
+
+// decideReceived takes a movement that belongs to a supply line: the line moves
+// the difference to what it has received already, so a second source's copy of a
+// receipt corroborates and moves nothing. q is negative for a reversal; mv is the
+// movement as stated.
+func (l *Ledger) decideReceived(ev *Event, pl *plan, mv Move, q Quantity) *Fault {
+	e := SupplyEntry{
+		Source: ev.Source, Location: ev.Movement.Location, Document: documentHash(&ev.Document),
+		Revision: ev.Document.Revision, Stage: StageReceived, Quantity: q, At: pl.at,
+	}
+	from, shelf, typ := mv.From, mv.To, mv.Type
+	if q < 0 {
+		from, shelf, typ = mv.To, mv.From, Receipt
+	}
+	olds, f := l.decideSupplyLine(ev.Refs, pl, e)
+	if f != nil || pl.supply == nil {
+		return f
+	}
+	after := pl.supply.after
+	names := places(nil, after.Entries, StageReceived)
+	for _, ln := range olds {
+		names = places(names, ln.Entries, StageReceived)
+	}
+	for _, name := range names {
+		ts := moments([]Instant{pl.at}, after.Entries, name, StageReceived)
+		for _, ln := range olds {
+			ts = moments(ts, ln.Entries, name, StageReceived)
+		}
+		if shelf.Account.IsState() {
+			shelf.Location = name
+		}
+		if from.Account.IsState() {
+			from.Location = name
+		}
+		var in Quantity // change against before, up to the moment
+		var onto, off []Entry
+		for _, t := range ts {
+			n := reached(after.Entries, StageReceived, name, t)
+			for _, ln := range olds {
+				n -= reached(ln.Entries, StageReceived, name, t)
+			}
+			onto = append(onto, Entry{At: t, Location: name, State: shelf.Account, Delta: n - in})
+			off = append(off, Entry{At: t, Location: name, State: from.Account, Delta: in - n})
+			in = n
+		}
+		m := Move{Type: typ, From: from, To: shelf, Quantity: in, Reason: mv.Reason, At: pl.at}
+		if f := pl.signed(l, m, Reversal); f != nil {
+			return f
+		}
+		pl.reschedule(l, onto, in)
+		if from.Account.IsState() {
+			pl.reschedule(l, off, -in)
+		}
+	}
+	return l.restateAll(pl)
+}
+
+// decideSupplyLine recomputes a line with one more entry, and what is still to
+// come of it. It returns the lines as they were.
+func (l *Ledger) decideSupplyLine(refs []Ref, pl *plan, e SupplyEntry) ([]*SupplyLine, *Fault) {
+	r := l.resolve(PieceSupply, refs)
+	pl.line = r.id
+	var olds []*SupplyLine
+	var oldRefs [][]Ref
+	var n int
+	for _, id := range r.found {
+		ln := l.supplyLine(id)
+		olds = append(olds, ln)
+		oldRefs = append(oldRefs, ln.Refs)
+		n += len(ln.Entries)
+	}
+	entries := make([]SupplyEntry, 0, n+1)
+	for i, ln := range olds {
+		if i == 0 {
+			entries = append(entries, ln.Entries...)
+			continue
+		}
+		for _, x := range ln.Entries {
+			entries, _ = put(entries, x)
+		}
+	}
+	entries, newest := put(entries, e)
+	if f := checkEntries(entries); f != nil {
+		return nil, f
+	}
+	all, links, f := l.join(PieceSupply, &r, refs, oldRefs)
+	if f != nil {
+		return nil, f
+	}
+	if !newest {
+		pl.supersede()
+		if len(olds) == 1 && len(all) == len(oldRefs[0]) {
+			return nil, nil
+		} // what it says of refs holds all the same
+	}
+	after := &SupplyLine{ID: r.id, Refs: all, Entries: entries, Open: open(entries)}
+	if len(olds) != 1 || !slices.Equal(olds[0].Open, after.Open) {
+		for _, ln := range olds {
+			for _, o := range ln.Open {
+				if f := pl.expect(l, o, -o.Quantity); f != nil {
+					return nil, f
+				}
+			}
+		}
+		for _, o := range after.Open {
+			if f := pl.expect(l, o, o.Quantity); f != nil {
+				return nil, f
+			}
+		}
+	}
+	pl.supply = &lineChange[SupplyLine]{id: r.id, after: after, links: links}
+	if len(r.found) > 1 {
+		pl.supply.gone = r.found[1:]
+	}
+	return olds, nil
+}
+
+// open computes what is still to come of a supply line. An advice details part of
+// the order and never adds to it; the line is the larger of both. What was
+// received takes first what was advised, then what is due first; what was closed
+// takes what is due last. Undated quantity comes last of all.
+func open(es []SupplyEntry) []SupplyOpen {
+	ordered := scheduled(es, Ordered)
+	advised := scheduled(es, Expected)
+	for i := range advised {
+		take(ordered, advised[i].Location, advised[i].Quantity)
+	}
+	all := append(advised, ordered...)
+	var received, closed []SupplyOpen
+	for _, name := range places(nil, es) {
+		received = append(received, SupplyOpen{Location: name, Quantity: reached(es, StageReceived, name, forever)})
+	}
+	for _, c := range scheduled(es, Closed) {
+		closed = append(closed, SupplyOpen{Location: c.Location, Quantity: c.Quantity})
+	}
+	takeAll(all, received)
+	slices.Reverse(all)
+	takeAll(all, closed)
+
+	slices.SortFunc(all, func(a, b SupplyOpen) int {
+		return cmp.Or(strings.Compare(string(a.Location), string(b.Location)), cmp.Compare(a.Due, b.Due))
+	})
+	kept := all[:0]
+	for _, o := range all {
+		if n := len(kept); n > 0 && kept[n-1].Location == o.Location && kept[n-1].Due == o.Due {
+			kept[n-1].Quantity += o.Quantity
+		} else if o.Quantity > 0 {
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+// scheduled is what the leading source says of a stage, by due day, undated last.
+func scheduled(es []SupplyEntry, stage Stage) []SupplyOpen {
+	var os []SupplyOpen
+	source := leading(es, stage)
+	for i := range es {
+		if e := &es[i]; e.Stage == stage && e.Source == source && e.Quantity > 0 {
+			os = append(os, SupplyOpen{Location: e.Location, Due: e.Due, Quantity: e.Quantity})
+		}
+	}
+	slices.SortFunc(os, func(a, b SupplyOpen) int {
+		return cmp.Or(
+			cmp.Compare(flag(a.Due == 0), flag(b.Due == 0)), cmp.Compare(a.Due, b.Due),
+			strings.Compare(string(a.Location), string(b.Location)), cmp.Compare(a.Quantity, b.Quantity),
+		)
+	})
+	return os
+}
+
+// takeAll takes quantities at their own locations first, and what is left of each
+// from the others.
+func takeAll(from []SupplyOpen, what []SupplyOpen) {
+	var rest Quantity
+	for i := range what {
+		rest += takeAt(from, what[i].Location, what[i].Quantity)
+	}
+	takeAny(from, rest)
+}
+
+// take takes quantity at a location first, then elsewhere.
+func take(from []SupplyOpen, at Location, q Quantity) { takeAny(from, takeAt(from, at, q)) }
+
+func takeAt(from []SupplyOpen, at Location, q Quantity) Quantity {
+	for i := range from {
+		if from[i].Location == at {
+			t := min(q, from[i].Quantity)
+			from[i].Quantity -= t
+			q -= t
+		}
+	}
+	return q
+}
+
+func takeAny(from []SupplyOpen, q Quantity) {
+	for i := range from {
+		t := min(q, from[i].Quantity)
+		from[i].Quantity -= t
+		q -= t
+	}
+}
+
+// expect adds to the dated supply of a location; undated supply is never promised.
+func (pl *plan) expect(l *Ledger, o SupplyOpen, q Quantity) *Fault {
+	if o.Due == 0 {
+		return nil
+	}
+	lc := pl.local(l, o.Location)
+	if !lc.newSupply {
+		lc.newSupply = true
+		if lc.now != nil {
+			lc.supply = slices.Clone(lc.now.Supply)
+		}
+	}
+	bs, err := addBucket(lc.supply, Bucket{Due: o.Due, Quantity: q})
+	if err != nil {
+		return overflow("supply.quantity")
+	}
+	lc.supply = bs
+	return nil
+}

@@ -1,0 +1,364 @@
+package inventory
+
+// Entity is the legal entity that owns the stock.
+type Entity string
+
+// Item identifies a stock-keeping unit in the entity's own catalogue.
+type Item string
+
+// Location is a place that holds stock: a site and a stock class.
+type Location string
+
+// Source names a system that sends messages; each has a file in policies/sources.
+type Source string
+
+// Key names one ledger: an item of a legal entity. All its locations share a
+// partition, so a transfer between them is one step.
+type Key struct {
+	Entity Entity
+	Item   Item
+}
+
+// Instant is a moment in UTC, in milliseconds since 1970-01-01T00:00:00Z. Zero
+// means "not stated".
+type Instant int64
+
+// Day is a calendar day in a location's own time zone, counted from 1970-01-01.
+// Zero means "not stated".
+type Day int32
+
+// Account is where quantity stands. The first NumStates accounts are states at a
+// location; the others are outside, one cumulative each per item.
+//
+// The numbers are stored; they never change and are never reused.
+type Account uint8
+
+// States at a location, then the accounts outside.
+const (
+	OnHand     Account = iota // physical, sellable, not picked
+	Picked                    // off the shelf, not yet shipped
+	InTransit                 // on its way to this location
+	Damaged                   // physically there, unsellable
+	Returned                  // received back, not dispositioned
+	Quarantine                // held, suspect, in quality control
+
+	Supplier
+	Customer
+	Adjustment
+	Scrap
+	Consumption
+	Opening
+	Intercompany // reserved for linked legs over two keys
+	Conversion   // reserved for linked legs over two keys
+
+	NumStates   = 6
+	NumAccounts = 14
+)
+
+// How a time is known: from the document itself, from the name or header of its
+// file, from its envelope, or only from when it was received.
+const (
+	BasisDocument = "document"
+	BasisFile     = "file"
+	BasisEnvelope = "envelope"
+	BasisReceipt  = "receipt"
+)
+
+// Kind says what an Event states.
+type Kind string
+
+// The kinds of event. A log may hold kinds this build does not know; those are
+// rejected, never guessed.
+const (
+	KindMovement Kind = "movement" // stock moved between two accounts
+	KindCount    Kind = "count"    // a balance as of a time
+	KindDemand   Kind = "demand"   // a stage of a demand line
+	KindSupply   Kind = "supply"   // a stage of a supply line
+	KindSetting  Kind = "setting"  // a policy value of this key
+	KindControl  Kind = "control"  // a record for the whole partition
+)
+
+// MovementType names what happened physically; it fixes the two accounts.
+type MovementType string
+
+// The movement types and the accounts they join.
+const (
+	Receipt          MovementType = "receipt"            // supplier → on_hand
+	Pick             MovementType = "pick"               // on_hand → picked
+	Unpick           MovementType = "unpick"             // picked → on_hand
+	Ship             MovementType = "ship"               // picked or on_hand → customer
+	TransferOut      MovementType = "transfer_out"       // on_hand at Location → in_transit at ToLocation
+	TransferIn       MovementType = "transfer_in"        // in_transit at Location → on_hand at Location
+	ReturnReceipt    MovementType = "return_receipt"     // customer → returned
+	Disposition      MovementType = "disposition"        // returned → ToState
+	Damage           MovementType = "damage"             // FromState (on_hand) → damaged
+	Hold             MovementType = "hold"               // FromState (on_hand) → quarantine
+	Release          MovementType = "release"            // quarantine → ToState (on_hand)
+	ScrapStock       MovementType = "scrap"              // FromState → scrap
+	ReturnToVendor   MovementType = "return_to_vendor"   // FromState (on_hand) → supplier
+	Adjust           MovementType = "adjustment"         // adjustment → State, or back when negative; reason required
+	OpeningBalance   MovementType = "opening"            // opening → State
+	Reversal         MovementType = "reversal"           // the opposite of an earlier movement, named by id
+	CountDifference  MovementType = "count_difference"   // made by a count: adjustment ↔ state
+	CountRestatement MovementType = "count_restatement"  // made by a late movement: the count's adjustment, corrected
+	CountStateChange MovementType = "count_state_change" // made by a count: between states of the location
+)
+
+// Ref is a business reference: who issued it, what it names, its number and line.
+// Events of one key that share a ref are about the same line.
+type Ref struct {
+	Issuer string
+	Type   string // order, purchase_order, transfer, shipment, asn, rma
+	Number string
+	Line   string // empty when the document identifies the line by the item alone
+}
+
+// Document is the message a fact came in, as its source names it. Source, Type,
+// Number, Revision and Line make the event id.
+type Document struct {
+	Type     string
+	Number   string
+	Revision string // of a corrected document; empty is the first
+	Line     string
+}
+
+// Event is one canonical fact about one key, as it stands in inventory.events.
+// Exactly one body is set, the one its Kind names.
+type Event struct {
+	ID       string // 32 hex digits, a function of source and document alone
+	Kind     Kind
+	Key      Key
+	Source   Source
+	Document Document
+
+	OccurredAt    Instant // business time; zero only for control records
+	OccurredBasis string  // document, file, envelope or receipt: how OccurredAt is known
+	ReceivedAt    Instant // when ingest had the message
+	RecordedAt    Instant // the log's append time: ledger time; set on reading, zero before
+
+	Refs       []Ref
+	Attributes []Attribute // carried, never decided on: lot, serial, tracking
+
+	Movement *Movement
+	Count    *Count
+	Demand   *Demand
+	Supply   *Supply
+	Setting  *Setting
+	Control  *Control
+
+	Trace Trace
+}
+
+// Attribute is a fact carried for people and ERPs.
+type Attribute struct{ Name, Value string }
+
+// Trace says how an event was made; none of it enters the content hash.
+type Trace struct {
+	RawID          string   // of the raw message
+	RawLine        int32    // line within it, from 1
+	MappingVersion string   // of the source's mapping
+	MasterVersion  int64    // of the item's master record
+	UnitFactor     Quantity // base units per stated unit, scale 10^-4
+}
+
+// Movement is a stock movement stated by its source. Quantity is positive, but
+// for Adjust, where the sign is the direction.
+type Movement struct {
+	Type       MovementType
+	Location   Location
+	ToLocation Location // transfers only
+	FromState  Account  // where the type leaves it open; OnHand by default
+	ToState    Account
+	Quantity   Quantity
+	Reason     string // required for Adjust
+	Reverses   string // event id, for Reversal
+}
+
+// Basis says what a reported balance counts.
+type Basis string
+
+// The bases a source may declare.
+const (
+	Physical  Basis = "physical"  // everything on the shelf, less what Includes says
+	Sellable  Basis = "sellable"  // on_hand only
+	Available Basis = "available" // sellable less the claims the source knew of
+)
+
+// Count is an absolute balance of a location as of a time.
+type Count struct {
+	Location  Location
+	Basis     Basis
+	Includes  []Account      // states the stated on_hand number includes
+	Covers    []Account      // states it reports; others are untouched
+	Balances  []StateBalance // one per covered state that is stated
+	AsOf      Instant
+	AsOfBasis string // document, file, envelope or receipt
+	Sequence  int64  // the source's own order, 0 when it has none
+	Complete  bool   // part of a full snapshot of the location
+}
+
+// StateBalance is a quantity in a state.
+type StateBalance struct {
+	State    Account
+	Quantity Quantity
+}
+
+// Stage is how far a demand or supply line has come.
+type Stage string
+
+// Stages of demand, then of supply.
+const (
+	Ordered   Stage = "ordered"
+	Cancelled Stage = "cancelled"
+	Allocated Stage = "allocated" // a warehouse or ERP knows of it
+	Expected  Stage = "expected"  // supply: what is on its way, dated
+	Closed    Stage = "closed"    // supply: will not come any more
+)
+
+// Demand states a stage of a demand line at a location. Only the policy's demand
+// origin creates ordered quantity; everybody else's copy advances the line.
+type Demand struct {
+	Stage    Stage
+	Location Location
+	Quantity Quantity // of this document alone; documents of one source add
+	Channel  string
+	Due      Day  // zero counts today
+	Movable  bool // may be served from another location
+}
+
+// Supply states a stage of a supply line at a location.
+type Supply struct {
+	Stage    Stage
+	Location Location
+	Quantity Quantity
+	Due      Day // zero: undated, never promised
+}
+
+// Setting is a policy value of one key.
+type Setting struct {
+	Location    Location // empty: every location without its own
+	SafetyStock Quantity
+}
+
+// Control is a record for a whole partition: from here on, decide by this policy.
+type Control struct {
+	PolicyVersion int64
+	PolicyHash    string
+}
+
+// OutcomeKind is what became of an event. Invariant 2: exactly one per line.
+type OutcomeKind string
+
+// The outcomes the ledger decides. "rejected" and "parked" lines of the
+// canonicalizer stand in its own topics.
+const (
+	Applied    OutcomeKind = "applied"    // the ledger took it
+	Noted      OutcomeKind = "noted"      // claimed view only: the source has no authority for it
+	Duplicate  OutcomeKind = "duplicate"  // same id, same content
+	Superseded OutcomeKind = "superseded" // an older revision of a document already known
+	Conflict   OutcomeKind = "conflict"   // same id, other content
+	Denied     OutcomeKind = "denied"
+	Parked     OutcomeKind = "parked"
+	Rejected   OutcomeKind = "rejected"
+)
+
+// Code is a stable word for something a person should look at.
+type Code string
+
+// Codes an outcome may carry.
+const (
+	CodeOversold           Code = "oversold"             // a recorded fact took promisable stock below zero
+	CodeNegative           Code = "negative_balance"     // a state fell below zero
+	CodeOverShipped        Code = "over_shipped"         // shipped more than was ordered
+	CodeShippedAfterCancel Code = "shipped_after_cancel" // shipped what had been cancelled
+	CodeIDConflict         Code = "id_conflict"          // same event id, other content
+	CodeUnauthorised       Code = "unauthorised"         // the source does not own this fact
+	CodeFutureClock        Code = "future_clock"         // stated time beyond receipt; clamped
+	CodeInexact            Code = "inexact"              // a count older than the journal
+)
+
+// Place is an account, at a location when it is a state.
+type Place struct {
+	Location Location // empty for outside accounts
+	Account  Account
+}
+
+// Move is one double entry: Quantity, always positive, leaves From and enters To.
+// Whatever the ledger does to quantity it does by moves, so the sum over all
+// accounts of an item is zero by construction (Invariant 3).
+type Move struct {
+	Type     MovementType
+	From, To Place
+	Quantity Quantity
+	Reason   string
+	At       Instant // business time it counts from
+}
+
+// Outcome is what the ledger did with one event.
+type Outcome struct {
+	Kind          OutcomeKind
+	Late          bool // it happened before something already decided, e.g. a count
+	Codes         []Code
+	Detail        string // for people; never parsed
+	EventID       string
+	EventKind     Kind
+	Key           Key
+	Source        Source
+	Document      Document
+	Refs          []Ref
+	Moves         []Move
+	OccurredAt    Instant
+	RecordedAt    Instant
+	Version       int64 // of the item, after
+	PolicyVersion int64
+	Line          string // demand or supply line it belongs to
+	Attributes    []Attribute
+	Trace         Trace
+
+	// Where the event stands in inventory.events.
+	Lineage   int64
+	Partition int32
+	Offset    int64
+}
+
+// Bucket is quantity of one sort due on one day.
+type Bucket struct {
+	Due      Day
+	Channel  string
+	Movable  bool
+	Quantity Quantity
+}
+
+// Position is everything the world may know of an item at a location. It holds
+// facts only; ATP is computed where it is read, because a number stored at noon
+// is wrong at midnight.
+type Position struct {
+	Key         Key
+	Location    Location
+	States      [NumStates]Quantity
+	Reserved    []Bucket // open claims, by due day, channel and movable, in that order
+	Supply      []Bucket // open dated supply, by due day
+	SafetyStock Quantity
+	Version     int64 // item version of the commit that last changed this location
+	Part, Parts int32 // this is location Part of the Parts that commit changed, from 1
+
+	RecordedAt    Instant // ledger time of the last event that changed it
+	EventID       string  // that event
+	PolicyVersion int64
+	Lineage       int64
+	Partition     int32
+	Offset        int64
+}
+
+// View is what another system claims to hold; it never changes the ledger.
+type View struct {
+	Key        Key
+	Location   Location
+	Source     Source
+	Basis      Basis
+	Balances   []StateBalance
+	AsOf       Instant
+	RecordedAt Instant
+	EventID    string
+	Version    int64
+}

@@ -1,0 +1,71 @@
+// Package service is the shell every service runs in: logging, metrics, health
+// and ordered shutdown. It knows neither the domain nor Kafka.
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// A Task blocks until ctx is cancelled, drains, and returns nil.
+type Task func(ctx context.Context) error
+
+// Env is what the shell hands to a service's Build.
+type Env struct {
+	Name    string
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+	Health  *Health
+	Now     func() time.Time // wall clock, for what is observed, never for what is decided
+}
+
+// Run starts all tasks and waits for all; the first failure cancels the rest.
+func Run(ctx context.Context, tasks ...Task) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(tasks))
+	var wg sync.WaitGroup
+	for i, task := range tasks {
+		wg.Go(func() {
+			if errs[i] = task(ctx); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Health gathers what /readyz reports. It is safe for concurrent use.
+type Health struct {
+	mu     sync.Mutex
+	checks map[string]func() error
+}
+
+// Ready adds a readiness check under a name; nil means ready.
+func (h *Health) Ready(name string, check func() error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.checks == nil {
+		h.checks = map[string]func() error{}
+	}
+	h.checks[name] = check
+}
+
+// Check runs every check and returns the failures by name.
+func (h *Health) Check() map[string]error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	bad := map[string]error{}
+	for name, check := range h.checks {
+		if err := check(); err != nil {
+			bad[name] = err
+		}
+	}
+	return bad
+}

@@ -1,0 +1,221 @@
+// Package stream runs pure step functions over Kafka topics. It knows no
+// inventory: it moves records, keeps state, and sees to it that neither runs
+// ahead of the log. EXACTLY-ONCE rules are cited where they are enforced.
+package stream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Record is a log record; services use it without importing the client.
+type Record = kgo.Record
+
+// RecordHeader is a header of a Record.
+type RecordHeader = kgo.RecordHeader
+
+// Config says how to reach the cluster. It is part of every service's
+// configuration.
+type Config struct {
+	Brokers []string `yaml:"brokers"`
+	// Instance names this process among its group's members: the StatefulSet
+	// ordinal for transactional workers. It makes the transactional id and the
+	// static group instance id, so a restart never waits out the session.
+	Instance string `yaml:"instance"`
+
+	Dialer  func(ctx context.Context, network, host string) (net.Conn, error) `yaml:"-"`
+	TLS     *tls.Config                                                       `yaml:"-"`
+	Log     *slog.Logger                                                      `yaml:"-"`
+	Metrics prometheus.Registerer                                             `yaml:"-"`
+}
+
+// A Rejection is a permanent failure of one record: it goes to the dead letters
+// with its code and reason, and work goes on. Any other error aborts: the record
+// is tried again.
+type Rejection struct {
+	Code string // stable, snake_case
+	err  error
+}
+
+// Reject marks err as permanent, under a stable code.
+func Reject(code string, err error) error { return &Rejection{Code: code, err: err} }
+
+// Rejectf is Reject with a formatted reason.
+func Rejectf(code, format string, args ...any) error {
+	return Reject(code, fmt.Errorf(format, args...))
+}
+
+func (r *Rejection) Error() string { return r.Code + ": " + r.err.Error() }
+
+// Unwrap returns the reason.
+func (r *Rejection) Unwrap() error { return r.err }
+
+// ErrStop marks a fault that no retry cures and that must never be skipped: a
+// foreign header, a broken fence, a lost log. The worker stops and says so.
+var ErrStop = errors.New("stream: stopped, needs a person")
+
+// ErrNoop is what a Step returns for a record its own fence says it has applied:
+// counted, without outputs, and not an error.
+var ErrNoop = errors.New("stream: already applied")
+
+// Header is the per-partition record in the state topic, key "|header". It is
+// written with each transaction; restore and lineage rest on it (§3, §4).
+type Header struct {
+	Lineage        int64
+	Cluster        string // cluster id
+	TopicID        string // of the input topic
+	Topic          string
+	Partition      int32
+	Partitions     int32
+	Partitioner    string // "murmur2"
+	StoreVersion   int32
+	AppliedThrough int64 // offset of the last input record whose effects are in the state; -1 before any
+	PolicyVersion  int64 // of the processor; carried, staged with the transaction
+}
+
+// HeaderCodec turns the header into the state topic's own format.
+type HeaderCodec interface {
+	EncodeHeader(Header) ([]byte, error)
+	DecodeHeader([]byte) (Header, error)
+}
+
+// HeaderKey is the header's key in the state topic; no group is ever empty.
+const HeaderKey = "|header"
+
+// Input is a record and where it stands.
+type Input struct {
+	*Record
+	Lineage int64
+	// Header is the partition's header as staged by this transaction. A Step may
+	// change PolicyVersion and nothing else.
+	Header *Header
+}
+
+// A Processor is the only code a transactional service writes. One goroutine
+// calls it for one partition at a time; the runner may discard everything a
+// transaction did and call it again, so it keeps nothing of its own between
+// calls that State does not hold.
+type Processor interface {
+	// Group names the state a record belongs to: the key of the record as a rule.
+	// An empty group means a record for the whole partition. An error that is a
+	// Rejection sends the record to the dead letters. The string may share memory
+	// with the record; it is copied when kept.
+	Group(rec *Record) (string, error)
+	// Step handles one record. It must not touch what State holds before it is
+	// sure to succeed: after an error the state is what it was before the call.
+	// Outputs of a failed Step are dropped.
+	//
+	// emit copies the record; its key, value and headers must stay as they are
+	// until the transaction has ended.
+	Step(in Input, st *State, emit func(*Record)) error
+	// Flush is called once for each group a transaction touched, before commit:
+	// it puts the changed pieces into st and emits what is published once per
+	// transaction (coalescing).
+	Flush(st *State, emit func(*Record)) error
+}
+
+// RunnerConfig is what a transactional worker is made of.
+type RunnerConfig struct {
+	Config
+	Group string      // consumer group; the transactional id is Group-Instance
+	Input string      // topic; produced non-transactionally (§1)
+	State string      // compacted changelog, as many partitions as Input
+	Dead  DeadLetters // written in the transaction
+	Codec HeaderCodec
+	// GroupOf returns the group a state key belongs to.
+	GroupOf func(stateKey []byte) string
+	// StoreVersion of the pieces; another one in the header stops the worker.
+	StoreVersion int32
+	Commit       time.Duration // transaction cadence; 20 ms, or 5 ms when reservations are served
+	MaxRecords   int           // of one transaction; 10,000 when 0
+	Processor    Processor
+
+	// OwnPartition names the output topics whose records keep the Partition the
+	// processor gave them; all others go to the partition of their input.
+	OwnPartition []string
+	Compression  Compression
+	// CachedObjects bounds the decoded groups kept in all; 200,000 when 0.
+	CachedObjects int
+	// AnyTimestamp accepts an input topic whose timestamps are not the broker's.
+	AnyTimestamp bool
+	// Drain bounds the end of the open transaction after ctx is done; 20 s when 0.
+	Drain time.Duration
+}
+
+// DeadLetter is what could not be processed, and why.
+type DeadLetter struct {
+	Record *Record // the input as read
+	Code   string  // of the Rejection
+	Reason string
+}
+
+// DeadLetters turns dead letters into records of a service's own dead-letter
+// topic. The record's id is a function of the input's topic, partition and
+// offset, so a repeat is recognisable.
+type DeadLetters func(DeadLetter) (*Record, error)
+
+// Handler handles one record of an at-least-once worker. Its outputs are acked by
+// the log before the record's offset is committed. A Rejection sends the record
+// to the dead letters (deterministic id, acked before the commit); a Rewind seeks;
+// any other error is retried with back-off, and nothing behind it in its
+// partition is committed meanwhile. Records of one partition come in order from
+// one goroutine; partitions run beside each other.
+type Handler func(ctx context.Context, rec *Record) ([]*Record, error)
+
+// Rewind is an error that makes a worker read its partition again from Offset:
+// what it projected into has lost something.
+type Rewind struct{ Offset int64 }
+
+func (r Rewind) Error() string { return fmt.Sprintf("stream: rewind to %d", r.Offset) }
+
+// WorkerConfig is what an at-least-once worker is made of.
+type WorkerConfig struct {
+	Config
+	Group  string
+	Topics []string
+	Dead   DeadLetters
+	// Handle is called record by record; or Batch with all the records of one
+	// partition that one poll brought. Exactly one is set. A failed Batch is
+	// retried whole.
+	Handle Handler
+	Batch  func(ctx context.Context, recs []*Record) ([]*Record, error)
+	// Start, when set, says where a partition begins instead of the group's
+	// offset: the next offset to read. It runs in the background with the
+	// partition paused, never inside the assign callback.
+	Start func(ctx context.Context, topic string, partition int32) (int64, error)
+	// Check, when set, is called at least each CheckEvery for every owned
+	// partition, also when nothing flows. It may return a Rewind.
+	Check      func(ctx context.Context, topic string, partition int32) error
+	CheckEvery time.Duration
+	// Lost, when set, is told that a partition was taken away.
+	Lost func(topic string, partition int32)
+	// ReadCommitted is set when the topics have transactional writers.
+	ReadCommitted bool
+	MaxRecords    int // of one poll, and of one Batch; 10,000 when 0
+
+	// OwnPartition names the output topics whose records go to the Partition they
+	// carry; all others go by their key.
+	OwnPartition []string
+	Compression  Compression
+	// Drain bounds the end of the work under way after ctx is done; 20 s when 0.
+	Drain time.Duration
+}
+
+// TableConfig describes a reader of a whole compacted topic: master data,
+// policies, schemas. Apply is called for each record from one goroutine, with a
+// nil Value for a tombstone; its error stops the table.
+type TableConfig struct {
+	Config
+	Topic         string
+	Partitions    []int32 // nil: all
+	ReadCommitted bool
+	Apply         func(rec *Record) error
+}

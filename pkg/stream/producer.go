@@ -1,0 +1,144 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// maxBuffered bounds the records a producer holds unacked.
+const maxBuffered = 50_000
+
+// A Producer appends records idempotently, acked by all in-sync replicas. It never
+// sets a timestamp and never cancels what it has begun to write: a cancelled
+// produce may be acked without being there. It is safe for concurrent use.
+type Producer struct{ cl *kgo.Client }
+
+type producerOptions struct {
+	linger      time.Duration
+	manual      func(topic string) bool
+	compression Compression
+}
+
+// ProducerOption changes a producer's defaults: no linger, partition by key.
+type ProducerOption func(*producerOptions)
+
+// WithLinger waits for more records to share a batch.
+func WithLinger(d time.Duration) ProducerOption {
+	return func(o *producerOptions) { o.linger = d }
+}
+
+// WithOwnPartition takes the records of the topics named to the Partition they
+// carry; with no topic, all records.
+func WithOwnPartition(topics ...string) ProducerOption {
+	return func(o *producerOptions) {
+		o.manual = func(topic string) bool { return len(topics) == 0 || slices.Contains(topics, topic) }
+	}
+}
+
+// WithCompression sets the compression of batches.
+func WithCompression(c Compression) ProducerOption {
+	return func(o *producerOptions) { o.compression = c }
+}
+
+// NewProducer connects lazily.
+func NewProducer(cfg Config, opts ...ProducerOption) (*Producer, error) {
+	o := producerOptions{manual: func(string) bool { return false }}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	codec, err := o.compression.codec()
+	if err != nil {
+		return nil, err
+	}
+	cl, err := cfg.client(
+		kgo.RecordPartitioner(partitioner(o.manual)),
+		kgo.ProducerLinger(o.linger),
+		kgo.ProducerBatchCompression(codec),
+		kgo.MaxBufferedRecords(maxBuffered),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &Producer{cl}, nil
+}
+
+// Produce appends the records and returns when all are acked, or one has failed.
+// When ctx ends before, what becomes of the records is unknown: they may still be
+// written. The records are the producer's from here on.
+func (p *Producer) Produce(ctx context.Context, recs ...*Record) error {
+	if len(recs) == 0 {
+		return nil
+	}
+	for p.cl.BufferedProduceRecords() >= maxBuffered {
+		if pause(ctx, time.Millisecond); ctx.Err() != nil {
+			return fmt.Errorf("waiting for room: %w", ctx.Err())
+		}
+	}
+	a := newAcks(len(recs))
+	for _, rec := range recs {
+		p.cl.Produce(context.WithoutCancel(ctx), rec, a.promise)
+	}
+	return a.wait(ctx)
+}
+
+// Ping reports whether a broker answers.
+func (p *Producer) Ping(ctx context.Context) error {
+	if err := p.cl.Ping(ctx); err != nil {
+		return fmt.Errorf("pinging brokers: %w", err)
+	}
+	return nil
+}
+
+// Close gives what is under way a moment and ends the producer.
+func (p *Producer) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = p.cl.Flush(ctx) // what is not acked was never promised to anybody
+	p.cl.Close()
+}
+
+// acks waits for a known number of records.
+type acks struct {
+	left atomic.Int64
+	all  chan struct{}
+
+	mu   sync.Mutex
+	errs []error
+}
+
+func newAcks(n int) *acks {
+	a := &acks{all: make(chan struct{})}
+	a.left.Store(int64(n))
+	return a
+}
+
+func (a *acks) promise(rec *Record, err error) {
+	if err != nil {
+		a.mu.Lock()
+		if len(a.errs) < 8 { // enough to see
+			a.errs = append(a.errs, fmt.Errorf("writing to %s: %w", rec.Topic, err))
+		}
+		a.mu.Unlock()
+	}
+	if a.left.Add(-1) == 0 {
+		close(a.all)
+	}
+}
+
+func (a *acks) wait(ctx context.Context) error {
+	select {
+	case <-a.all:
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for acks: %w", ctx.Err())
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return errors.Join(a.errs...)
+}

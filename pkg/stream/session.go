@@ -1,0 +1,457 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// session is one life of the transactional client. The group's callbacks only note
+// what happened (under mu) and wake the loop; the loop does the work.
+type session struct {
+	r      *Runner
+	gts    *kgo.GroupTransactSession
+	closed chan struct{}
+	wg     sync.WaitGroup
+	slots  chan struct{} // restores at once
+
+	mu      sync.Mutex
+	parts   map[int32]*partition
+	done    []*partition // restored, to be taken up
+	fault   error        // of a restore
+	revoked bool         // since the loop looked last
+	joined  bool
+	wake    context.CancelFunc
+
+	// The rest is the loop's own.
+	txn      txn
+	suspect  *suspect
+	failures int // aborts in a row
+}
+
+// partition is an assigned partition. phase, fetched and start belong to the
+// session's mu; what is below them to the loop, once restored.
+type partition struct {
+	id      int32
+	phase   phase
+	fetched int64 // what the client holds as committed
+	cancel  context.CancelFunc
+	res     *restored
+	gone    atomic.Bool
+
+	store     *store
+	header    Header // committed
+	staged    Header
+	committed int64 // the group's offset, -1 before the first commit
+	pos       int64 // offset of the next record
+	end       int64
+	gapAt     int64 // position at which a gap was met once, -1 for none
+	fails     map[int64]int
+	lag       lag
+
+	// of the open transaction
+	open  bool
+	begin int64
+	last  *Record
+}
+
+type phase uint8
+
+const (
+	assigned  phase = iota // its offset is being fetched
+	restoring              // its state is being read
+	active
+	rewinding // of a worker: it is to be read again
+)
+
+// open starts the client. No work is done in its callbacks.
+func (r *Runner) open(ctx context.Context, facts logFacts) (*session, error) {
+	s := &session{
+		r:      r,
+		closed: make(chan struct{}),
+		slots:  make(chan struct{}, restoresAtOnce),
+		parts:  map[int32]*partition{},
+	}
+	s.txn.init(s)
+	restore := func(p *partition) {
+		rctx, cancel := context.WithCancel(ctx)
+		p.cancel = cancel
+		s.wg.Go(func() {
+			defer cancel()
+			s.restore(rctx, facts, p)
+		})
+	}
+	gts, err := kgo.NewGroupTransactSession(slices.Concat(r.cfg.options(), []kgo.Opt{
+		kgo.TransactionalID(r.identity()),
+		kgo.TransactionTimeout(transactionTimeout),
+		kgo.ConcurrentTransactionsBackoff(2 * time.Millisecond),
+		kgo.RecordPartitioner(partitioner(nil)), // by number: co-partitioned outputs (§2)
+		kgo.ProducerBatchCompression(r.codec),
+		// The end of the transaction flushes; lingering until then makes few
+		// large batches.
+		kgo.ProducerLinger(2*r.cfg.Commit + 10*time.Millisecond),
+		kgo.MaxBufferedRecords(250_000),
+
+		kgo.ConsumerGroup(r.cfg.Group),
+		kgo.InstanceID(r.identity()),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.HeartbeatInterval(heartbeatInterval),
+		kgo.ConsumeTopics(r.cfg.Input),
+		// A partition without an offset gets an explicit one in fetched; an
+		// offset out of range must never be reset.
+		kgo.ConsumeStartOffset(kgo.NoResetOffset()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.OnPartitionsAssigned(s.onAssigned),
+		kgo.OnPartitionsRevoked(s.onRevoked),
+		kgo.OnPartitionsLost(s.onRevoked),
+		kgo.AdjustFetchOffsetsFn(func(_ context.Context, m map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			s.onFetched(m[r.cfg.Input], restore)
+			return m, nil
+		}),
+	})...)
+	if err != nil {
+		return nil, fmt.Errorf("opening transactional session: %w", err)
+	}
+	s.gts = gts
+	return s, nil
+}
+
+// onAssigned notes new partitions and keeps them from being fetched until they are
+// restored.
+func (s *session) onAssigned(_ context.Context, cl *kgo.Client, added map[string][]int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.joined = true
+	ids := added[s.r.cfg.Input]
+	if len(ids) == 0 {
+		return
+	}
+	for _, id := range ids {
+		if old := s.parts[id]; old != nil {
+			s.drop(old) // its revocation went unseen
+		}
+		s.parts[id] = &partition{id: id, committed: -1, gapAt: -1}
+	}
+	cl.PauseFetchPartitions(map[string][]int32{s.r.cfg.Input: ids})
+	s.gauges()
+}
+
+// onFetched is told the stable group offsets of assigned partitions, which may
+// start restoring now: the changelog is read after the offsets (§3). A partition
+// without an offset gets an explicit one: with none the client would yield neither
+// a record nor an error.
+func (s *session) onFetched(offsets map[int32]kgo.Offset, restore func(*partition)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, off := range offsets {
+		at := off.EpochOffset().Offset
+		if at < 0 {
+			at = 0
+			offsets[id] = kgo.NewOffset().At(0)
+		}
+		p := s.parts[id]
+		if p == nil || p.phase != assigned {
+			continue
+		}
+		p.fetched = at
+		p.phase = restoring
+		restore(p)
+	}
+}
+
+// onRevoked drops what was taken away, and only that.
+func (s *session) onRevoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range lost[s.r.cfg.Input] {
+		if p := s.parts[id]; p != nil {
+			s.drop(p)
+		}
+	}
+	s.revoked = true
+	s.gauges()
+	s.poke()
+}
+
+func (s *session) drop(p *partition) {
+	p.gone.Store(true)
+	if p.cancel != nil {
+		p.cancel()
+	}
+	delete(s.parts, p.id)
+	s.r.metrics.unowned(s.r.cfg.Input, p.id)
+}
+
+// restore reads a partition's state and hands it to the loop.
+func (s *session) restore(ctx context.Context, facts logFacts, p *partition) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return
+	}
+	res, err := s.r.restore(ctx, facts, p.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case p.gone.Load() || ctx.Err() != nil:
+		return
+	case err != nil:
+		s.fault = err
+	default:
+		p.res = res
+		s.done = append(s.done, p)
+	}
+	s.poke()
+}
+
+// poke wakes the loop from its poll.
+func (s *session) poke() {
+	if s.wake != nil {
+		s.wake()
+	}
+}
+
+// armed returns a context for polling that the next event ends.
+func (s *session) armed(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake = cancel
+	if s.revoked || s.fault != nil || len(s.done) > 0 {
+		cancel()
+	}
+	return ctx
+}
+
+// work is the loop.
+func (s *session) work(ctx context.Context) error {
+	poll := s.armed(ctx)
+	for ctx.Err() == nil {
+		if poll.Err() != nil {
+			if err := s.events(ctx); err != nil {
+				return err
+			}
+			poll = s.armed(ctx)
+		}
+		var err error
+		if s.suspect != nil {
+			err = s.isolate(ctx, poll)
+		} else {
+			err = s.transact(ctx, poll, batch{poll: s.r.cfg.MaxRecords, most: s.r.cfg.MaxRecords, during: s.r.cfg.Commit})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// events takes up what the callbacks and restores have noted.
+func (s *session) events(ctx context.Context) error {
+	s.mu.Lock()
+	fault, done, revoked := s.fault, s.done, s.revoked
+	s.done, s.revoked = nil, false
+	s.mu.Unlock()
+	if fault != nil {
+		return fault
+	}
+	if revoked {
+		// With no transaction open this only clears the mark the client keeps of
+		// a rebalance: it would abort the next transaction, and hide the next
+		// revocation from onRevoked.
+		if _, err := s.gts.End(context.WithoutCancel(ctx), kgo.TryAbort); err != nil {
+			return fmt.Errorf("%w: after a rebalance: %w", errReopen, err)
+		}
+	}
+	for _, p := range done {
+		if err := s.takeUp(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeUp begins work on a restored partition.
+func (s *session) takeUp(p *partition) error {
+	res := p.res
+	if res.start != p.fetched {
+		if res.group >= 0 {
+			return fmt.Errorf("%w: offset of partition %d moved from %d to %d while it was restored", errReopen, p.id, p.fetched, res.start)
+		}
+		topic := s.r.cfg.Input
+		s.gts.Client().SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {p.id: {Epoch: -1, Offset: res.start}}})
+		if got, ok := s.gts.Client().CommittedOffsets()[topic][p.id]; !ok || got.Offset != res.start {
+			// The client has not yet taken the partition up itself.
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if !p.gone.Load() {
+				s.done = append(s.done, p)
+				time.AfterFunc(5*time.Millisecond, func() {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					s.poke()
+				})
+			}
+			return nil
+		}
+	}
+	p.store, p.header, p.committed = res.store, res.header, res.group
+	p.pos, p.end, p.res = res.start, res.end, nil
+	p.lag.next.Store(p.pos)
+	p.lag.seen(res.end, s.r.now())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.gone.Load() {
+		return nil
+	}
+	p.phase = active
+	for _, q := range s.parts {
+		if q.store != nil {
+			q.store.cache.limit = max(s.r.cfg.CachedObjects/len(s.parts), 1)
+		}
+	}
+	if s.suspect == nil {
+		s.gts.Client().ResumeFetchPartitions(map[string][]int32{s.r.cfg.Input: {p.id}})
+	}
+	s.gauges()
+	return nil
+}
+
+// working returns the partition if it is being worked on, else keeps it from being
+// fetched.
+func (s *session) working(id int32) *partition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.parts[id]
+	if p != nil && p.phase == active {
+		return p
+	}
+	s.gts.Client().PauseFetchPartitions(map[string][]int32{s.r.cfg.Input: {id}})
+	return nil
+}
+
+// hold pauses every partition but one, or with -1 resumes all that are worked on.
+func (s *session) hold(but int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []int32
+	for id, p := range s.parts {
+		if p.phase == active && id != but {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	m := map[string][]int32{s.r.cfg.Input: ids}
+	if but < 0 {
+		s.gts.Client().ResumeFetchPartitions(m)
+	} else {
+		s.gts.Client().PauseFetchPartitions(m)
+	}
+}
+
+func (s *session) ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault != nil {
+		return s.fault
+	}
+	if !s.joined {
+		return errors.New("not joined")
+	}
+	if n := s.unrestored(); n > 0 {
+		return fmt.Errorf("restoring %d partitions", n)
+	}
+	return nil
+}
+
+func (s *session) unrestored() int {
+	n := 0
+	for _, p := range s.parts {
+		if p.phase != active {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *session) gauges() {
+	s.r.metrics.owned.Set(float64(len(s.parts)))
+	s.r.metrics.restoring.Set(float64(s.unrestored()))
+}
+
+// identityTaken asks whether another process has joined under this one's identity.
+// A fenced producer may only have been too slow, and then comes back; but a process
+// that was replaced while it stood still must not drive its successor out.
+func (s *session) identityTaken(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, heartbeatInterval)
+	defer cancel()
+	member, generation := s.gts.Client().GroupMetadata()
+	if member == "" {
+		return nil
+	}
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Group = s.r.cfg.Group
+	req.MemberID, req.Generation = member, generation
+	req.InstanceID = kmsg.StringPtr(s.r.identity())
+	resp, err := req.RequestWith(ctx, s.r.reads.cl)
+	if err != nil {
+		return nil // not known; joining again will tell
+	}
+	if err := kerr.ErrorForCode(resp.ErrorCode); errors.Is(err, kerr.FencedInstanceID) {
+		return fmt.Errorf("%w: another process works as %s: %w", ErrStop, s.r.identity(), err)
+	}
+	return nil
+}
+
+// forget drops every partition once the client is closed.
+func (s *session) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range slices.Collect(maps.Values(s.parts)) {
+		s.drop(p)
+	}
+	s.gauges()
+}
+
+// observe keeps the lag gauges true also when nothing flows.
+func (s *session) observe(ctx context.Context) {
+	for {
+		pause(ctx, lagEvery)
+		if ctx.Err() != nil {
+			return
+		}
+		s.mu.Lock()
+		parts := slices.Collect(maps.Values(s.parts))
+		s.mu.Unlock()
+		for _, p := range parts {
+			end, err := s.r.reads.HighWatermark(ctx, s.r.cfg.Input, p.id)
+			if err != nil {
+				s.r.log.Debug("reading end of partition", slog.Int("partition", int(p.id)), slog.Any("error", err))
+				continue
+			}
+			now := s.r.now()
+			p.lag.seen(end, now)
+			records, seconds := p.lag.read(now)
+			s.mu.Lock()
+			if !p.gone.Load() {
+				s.r.metrics.lag(s.r.cfg.Input, p.id, records, seconds)
+			}
+			s.mu.Unlock()
+		}
+	}
+}

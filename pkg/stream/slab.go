@@ -1,0 +1,65 @@
+package stream
+
+// slab holds a transaction's outputs. Its memory serves one transaction after the
+// other: once a transaction has ended the client holds none of it.
+type slab struct {
+	chunks [][]output
+	n      int // taken
+	sent   int // handed to the client
+}
+
+// output is a record to produce, and the input record it comes from.
+type output struct {
+	rec    Record
+	part   int32
+	offset int64
+}
+
+const slabChunk = 256
+
+func (s *slab) at(i int) *output { return &s.chunks[i/slabChunk][i%slabChunk] }
+
+// next takes an output.
+func (s *slab) next() *output {
+	if s.n == len(s.chunks)*slabChunk {
+		s.chunks = append(s.chunks, make([]output, slabChunk))
+	}
+	s.n++
+	return s.at(s.n - 1)
+}
+
+// unsent returns the next output not handed over yet, nil when there is none.
+func (s *slab) unsent() *output {
+	if s.sent == s.n {
+		return nil
+	}
+	s.sent++
+	return s.at(s.sent - 1)
+}
+
+// back gives the outputs back that were not handed over.
+func (s *slab) back() { s.n = s.sent }
+
+// reset gives all back. What they point to is let go of, but for a while's worth.
+func (s *slab) reset() {
+	for i := range s.n {
+		*s.at(i) = output{}
+	}
+	if keep := 4*s.n/slabChunk + 64; len(s.chunks) > keep {
+		s.chunks = s.chunks[:keep]
+	}
+	s.n, s.sent = 0, 0
+}
+
+// abandon leaves the memory to whoever may still use it.
+func (s *slab) abandon() { *s = slab{} }
+
+// find returns the output a record belongs to.
+func (s *slab) find(rec *Record) *output {
+	for i := range s.n {
+		if o := s.at(i); &o.rec == rec {
+			return o
+		}
+	}
+	return nil
+}

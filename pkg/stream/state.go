@@ -1,0 +1,384 @@
+package stream
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// State is what a group holds: its pieces as committed, and beside them what the
+// open transaction has staged. One goroutine uses it.
+//
+// Values given to Put are kept, not copied: the caller must not write to them
+// afterwards. Values that Get returns must not be written to.
+type State struct {
+	group  string
+	pieces []piece  // committed, by key
+	over   *overlay // staged by the open transaction; nil when it has not touched the group
+	object any
+
+	cache        *objectCache
+	newer, older *State // in cache
+}
+
+// A piece is one state record. In an overlay a nil value is a tombstone.
+type piece struct {
+	key   string
+	value []byte
+}
+
+// overlay holds staged pieces in the order of their first Put.
+type overlay struct {
+	pieces []piece
+	index  map[string]int // built when pieces are many
+	undo   []undo         // of the Step under way
+	inStep bool
+	kept   bool  // a Step has succeeded: Flush is due
+	last   int64 // offset of the record that touched the group last
+}
+
+type undo struct {
+	at    int
+	value []byte
+	fresh bool // the piece was appended
+}
+
+// indexed is the number of staged pieces from which on a map finds them.
+const indexed = 24
+
+// NewState returns an empty state, for tests of processors.
+func NewState(group string) *State { return &State{group: group} }
+
+// Group names the state.
+func (s *State) Group() string { return s.group }
+
+// Get returns the value of a piece, the staged one first; nil when absent.
+func (s *State) Get(key string) []byte {
+	if s.over != nil {
+		if i := s.over.find(key); i >= 0 {
+			return s.over.pieces[i].value
+		}
+	}
+	if i, ok := s.search(key); ok {
+		return s.pieces[i].value
+	}
+	return nil
+}
+
+// Put stages a piece. It reaches the log only if its bytes differ from what is
+// committed.
+func (s *State) Put(key string, value []byte) {
+	if value == nil {
+		value = []byte{} // nil on the log is a tombstone
+	}
+	s.stage(key, value)
+}
+
+// Delete stages a tombstone.
+func (s *State) Delete(key string) { s.stage(key, nil) }
+
+// Each calls f for every piece in the order of keys, staged ones first, until f
+// returns false. f must not change the state.
+func (s *State) Each(f func(key string, value []byte) bool) {
+	if s.over == nil || len(s.over.pieces) == 0 {
+		for i := range s.pieces {
+			if !f(s.pieces[i].key, s.pieces[i].value) {
+				return
+			}
+		}
+		return
+	}
+	staged := slices.Clone(s.over.pieces)
+	slices.SortFunc(staged, func(a, b piece) int { return strings.Compare(a.key, b.key) })
+	i, j := 0, 0
+	for i < len(s.pieces) || j < len(staged) {
+		var p piece
+		switch {
+		case j == len(staged) || i < len(s.pieces) && s.pieces[i].key < staged[j].key:
+			p = s.pieces[i]
+			i++
+		default:
+			if i < len(s.pieces) && s.pieces[i].key == staged[j].key {
+				i++
+			}
+			p = staged[j]
+			j++
+		}
+		if p.value != nil && !f(p.key, p.value) {
+			return
+		}
+	}
+}
+
+// Object returns the group's decoded form, or nil when it must be made again from
+// the pieces.
+func (s *State) Object() any { return s.object }
+
+// SetObject keeps the group's decoded form. It may hold changes that Flush has
+// still to put; it is gone after an abort, a restore or a revocation, and after a
+// rejection too unless earlier records of the same transaction have changed the
+// group.
+func (s *State) SetObject(o any) {
+	s.object = o
+	if s.cache != nil {
+		if o == nil {
+			s.cache.remove(s)
+		} else {
+			s.cache.use(s)
+		}
+	}
+}
+
+// Merge makes what is staged the committed state, as a commit does. The runner
+// calls it; besides it only tests of processors do.
+func (s *State) Merge() {
+	if s.over == nil {
+		return
+	}
+	for i := range s.over.pieces {
+		s.set(s.over.pieces[i].key, s.over.pieces[i].value)
+	}
+	s.over = nil
+}
+
+// Drop forgets what is staged and the object, as an abort does. The runner calls
+// it; besides it only tests of processors do.
+func (s *State) Drop() {
+	s.over = nil
+	s.SetObject(nil)
+}
+
+func (s *State) stage(key string, value []byte) {
+	if s.over == nil {
+		s.over = new(overlay)
+	}
+	o := s.over
+	i := o.find(key)
+	if o.inStep {
+		if i >= 0 {
+			o.undo = append(o.undo, undo{at: i, value: o.pieces[i].value})
+		} else {
+			o.undo = append(o.undo, undo{at: len(o.pieces), fresh: true})
+		}
+	}
+	if i >= 0 {
+		o.pieces[i].value = value
+		return
+	}
+	o.pieces = append(o.pieces, piece{key, value})
+	switch {
+	case o.index != nil:
+		o.index[key] = len(o.pieces) - 1
+	case len(o.pieces) > indexed:
+		o.index = make(map[string]int, 4*indexed)
+		for i := range o.pieces {
+			o.index[o.pieces[i].key] = i
+		}
+	}
+}
+
+func (o *overlay) find(key string) int {
+	if o.index != nil {
+		if i, ok := o.index[key]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range o.pieces {
+		if o.pieces[i].key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// rollback takes back what the Step under way has staged.
+func (o *overlay) rollback() {
+	for _, u := range slices.Backward(o.undo) {
+		if u.fresh {
+			if o.index != nil {
+				delete(o.index, o.pieces[u.at].key)
+			}
+			o.pieces = o.pieces[:u.at]
+		} else {
+			o.pieces[u.at].value = u.value
+		}
+	}
+	o.undo = o.undo[:0]
+}
+
+func (o *overlay) reset() {
+	clear(o.pieces)
+	clear(o.undo)
+	*o = overlay{pieces: o.pieces[:0], undo: o.undo[:0]}
+}
+
+func (s *State) search(key string) (int, bool) {
+	lo, hi := 0, len(s.pieces)
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if s.pieces[mid].key < key {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo < len(s.pieces) && s.pieces[lo].key == key
+}
+
+// set changes a committed piece; nil removes it.
+func (s *State) set(key string, value []byte) {
+	i, ok := s.search(key)
+	switch {
+	case ok && value == nil:
+		s.pieces = slices.Delete(s.pieces, i, i+1)
+	case ok:
+		s.pieces[i].value = value
+	case value != nil:
+		key = strings.Clone(key)
+		if len(s.pieces) == 0 && strings.HasPrefix(key, s.group) {
+			s.group = key[:len(s.group)] // share the bytes
+		}
+		s.pieces = slices.Insert(s.pieces, i, piece{key, value})
+	}
+}
+
+// changed reports whether a staged piece differs from the committed one.
+func (s *State) changed(p piece) bool {
+	i, ok := s.search(p.key)
+	if p.value == nil {
+		return ok
+	}
+	return !ok || !bytes.Equal(s.pieces[i].value, p.value)
+}
+
+// store is the state of one partition: what is committed in groups, with the
+// overlays of the open transaction on them.
+type store struct {
+	groups map[string]*State
+	cache  *objectCache
+	free   []*overlay
+}
+
+func newStore() *store {
+	return &store{groups: map[string]*State{}, cache: new(objectCache)}
+}
+
+// load applies a record of the changelog; nil removes. The value is copied: it
+// points into a fetched batch, which would otherwise be kept whole.
+func (s *store) load(group, key string, value []byte) {
+	st := s.groups[group]
+	if st == nil {
+		if value == nil {
+			return
+		}
+		st = &State{group: strings.Clone(group), cache: s.cache}
+	}
+	if value != nil {
+		value = append(make([]byte, 0, len(value)), value...)
+	}
+	st.set(key, value)
+	if len(st.pieces) == 0 {
+		delete(s.groups, group)
+	} else if _, known := s.groups[group]; !known {
+		s.groups[st.group] = st
+	}
+}
+
+// get returns the group's state, made when absent. The name may be transient: it
+// is copied when kept.
+func (s *store) get(group string) *State {
+	if st := s.groups[group]; st != nil {
+		return st
+	}
+	st := &State{group: strings.Clone(group), cache: s.cache}
+	s.groups[st.group] = st
+	return st
+}
+
+// touch gives the state an overlay; it reports whether that is new.
+func (s *store) touch(st *State) bool {
+	if st.over != nil {
+		return false
+	}
+	if n := len(s.free); n > 0 {
+		st.over, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		st.over = new(overlay)
+	}
+	if st.object != nil {
+		s.cache.use(st)
+	}
+	return true
+}
+
+// settle ends the transaction for a touched state: merged or dropped.
+func (s *store) settle(st *State, commit bool) {
+	o := st.over
+	if commit {
+		st.Merge()
+	} else {
+		st.Drop()
+	}
+	if o != nil && len(o.pieces) <= 4*indexed {
+		o.reset()
+		s.free = append(s.free, o)
+	}
+	if len(st.pieces) == 0 {
+		s.cache.remove(st)
+		delete(s.groups, st.group)
+	}
+}
+
+// objectCache bounds how many groups of a partition keep their decoded form, the
+// least recently used going first.
+type objectCache struct {
+	limit          int
+	n              int
+	newest, oldest *State
+}
+
+func (c *objectCache) linked(s *State) bool { return s.newer != nil || s.older != nil || c.newest == s }
+
+func (c *objectCache) use(s *State) {
+	if c.newest == s {
+		return
+	}
+	c.remove(s)
+	c.n++
+	s.older = c.newest
+	if c.newest != nil {
+		c.newest.newer = s
+	} else {
+		c.oldest = s
+	}
+	c.newest = s
+}
+
+func (c *objectCache) remove(s *State) {
+	if !c.linked(s) {
+		return
+	}
+	c.n--
+	if s.newer != nil {
+		s.newer.older = s.older
+	} else {
+		c.newest = s.older
+	}
+	if s.older != nil {
+		s.older.newer = s.newer
+	} else {
+		c.oldest = s.newer
+	}
+	s.newer, s.older = nil, nil
+}
+
+// evict drops objects beyond the limit; between transactions only, when no object
+// holds what has not been put.
+func (c *objectCache) evict() {
+	for c.n > c.limit {
+		s := c.oldest
+		c.remove(s)
+		s.object = nil
+	}
+}

@@ -1,0 +1,157 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// A Table reads a whole compacted topic and goes on following it.
+type Table struct {
+	cfg    TableConfig
+	log    *slog.Logger
+	loaded chan struct{}
+}
+
+// NewTable checks the configuration and starts nothing.
+func NewTable(cfg TableConfig) (*Table, error) {
+	switch err := cfg.validate(); {
+	case err != nil:
+		return nil, fmt.Errorf("configuring table of %q: %w", cfg.Topic, err)
+	case cfg.Topic == "" || cfg.Apply == nil:
+		return nil, fmt.Errorf("configuring table of %q: topic and Apply are needed", cfg.Topic)
+	}
+	return &Table{cfg: cfg, log: cfg.logger().With(slog.String("topic", cfg.Topic)), loaded: make(chan struct{})}, nil
+}
+
+// Loaded is closed when everything has been applied that the topic held when Run
+// began.
+func (t *Table) Loaded() <-chan struct{} { return t.loaded }
+
+// Ready is nil once the table is loaded.
+func (t *Table) Ready() error {
+	select {
+	case <-t.loaded:
+		return nil
+	default:
+		return fmt.Errorf("loading %s", t.cfg.Topic)
+	}
+}
+
+// Run loads the topic and follows it until ctx is done. It may be called once.
+func (t *Table) Run(ctx context.Context) error {
+	reads, err := NewRestoreReads(t.cfg.Config)
+	if err != nil {
+		return err
+	}
+	positions, err := t.load(ctx, reads)
+	reads.Close()
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return fmt.Errorf("loading %s: %w", t.cfg.Topic, err)
+	}
+	close(t.loaded)
+	return t.follow(ctx, positions)
+}
+
+func (t *Table) load(ctx context.Context, reads *RestoreReads) (map[int32]int64, error) {
+	meta, err := reads.meta(ctx, true, t.cfg.Topic)
+	if err != nil {
+		return nil, err
+	}
+	ids := t.cfg.Partitions
+	if ids == nil {
+		for id := range meta.leaders {
+			ids = append(ids, int32(id)) //nolint:gosec // partition counts are int32
+		}
+	}
+	// All ends first: they are of one moment, before anything is applied.
+	highs := make(map[int32]int64, len(ids))
+	for _, id := range ids {
+		if int(id) >= len(meta.leaders) {
+			return nil, fmt.Errorf("%w: no partition %d among %d", ErrStop, id, len(meta.leaders))
+		}
+		if highs[id], err = reads.HighWatermark(ctx, t.cfg.Topic, id); err != nil {
+			return nil, err
+		}
+	}
+	positions := make(map[int32]int64, len(ids))
+	for _, id := range ids {
+		tl := tail{reads: reads, topic: t.cfg.Topic, partition: id, committed: t.cfg.ReadCommitted}
+		if tl.offset, err = reads.LogStart(ctx, t.cfg.Topic, id); err != nil {
+			return nil, err
+		}
+		for failed := 0; tl.offset < highs[id]; {
+			recs, err := tl.next(ctx)
+			switch {
+			case err == nil:
+				failed = 0
+			case ctx.Err() != nil:
+				return nil, ctx.Err()
+			case errors.Is(err, errRecreated), errors.Is(err, kerr.OffsetOutOfRange):
+				return nil, fmt.Errorf("%w: %w", ErrStop, err)
+			default:
+				failed++
+				t.log.Warn("reading failed, trying again", slog.Any("error", err))
+				pause(ctx, backoff(failed+4))
+			}
+			for _, rec := range recs {
+				if err := t.cfg.Apply(rec); err != nil {
+					return nil, fmt.Errorf("applying partition %d offset %d: %w", id, rec.Offset, err)
+				}
+			}
+		}
+		positions[id] = tl.offset
+	}
+	return positions, nil
+}
+
+func (t *Table) follow(ctx context.Context, positions map[int32]int64) error {
+	at := make(map[int32]kgo.Offset, len(positions))
+	for id, off := range positions {
+		at[id] = kgo.NewOffset().At(off)
+	}
+	isolation := kgo.ReadUncommitted()
+	if t.cfg.ReadCommitted {
+		isolation = kgo.ReadCommitted()
+	}
+	cl, err := t.cfg.client(
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.cfg.Topic: at}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchIsolationLevel(isolation),
+	)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	for ctx.Err() == nil {
+		fs := cl.PollFetches(ctx)
+		var fault error
+		fs.EachError(func(topic string, partition int32, err error) {
+			if f := fetchFault(topic, partition, err); f != nil && fault == nil {
+				fault = f
+			}
+		})
+		if fault != nil && ctx.Err() == nil {
+			return fault
+		}
+		fs.EachRecord(func(rec *Record) {
+			if fault != nil {
+				return
+			}
+			if err := t.cfg.Apply(rec); err != nil {
+				fault = fmt.Errorf("applying %s partition %d offset %d: %w", t.cfg.Topic, rec.Partition, rec.Offset, err)
+			}
+		})
+		if fault != nil {
+			return fault
+		}
+	}
+	return nil
+}

@@ -1,0 +1,497 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// txn is the open transaction and the memory it reuses from one to the next.
+type txn struct {
+	s     *session
+	parts []*partition // with records, in order of appearance
+	dirty []touched    // groups, in order of first touch
+
+	began   time.Time
+	records int
+	noops   int
+	fault   *fault
+
+	slab    slab
+	cur     *partition // whose record is being worked on
+	curOff  int64
+	emit    func(*Record)
+	promise func(*Record, error)
+
+	mu       sync.Mutex // guards what promises write
+	failed   error      // of the first output that failed
+	tooLarge *Record    // the largest output that was too large
+}
+
+type touched struct {
+	p  *partition
+	st *State
+}
+
+// fault is why a transaction cannot commit.
+type fault struct {
+	cause  string // label of the abort counter
+	part   int32
+	offset int64 // of the record to blame
+	blame  bool
+	err    error
+}
+
+func (t *txn) init(s *session) {
+	t.s = s
+	t.emit = t.output
+	t.promise = func(rec *Record, err error) {
+		if err == nil {
+			return
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if errors.Is(err, kerr.MessageTooLarge) && (t.tooLarge == nil || len(rec.Value) > len(t.tooLarge.Value)) {
+			t.tooLarge = rec
+		}
+		if t.failed == nil {
+			t.failed = err
+		}
+	}
+}
+
+// batch bounds a transaction.
+type batch struct {
+	poll   int           // records of one poll
+	most   int           // records in all
+	during time.Duration // time in all
+	full   func() bool   // asked after each poll; nil is never
+}
+
+// transact polls until there is a record, and then works until the batch is full,
+// in one transaction. With nothing to read there is none.
+func (s *session) transact(ctx, poll context.Context, b batch) error {
+	fs := s.gts.PollRecords(poll, b.poll)
+	if err := s.pollFault(fs); err != nil || fs.NumRecords() == 0 {
+		return err
+	}
+	if err := s.gts.Begin(); err != nil {
+		return fmt.Errorf("%w: beginning a transaction: %w", errReopen, err)
+	}
+	t := &s.txn
+	t.start(s.r.now())
+	until, cancel := context.WithDeadline(poll, t.began.Add(b.during))
+	defer cancel()
+	for {
+		fs.EachPartition(func(fp kgo.FetchTopicPartition) {
+			if t.fault == nil && len(fp.Records) > 0 {
+				s.take(&fp)
+			}
+		})
+		// Never a cancelled poll here: it would hand out nothing while records
+		// wait, and the deadline decides below.
+		if t.fault != nil || t.records+t.noops >= b.most || b.full != nil && b.full() || until.Err() != nil {
+			break
+		}
+		fs = s.gts.PollRecords(until, min(b.poll, b.most-t.records-t.noops))
+		if err := s.pollFault(fs); err != nil {
+			t.fault = &fault{cause: "poll", err: err}
+		}
+	}
+	return s.finish(ctx)
+}
+
+func (s *session) pollFault(fs kgo.Fetches) error {
+	var fault error
+	fs.EachError(func(topic string, partition int32, err error) {
+		f := fetchFault(topic, partition, err)
+		switch {
+		case f != nil && (fault == nil || errors.Is(f, ErrStop)):
+			fault = f
+		case !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded):
+			s.r.log.Warn("poll reported", slog.String("topic", topic), slog.Int("partition", int(partition)), slog.Any("error", err))
+		}
+	})
+	if errors.Is(fault, kgo.ErrClientClosed) {
+		return fmt.Errorf("%w: %w", errReopen, fault)
+	}
+	return fault
+}
+
+func (t *txn) start(now time.Time) {
+	t.began, t.records, t.noops, t.fault = now, 0, 0, nil
+	t.parts, t.dirty = t.parts[:0], t.dirty[:0]
+	t.slab.reset()
+	t.failed, t.tooLarge = nil, nil
+}
+
+// take works on the records of one partition.
+func (s *session) take(fp *kgo.FetchTopicPartition) {
+	t := &s.txn
+	p := s.working(fp.Partition)
+	if p == nil {
+		t.fault = &fault{cause: "not_owned", err: fmt.Errorf("record of partition %d, which is not worked on", fp.Partition)}
+		return
+	}
+	if !p.open {
+		p.open, p.begin, p.last = true, p.pos, nil
+		p.staged = p.header
+		t.parts = append(t.parts, p)
+	}
+	p.end = max(p.end, fp.HighWatermark)
+	t.cur = p
+	for _, rec := range fp.Records {
+		if t.fault = s.one(p, rec); t.fault != nil {
+			return
+		}
+	}
+}
+
+// one works on one record.
+func (s *session) one(p *partition, rec *Record) *fault {
+	t := &s.txn
+	if rec.Offset > p.pos {
+		// The log holds no records in between, or the client skipped some. A
+		// second reading tells: it is believed only when it agrees.
+		if p.gapAt != p.pos {
+			p.gapAt = p.pos
+			return &fault{cause: "gap", part: p.id, err: fmt.Errorf("expected offset %d, got %d", p.pos, rec.Offset)}
+		}
+		s.r.metrics.gaps.Inc()
+		s.r.log.Warn("gap in the input", slog.Int("partition", int(p.id)), slog.Int64("from", p.pos), slog.Int64("to", rec.Offset))
+	}
+	alone := false
+	if q := s.suspect; q != nil && q.part == p.id && q.offset == rec.Offset {
+		if !q.alone {
+			q.after = p.pos
+			return &fault{cause: "isolate", part: p.id, err: errors.New("record is to be taken alone")}
+		}
+		alone = q.divert > 0
+	}
+	before := p.pos
+	p.pos, p.last = rec.Offset+1, rec
+	if rec.Offset <= p.staged.AppliedThrough { // §4: any rewind or replay is harmless
+		t.noops++
+		return nil
+	}
+	t.records++
+	t.curOff = rec.Offset
+	var f *fault
+	if alone {
+		f = s.divert(p, rec)
+	} else {
+		f = s.step(p, rec)
+	}
+	if f != nil {
+		p.pos = before
+		return f
+	}
+	p.staged.AppliedThrough = rec.Offset
+	return nil
+}
+
+// step runs the processor on a record. What a failed Step did is taken back.
+func (s *session) step(p *partition, rec *Record) *fault {
+	t := &s.txn
+	group, err := s.groupOf(rec)
+	var st *State
+	if err == nil {
+		st = p.store.get(group)
+		if p.store.touch(st) {
+			t.dirty = append(t.dirty, touched{p, st})
+		}
+		policy := p.staged.PolicyVersion
+		st.over.inStep = true
+		err = s.call(func() error {
+			return s.r.cfg.Processor.Step(Input{Record: rec, Lineage: p.staged.Lineage, Header: &p.staged}, st, t.emit)
+		})
+		st.over.inStep = false
+		if err == nil {
+			st.over.undo = st.over.undo[:0]
+			st.over.kept, st.over.last = true, rec.Offset
+			s.produce()
+			return nil
+		}
+		st.over.rollback()
+		p.staged.PolicyVersion = policy
+	}
+	t.slab.back()
+	if errors.Is(err, ErrNoop) {
+		t.noops++
+		t.records--
+		return nil
+	}
+	var rej *Rejection
+	if errors.As(err, &rej) {
+		if st != nil && !st.over.kept {
+			// Nothing of this transaction hangs on the object, so the promise
+			// of the failed Step not to have touched it need not be relied on.
+			st.SetObject(nil)
+		}
+		return s.deadLetter(p, rec, rej.Code, rej.err.Error())
+	}
+	return &fault{cause: "step", part: p.id, offset: rec.Offset, blame: true, err: err}
+}
+
+func (s *session) groupOf(rec *Record) (group string, err error) {
+	err = s.call(func() error {
+		group, err = s.r.cfg.Processor.Group(rec)
+		return err
+	})
+	return group, err
+}
+
+// call makes a panic of the processor an error of the record it worked on.
+func (s *session) call(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return f()
+}
+
+// deadLetter sends a record to the dead letters within the transaction.
+func (s *session) deadLetter(p *partition, rec *Record, code, reason string) *fault {
+	t := &s.txn
+	out, err := s.r.cfg.Dead(DeadLetter{Record: rec, Code: code, Reason: reason})
+	if err == nil && out == nil {
+		err = errors.New("no record")
+	}
+	if err != nil {
+		t.slab.back()
+		return &fault{cause: "dead_letter", part: p.id, offset: rec.Offset, blame: true, err: fmt.Errorf("making dead letter: %w", err)}
+	}
+	s.r.metrics.dead.WithLabelValues(code).Inc()
+	t.output(out)
+	s.produce()
+	return nil
+}
+
+// output takes an output of the processor over: a copy of the record, with the
+// partition of its input (§2).
+func (t *txn) output(rec *Record) {
+	o := t.slab.next()
+	o.rec = *rec
+	o.rec.Context = nil
+	o.rec.Timestamp = t.began
+	o.part, o.offset = t.cur.id, t.curOff
+	if !t.s.ownPartition(rec.Topic) {
+		o.rec.Partition = t.cur.id
+	}
+}
+
+func (s *session) ownPartition(topic string) bool {
+	for _, t := range s.r.cfg.OwnPartition {
+		if t == topic {
+			return true
+		}
+	}
+	return false
+}
+
+// produce hands the outputs taken over since the last call to the client. The
+// context is never cancelled: a cancelled produce may ack what was not written.
+func (s *session) produce() {
+	t := &s.txn
+	for o := t.slab.unsent(); o != nil; o = t.slab.unsent() {
+		s.gts.Client().Produce(context.Background(), &o.rec, t.promise)
+	}
+}
+
+// flush puts what the transaction changed: once for each group in the order of
+// first touch, then the headers.
+func (s *session) flush() *fault {
+	t := &s.txn
+	cfg := &s.r.cfg
+	for _, d := range t.dirty {
+		o := d.st.over
+		if !o.kept {
+			continue
+		}
+		t.cur, t.curOff = d.p, o.last
+		if err := s.call(func() error { return cfg.Processor.Flush(d.st, t.emit) }); err != nil {
+			t.slab.back()
+			return &fault{cause: "flush", part: d.p.id, offset: o.last, blame: !errors.Is(err, ErrStop), err: err}
+		}
+		for i := range o.pieces {
+			pc := &o.pieces[i]
+			if !d.st.changed(*pc) {
+				continue
+			}
+			out := t.slab.next()
+			out.rec = Record{Topic: cfg.State, Partition: d.p.id, Key: bytesOf(pc.key), Value: pc.value, Timestamp: t.began}
+			out.part, out.offset = d.p.id, o.last
+		}
+		s.produce()
+	}
+	for _, p := range t.parts {
+		value, err := cfg.Codec.EncodeHeader(p.staged)
+		if err != nil {
+			return &fault{cause: "header", part: p.id, err: fmt.Errorf("encoding header: %w", err)}
+		}
+		out := t.slab.next()
+		out.rec = Record{Topic: cfg.State, Partition: p.id, Key: []byte(HeaderKey), Value: value, Timestamp: t.began}
+		out.part, out.offset = p.id, p.staged.AppliedThrough
+	}
+	s.produce()
+	return nil
+}
+
+// bytesOf is the string's bytes without a copy; the client only reads keys.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// sent waits until every output is acked and returns why one was not.
+func (s *session) sent(ctx context.Context) *fault {
+	t := &s.txn
+	if err := s.gts.Client().Flush(ctx); err != nil {
+		return &fault{cause: "produce", err: err}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.failed == nil:
+		return nil
+	case t.tooLarge != nil:
+		if o := t.slab.find(t.tooLarge); o != nil {
+			return &fault{
+				cause: "too_large", part: o.part, offset: o.offset, blame: true,
+				err: fmt.Errorf("output of %d bytes for %s: %w", len(o.rec.Value), o.rec.Topic, kerr.MessageTooLarge),
+			}
+		}
+	}
+	return &fault{cause: "produce", err: t.failed}
+}
+
+// finish ends the transaction. Only a commit that is known makes what was staged
+// the state (§1); an outcome that is not known is never taken for a failure (§3).
+func (s *session) finish(ctx context.Context) error {
+	t := &s.txn
+	bg := context.WithoutCancel(ctx) // finish what was begun
+	f := t.fault
+	if f == nil {
+		f = s.flush()
+	}
+	if f == nil {
+		f = s.sent(bg)
+	}
+	if f != nil {
+		_, err := s.gts.End(bg, kgo.TryAbort)
+		s.discard()
+		if err != nil {
+			err = fmt.Errorf("%w: aborting: %w", errReopen, err)
+		}
+		return s.aborted(ctx, f, err)
+	}
+	ok, err := s.gts.End(bg, kgo.TryCommit)
+	switch {
+	case ok && err == nil:
+		s.merge()
+		return nil
+	case err != nil:
+		t.slab.abandon() // the client may still hold its records
+		s.discard()
+		if errors.Is(err, kerr.UnknownTopicID) {
+			return fmt.Errorf("%w: committing: %w", ErrStop, err)
+		}
+		return s.aborted(ctx, &fault{cause: "unknown", err: err}, fmt.Errorf("%w: outcome of a commit is unknown: %w", errReopen, err))
+	}
+	err = s.verify(bg)
+	s.discard()
+	return s.aborted(ctx, &fault{cause: "rebalance", err: errors.New("the group rebalanced, or its offsets could not be committed")}, err)
+}
+
+// verify makes sure that a commit the client reports as aborted did abort. The
+// client reports so too when the coordinator's answer said nothing of the outcome.
+func (s *session) verify(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*transactionTimeout)
+	defer cancel()
+	for _, p := range s.txn.parts {
+		if p.gone.Load() {
+			continue
+		}
+		off, err := s.r.reads.GroupOffset(ctx, s.r.cfg.Group, s.r.cfg.Input, p.id)
+		if err != nil {
+			return fmt.Errorf("%w: reading what became of a commit: %w", errReopen, err)
+		}
+		if off != p.committed && !p.gone.Load() {
+			return fmt.Errorf("%w: partition %d stands at %d, not at %d: the commit took effect", errReopen, p.id, off, p.committed)
+		}
+	}
+	return nil
+}
+
+// merge makes what was staged the state.
+func (s *session) merge() {
+	t := &s.txn
+	m := s.r.metrics
+	for _, d := range t.dirty {
+		d.p.store.settle(d.st, true)
+	}
+	for _, p := range t.parts {
+		p.open = false
+		p.header, p.committed = p.staged, p.pos
+		p.gapAt = -1
+		p.lag.done(p.pos, p.end, p.last.Timestamp)
+		for off := range p.fails {
+			if off < p.pos {
+				delete(p.fails, off)
+			}
+		}
+		p.store.cache.evict()
+		p.last = nil
+	}
+	s.failures = 0
+	m.commits.Inc()
+	m.records.Add(float64(t.records))
+	m.noops.Add(float64(t.noops))
+	m.txnRecords.Observe(float64(t.records + t.noops))
+	m.txnSeconds.Observe(s.r.now().Sub(t.began).Seconds())
+}
+
+// discard drops what was staged and takes the partitions back to where the
+// transaction began, as the client does.
+func (s *session) discard() {
+	t := &s.txn
+	for _, d := range t.dirty {
+		d.p.store.settle(d.st, false)
+	}
+	for _, p := range t.parts {
+		p.open, p.last, p.pos = false, nil, p.begin
+	}
+}
+
+// aborted decides how to go on after an abort. end is the session's fault, if any.
+func (s *session) aborted(ctx context.Context, f *fault, end error) error {
+	s.r.metrics.aborts.WithLabelValues(f.cause).Inc()
+	if errors.Is(f.err, ErrStop) {
+		return f.err
+	}
+	if f.cause != "isolate" {
+		s.r.log.Warn("transaction aborted", slog.String("cause", f.cause), slog.Int("partition", int(f.part)),
+			slog.Int64("offset", f.offset), slog.Any("error", f.err))
+	}
+	if end == nil && errors.Is(f.err, errReopen) {
+		end = f.err
+	}
+	if end != nil {
+		return end
+	}
+	if f.blame {
+		s.blamed(f)
+	}
+	if f.cause == "gap" || f.cause == "isolate" {
+		return nil
+	}
+	s.failures++
+	pause(ctx, backoff(s.failures))
+	return nil
+}

@@ -1,0 +1,135 @@
+// Package atp is the one transactional worker over inventory.events: the single
+// writer of every key. It folds canonical events into ledgers and writes
+// outcomes, positions, claimed views and its own state in one transaction with
+// the offsets it has consumed.
+package atp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/service"
+	"github.com/stockweave/stockweave/pkg/stream"
+)
+
+// storeVersion is the version of the state layout. It grows only with a
+// migration; a worker refuses a store of another version.
+const storeVersion = 1
+
+// Config is the service's configuration.
+type Config struct {
+	Kafka stream.Config `yaml:"-"`
+	// Group is the consumer group; the transactional id is Group-Instance.
+	Group string `yaml:"group"`
+	// Commit is the transaction cadence: 5 ms where reservations are served, 20 ms
+	// otherwise.
+	Commit time.Duration `yaml:"commit"`
+	// MaxRecords bounds one transaction.
+	MaxRecords int `yaml:"max_records"`
+	// Codecs, when set, are used instead of those that schemas.v1 names.
+	Codecs *event.Codecs `yaml:"-"`
+}
+
+// DefaultConfig is what holds where the file says nothing.
+func DefaultConfig() Config {
+	return Config{Group: "atp", Commit: 20 * time.Millisecond, MaxRecords: 5000}
+}
+
+// Validate reports every fault at once.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.Group == "" {
+		errs = append(errs, errors.New("atp.group: required"))
+	}
+	if c.Commit <= 0 || c.Commit > time.Second {
+		errs = append(errs, errors.New("atp.commit: must be above 0 and at most 1s"))
+	}
+	if c.MaxRecords < 1 || c.MaxRecords > 100_000 {
+		errs = append(errs, errors.New("atp.max_records: must be between 1 and 100000"))
+	}
+	return errors.Join(errs...)
+}
+
+// Build wires the service and starts nothing.
+func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Codecs == nil {
+		return nil, errors.New("atp: codecs are required")
+	}
+	policies := newPolicies(cfg.Codecs)
+	table, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicPolicies, Apply: policies.apply})
+	if err != nil {
+		return nil, fmt.Errorf("reading policies: %w", err)
+	}
+	dead := func(d stream.DeadLetter) (*stream.Record, error) { return deadLetter(cfg.Codecs, d) }
+	runner, err := stream.NewRunner(stream.RunnerConfig{
+		Config: cfg.Kafka, Group: cfg.Group, Input: event.TopicEvents, State: event.TopicState,
+		Dead: dead, Codec: headerCodec{cfg.Codecs}, GroupOf: groupOf, StoreVersion: storeVersion,
+		Commit: cfg.Commit, MaxRecords: cfg.MaxRecords,
+		Processor: &processor{codecs: cfg.Codecs, policies: policies},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building the runner: %w", err)
+	}
+	env.Health.Ready("atp", runner.Ready)
+	return []service.Task{
+		table.Run,
+		func(ctx context.Context) error {
+			select { // a partition must not meet a policy version before its content
+			case <-table.Loaded():
+			case <-ctx.Done():
+				return nil
+			}
+			return runner.Run(ctx)
+		},
+	}, nil
+}
+
+// groupOf is the ledger a state key belongs to: its first two parts.
+func groupOf(key []byte) string {
+	s := string(key)
+	first := strings.IndexByte(s, '|')
+	if first < 0 {
+		return s
+	}
+	if second := strings.IndexByte(s[first+1:], '|'); second >= 0 {
+		return s[:first+1+second]
+	}
+	return s
+}
+
+// headerCodec stores the runner's partition header as a record of the state
+// topic, under its one schema.
+type headerCodec struct{ codecs *event.Codecs }
+
+func (h headerCodec) EncodeHeader(x stream.Header) ([]byte, error) {
+	sh := event.StateHeader(x)
+	return h.codecs.AppendStateHeader(nil, &sh)
+}
+
+func (h headerCodec) DecodeHeader(b []byte) (stream.Header, error) {
+	var sh event.StateHeader
+	err := h.codecs.DecodeStateHeader(b, &sh)
+	return stream.Header(sh), err
+}
+
+// deadLetter is an input this service cannot decode, kept whole with its reason.
+func deadLetter(codecs *event.Codecs, d stream.DeadLetter) (*stream.Record, error) {
+	letter := event.DeadLetter{
+		ID: event.PlaceID(d.Record.Topic, d.Record.Partition, d.Record.Offset), Service: "atp", Code: d.Code, Reason: d.Reason,
+		Topic: d.Record.Topic, Partition: d.Record.Partition, Offset: d.Record.Offset,
+		Key: d.Record.Key, Value: d.Record.Value, At: inventory.Instant(d.Record.Timestamp.UnixMilli()),
+	}
+	value, err := codecs.AppendDeadLetter(nil, &letter)
+	if err != nil {
+		return nil, fmt.Errorf("encoding dead letter: %w", err)
+	}
+	return &stream.Record{Topic: event.TopicDeadATP, Key: d.Record.Key, Value: value}, nil
+}

@@ -1,0 +1,215 @@
+package atp
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/stream"
+)
+
+// maxPieceBytes is the largest state record a transaction may write; beyond it
+// the step fails and the runner isolates and diverts the record.
+const maxPieceBytes = 256 << 10
+
+// source is the CloudEvents source of everything this service says.
+const source = "urn:stockweave:atp"
+
+// CloudEvents types of what this service writes.
+const (
+	typeOutcome  = "inventory.outcome"
+	typePosition = "inventory.position"
+	typeView     = "inventory.view"
+)
+
+// Policies gives the content of a ledger policy version.
+type Policies interface {
+	Ledger(version int64, hash string) (*inventory.Policy, error)
+}
+
+// processor folds canonical events into ledgers. It keeps nothing between calls:
+// what it knows of a key lives in the stream.State it is handed.
+type processor struct {
+	codecs   *event.Codecs
+	policies Policies
+}
+
+// ledger is the decoded state of one key and the place of its last event, which
+// its positions carry.
+type ledger struct {
+	*inventory.Ledger
+	pieces          *pieces
+	lineage, offset int64
+	partition       int32
+	policy          int64
+}
+
+// Group is the ledger an event belongs to: its key, or none for a control record.
+func (p *processor) Group(rec *stream.Record) (string, error) {
+	switch {
+	case len(rec.Key) == 0:
+		return "", stream.Rejectf("no_key", "record has no key")
+	case string(rec.Key) == event.ControlKey:
+		return "", nil
+	}
+	return string(rec.Key), nil
+}
+
+// Step decides one event and says so in one outcome (Invariant 2).
+func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Record)) error {
+	var ev inventory.Event
+	if err := p.codecs.DecodeEvent(in.Value, &ev); err != nil {
+		return stream.Reject("undecodable", err)
+	}
+	ev.RecordedAt = inventory.Instant(in.Timestamp.UnixMilli())
+	if st == nil || st.Group() == "" {
+		return p.control(in, &ev)
+	}
+	if ev.Kind == inventory.KindControl {
+		return stream.Rejectf("control_with_key", "control record under key %q", st.Group())
+	}
+	led, ok := st.Object().(*ledger)
+	if !ok {
+		if ev.Key.String() != st.Group() {
+			return stream.Rejectf("key_mismatch", "event of %q under key %q", ev.Key.String(), st.Group())
+		}
+		ps := &pieces{st: st, codecs: p.codecs, key: ev.Key}
+		led = &ledger{Ledger: inventory.NewLedger(ev.Key, ps), pieces: ps}
+		if ps.err != nil {
+			return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, ps.err)
+		}
+		st.SetObject(led)
+	} else if ev.Key != led.Key() {
+		return stream.Rejectf("key_mismatch", "event of %q under key %q", ev.Key.String(), st.Group())
+	}
+	led.pieces.st = st
+
+	// EXACTLY-ONCE §4: at or below the fence an event is a counted no-op.
+	switch noop, err := led.Noop(in.Lineage, in.Offset, ev.ID); {
+	case err != nil:
+		return fmt.Errorf("fence of %s at offset %d: %w: %w", st.Group(), in.Offset, stream.ErrStop, err)
+	case noop:
+		return stream.ErrNoop
+	}
+
+	policy, err := p.policies.Ledger(in.Header.PolicyVersion, "")
+	if err != nil {
+		return fmt.Errorf("policy of partition %d: %w: %w", in.Partition, stream.ErrStop, err)
+	}
+	out, err := led.Apply(policy, &ev, inventory.At{Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset})
+	if led.pieces.err != nil {
+		return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, led.pieces.err)
+	}
+	if fault := (*inventory.Fault)(nil); errors.As(err, &fault) {
+		out = rejected(&ev, fault, in)
+	} else if err != nil {
+		return fmt.Errorf("applying event %s: %w", ev.ID, err)
+	}
+	led.lineage, led.partition, led.offset, led.policy = in.Lineage, in.Partition, in.Offset, policy.Version
+
+	value, err := p.codecs.AppendOutcome(nil, &out)
+	if err != nil {
+		return fmt.Errorf("encoding outcome of %s: %w", ev.ID, err)
+	}
+	emit(&stream.Record{
+		Topic: event.TopicOutcomes, Key: in.Key, Value: value,
+		Headers: p.headers(ev.ID, typeOutcome, ev.RecordedAt, in.Headers),
+	})
+	return nil
+}
+
+// control takes a record for the whole partition: from here on decide by another
+// policy. A worker without the content stops the partition, so that a replay
+// decides as the original did (EXACTLY-ONCE §6).
+func (p *processor) control(in stream.Input, ev *inventory.Event) error {
+	if ev.Kind != inventory.KindControl || ev.Control == nil {
+		return stream.Rejectf("not_control", "%s event under the control key", ev.Kind)
+	}
+	if _, err := p.policies.Ledger(ev.Control.PolicyVersion, ev.Control.PolicyHash); err != nil {
+		return fmt.Errorf("policy for partition %d: %w: %w", in.Partition, stream.ErrStop, err)
+	}
+	in.Header.PolicyVersion = ev.Control.PolicyVersion
+	return nil
+}
+
+// rejected is the outcome of an event the ledger refuses: visible, and nothing
+// changed but that it was seen.
+func rejected(ev *inventory.Event, f *inventory.Fault, in stream.Input) inventory.Outcome {
+	return inventory.Outcome{
+		Kind: inventory.Rejected, Codes: []inventory.Code{inventory.Code(f.Code)}, Detail: f.Error(),
+		EventID: ev.ID, EventKind: ev.Kind, Key: ev.Key, Source: ev.Source, Document: ev.Document, Refs: ev.Refs,
+		OccurredAt: ev.OccurredAt, RecordedAt: ev.RecordedAt, PolicyVersion: in.Header.PolicyVersion,
+		Trace: ev.Trace, Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset,
+	}
+}
+
+// Flush writes the pieces a transaction changed and publishes, once, each
+// location it changed.
+func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
+	led, ok := st.Object().(*ledger)
+	if !ok {
+		return nil
+	}
+	var fail error
+	led.Changed(func(piece inventory.Piece) {
+		key := inventory.StateKey(led.Key(), piece.Kind, piece.N...)
+		if piece.Deleted {
+			st.Delete(key)
+			return
+		}
+		value, err := p.codecs.AppendState(nil, &piece)
+		switch {
+		case err != nil:
+			fail = errors.Join(fail, fmt.Errorf("encoding state %s: %w", key, err))
+		case len(value) > maxPieceBytes:
+			fail = errors.Join(fail, fmt.Errorf("state %s is %d bytes, over %d", key, len(value), maxPieceBytes))
+		default:
+			st.Put(key, value)
+		}
+	})
+	if fail != nil {
+		return fail
+	}
+	positions := led.ChangedPositions()
+	for i := range positions {
+		pos := &positions[i]
+		pos.Lineage, pos.Partition, pos.Offset, pos.PolicyVersion = led.lineage, led.partition, led.offset, led.policy
+		value, err := p.codecs.AppendPosition(nil, pos)
+		if err != nil {
+			return fmt.Errorf("encoding position of %s: %w", st.Group(), err)
+		}
+		emit(&stream.Record{
+			Topic: event.TopicPositions, Key: []byte(inventory.PositionKey(pos.Key, pos.Location)), Value: value,
+			Headers: p.headers(pos.EventID, typePosition, pos.RecordedAt, nil),
+		})
+	}
+	for _, v := range led.ChangedViews() {
+		value, err := p.codecs.AppendView(nil, &v)
+		if err != nil {
+			return fmt.Errorf("encoding view of %s: %w", st.Group(), err)
+		}
+		emit(&stream.Record{
+			Topic: event.TopicViews, Key: []byte(inventory.PositionKey(v.Key, v.Location) + "|" + inventory.Escape(string(v.Source))),
+			Value: value, Headers: p.headers(v.EventID, typeView, v.RecordedAt, nil),
+		})
+	}
+	led.ClearChanged()
+	return nil
+}
+
+// headers are the CloudEvents context of a record and the trace it continues.
+func (p *processor) headers(id, typ string, at inventory.Instant, in []stream.RecordHeader) []stream.RecordHeader {
+	ce := event.CE{ID: id, Source: source, Type: typ, Time: at}
+	for i := range in {
+		if in[i].Key == event.TraceParent {
+			ce.TraceParent = string(in[i].Value)
+		}
+	}
+	hs := ce.Headers()
+	out := make([]stream.RecordHeader, len(hs))
+	for i, h := range hs {
+		out[i] = stream.RecordHeader{Key: h.Key, Value: h.Value}
+	}
+	return out
+}
