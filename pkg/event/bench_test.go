@@ -87,10 +87,14 @@ func benchDecode[T any](b *testing.B, app func([]byte, *T) ([]byte, error), dec 
 	}
 }
 
-func BenchmarkAppendEvent(b *testing.B)    { benchAppend(b, testCodecs(b).AppendEvent, benchEvent()) }
-func BenchmarkAppendOutcome(b *testing.B)  { benchAppend(b, testCodecs(b).AppendOutcome, benchOutcome()) }
-func BenchmarkAppendPosition(b *testing.B) { benchAppend(b, testCodecs(b).AppendPosition, benchPosition()) }
-func BenchmarkAppendHead(b *testing.B)     { benchAppend(b, testCodecs(b).AppendState, benchHead()) }
+func BenchmarkAppendEvent(b *testing.B) { benchAppend(b, testCodecs(b).AppendEvent, benchEvent()) }
+func BenchmarkAppendOutcome(b *testing.B) {
+	benchAppend(b, testCodecs(b).AppendOutcome, benchOutcome())
+}
+func BenchmarkAppendPosition(b *testing.B) {
+	benchAppend(b, testCodecs(b).AppendPosition, benchPosition())
+}
+func BenchmarkAppendHead(b *testing.B) { benchAppend(b, testCodecs(b).AppendState, benchHead()) }
 
 func BenchmarkDecodeEvent(b *testing.B) {
 	c := testCodecs(b)

@@ -201,9 +201,20 @@ func TestState(t *testing.T) {
 }
 
 func TestDirect(t *testing.T) {
+	direct(t, documentTable)
+	direct(t, refTable)
+	direct(t, traceTable)
+	direct(t, movementTable)
+	direct(t, eventTable)
+	direct(t, moveTable)
+	direct(t, outcomeTable)
 	direct(t, statesTable)
+	direct(t, bucketTable)
+	direct(t, positionBody)
 	direct(t, seenTable)
 	direct(t, entryTable)
+	direct(t, locationStateTable)
+	direct(t, headTable)
 }
 
 // direct compares a table's straight code with its fields.
@@ -211,6 +222,9 @@ func direct[T any](t *testing.T, tab *table[T]) {
 	t.Helper()
 	loops := record(tab.name, tab.fields...)
 	x := filled[T]()
+	if ev, ok := any(&x).(*inv.Event); ok {
+		ev.RecordedAt = 0
+	}
 	var a, b writer
 	tab.enc(&a, &x)
 	loops.enc(&b, &x)

@@ -41,28 +41,37 @@ type CE struct {
 // Headers returns the context as message headers: ce_specversion 1.0, ce_id,
 // ce_source, ce_type, and ce_time and traceparent where they are stated.
 func (ce CE) Headers() []Header {
-	// One buffer for all values: records carry these by the hundred thousand a second.
-	b := make([]byte, 0, len("1.0")+len(ce.ID)+len(ce.Source)+len(ce.Type)+len(ce.TraceParent)+len(time.RFC3339Nano))
-	hs := make([]Header, 0, 6)
+	size := len("1.0") + len(ce.ID) + len(ce.Source) + len(ce.Type) + len(ce.TraceParent) + len(time.RFC3339Nano)
+	hs, _ := AppendCE(make([]Header, 0, 6), make([]byte, 0, size), ce)
+	return hs
+}
+
+// AppendCE appends the context's headers to hs, whatever the client's own type of
+// a header is, and their values to buf, and returns both. Records carry these by
+// the hundred thousand a second, so the memory is the caller's.
+func AppendCE[H ~struct {
+	Key   string
+	Value []byte
+}](hs []H, buf []byte, ce CE) ([]H, []byte) {
 	put := func(key, value string) {
-		from := len(b)
-		b = append(b, value...)
-		hs = append(hs, Header{Key: key, Value: b[from:len(b):len(b)]})
+		from := len(buf)
+		buf = append(buf, value...)
+		hs = append(hs, H{Key: key, Value: buf[from:len(buf):len(buf)]})
 	}
 	put(ceVersion, "1.0")
 	put(ceID, ce.ID)
 	put(ceSource, ce.Source)
 	put(ceType, ce.Type)
 	if ce.Time != 0 {
-		from := len(b)
-		if b = appendInstant(b, ce.Time); len(b) > from {
-			hs = append(hs, Header{Key: ceTime, Value: b[from:len(b):len(b)]})
+		from := len(buf)
+		if buf = appendInstant(buf, ce.Time); len(buf) > from {
+			hs = append(hs, H{Key: ceTime, Value: buf[from:len(buf):len(buf)]})
 		}
 	}
 	if ce.TraceParent != "" {
 		put(TraceParent, ce.TraceParent)
 	}
-	return hs
+	return hs, buf
 }
 
 // ParseCE is the opposite of Headers. What is missing stays empty, other headers

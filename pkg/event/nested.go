@@ -52,25 +52,12 @@ func when[T any](name string, t *table[T], present func(*T) bool) field[T] {
 // opt is a nullable record behind a pointer: a body.
 func opt[T, V any](name string, t *table[V], get func(*T) **V) field[T] {
 	through := func(dec func(*reader, *V)) func(*reader, *T) {
-		return func(r *reader, x *T) {
-			if r.some() {
-				v := new(V)
-				dec(r, v)
-				*get(x) = v
-			}
-		}
+		return func(r *reader, x *T) { *get(x) = decodeBody(r, dec) }
 	}
 	return field[T]{
 		name: name,
-		enc: func(w *writer, x *T) {
-			if v := *get(x); v == nil {
-				w.null()
-			} else {
-				w.some()
-				t.enc(w, v)
-			}
-		},
-		dec: through(t.dec),
+		enc:  func(w *writer, x *T) { encodeBody(w, *get(x), t.enc) },
+		dec:  through(t.dec),
 		bind: func(s avro.Schema) (func(*reader, *T), bool, error) {
 			dec, same, err := bindNullable(t, s)
 			return through(dec), same, err
@@ -129,38 +116,12 @@ func absent[T any](name string) field[T] {
 // many is an array of records.
 func many[T, V any](name string, t *table[V], get func(*T) *[]V) field[T] {
 	through := func(dec func(*reader, *V), minSize int) func(*reader, *T) {
-		return func(r *reader, x *T) {
-			var vs []V
-			for n := r.block(0, minSize); n > 0; n = r.block(len(vs), minSize) {
-				have := len(vs)
-				if vs == nil {
-					vs = make([]V, n)
-				} else {
-					vs = append(vs, make([]V, n)...)
-				}
-				for i := range n {
-					dec(r, &vs[have+i])
-				}
-				if r.err != nil {
-					return
-				}
-			}
-			*get(x) = vs
-		}
+		return func(r *reader, x *T) { *get(x) = decodeAll(r, minSize, dec) }
 	}
 	return field[T]{
 		name: name,
-		enc: func(w *writer, x *T) {
-			vs := *get(x)
-			w.count(len(vs))
-			for i := range vs {
-				t.enc(w, &vs[i])
-			}
-			if len(vs) > 0 {
-				w.null()
-			}
-		},
-		dec: through(t.dec, len(t.fields)), // no field is shorter than a byte
+		enc:  func(w *writer, x *T) { encodeAll(w, *get(x), t.enc) },
+		dec:  through(t.dec, len(t.fields)), // no field is shorter than a byte
 		bind: func(s avro.Schema) (func(*reader, *T), bool, error) {
 			a, ok := deref(s).(*avro.ArraySchema)
 			if !ok {
@@ -170,4 +131,69 @@ func many[T, V any](name string, t *table[V], get func(*T) *[]V) field[T] {
 			return through(dec, max(1, minSize(a.Items(), 0))), same, err
 		},
 	}
+}
+
+func encodeAll[V any](w *writer, vs []V, enc func(*writer, *V)) {
+	w.count(len(vs))
+	if len(vs) == 0 {
+		return
+	}
+	for i := range vs {
+		enc(w, &vs[i])
+	}
+	w.null()
+}
+
+// decodeAll reads an array whose elements take at least minSize bytes each.
+func decodeAll[V any](r *reader, minSize int, dec func(*reader, *V)) []V {
+	var vs []V
+	for n := r.block(0, minSize); n > 0; n = r.block(len(vs), minSize) {
+		have := len(vs)
+		if vs == nil {
+			vs = make([]V, n)
+		} else {
+			vs = append(vs, make([]V, n)...)
+		}
+		for i := range n {
+			dec(r, &vs[have+i])
+		}
+		if r.err != nil {
+			return nil
+		}
+	}
+	return vs
+}
+
+// encodeBody writes a nullable record behind a pointer.
+func encodeBody[V any](w *writer, v *V, enc func(*writer, *V)) {
+	if v == nil {
+		w.null()
+		return
+	}
+	w.some()
+	enc(w, v)
+}
+
+// decodeBody is the opposite of encodeBody.
+func decodeBody[V any](r *reader, dec func(*reader, *V)) *V {
+	if !r.some() {
+		return nil
+	}
+	v := new(V)
+	dec(r, v)
+	return v
+}
+
+// decodeList reads an array of values without parts.
+func decodeList[V any](r *reader, dec func(*reader) V) []V {
+	var vs []V
+	for n := r.block(0, 1); n > 0; n = r.block(len(vs), 1) {
+		if vs == nil {
+			vs = make([]V, 0, n)
+		}
+		for range n {
+			vs = append(vs, dec(r))
+		}
+	}
+	return vs
 }

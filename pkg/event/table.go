@@ -46,8 +46,8 @@ func record[T any](name string, fields ...field[T]) *table[T] {
 	}
 }
 
-// direct replaces the loops over the fields by straight code, for the few small
-// records that a state holds hundreds of. TestDirect holds both to the same bytes.
+// direct replaces the loops over the fields by straight code, for the records that
+// stand on the way of every event. TestDirect holds both to the same bytes.
 func (t *table[T]) direct(enc func(w *writer, x *T), dec func(r *reader, x *T)) *table[T] {
 	t.enc, t.dec = enc, dec
 	return t
@@ -69,19 +69,8 @@ func text[T any, V ~string](name string, get func(*T) *V) field[T] {
 
 func optText[T any, V ~string](name string, get func(*T) *V) field[T] {
 	return simple(name, "null|string",
-		func(w *writer, x *T) {
-			if s := *get(x); s == "" {
-				w.null()
-			} else {
-				w.some()
-				w.text(string(s))
-			}
-		},
-		func(r *reader, x *T) {
-			if r.some() {
-				*get(x) = V(r.text())
-			}
-		})
+		func(w *writer, x *T) { w.optText(string(*get(x))) },
+		func(r *reader, x *T) { *get(x) = V(r.optText()) })
 }
 
 // word is a string of which there are few different ones: kinds and locations.
@@ -92,12 +81,9 @@ func word[T any, V ~string](name string, get func(*T) *V) field[T] {
 }
 
 func optWord[T any, V ~string](name string, get func(*T) *V) field[T] {
-	f := optText(name, get)
-	return simple(name, "null|string", f.enc, func(r *reader, x *T) {
-		if r.some() {
-			*get(x) = V(r.word())
-		}
-	})
+	return simple(name, "null|string",
+		func(w *writer, x *T) { w.optText(string(*get(x))) },
+		func(r *reader, x *T) { *get(x) = V(r.optWord()) })
 }
 
 // prose is text for people.
@@ -109,19 +95,8 @@ func prose[T any](name string, get func(*T) *string) field[T] {
 
 func optProse[T any](name string, get func(*T) *string) field[T] {
 	return simple(name, "null|string",
-		func(w *writer, x *T) {
-			if s := *get(x); s == "" {
-				w.null()
-			} else {
-				w.some()
-				w.prose(s)
-			}
-		},
-		func(r *reader, x *T) {
-			if r.some() {
-				*get(x) = r.text()
-			}
-		})
+		func(w *writer, x *T) { w.optProse(*get(x)) },
+		func(r *reader, x *T) { *get(x) = r.optText() })
 }
 
 // tag is the kind of a topic that has only one.
@@ -154,11 +129,9 @@ func long[T any](name string, get func(*T) *int64) field[T] {
 }
 
 func optLong[T any](name string, get func(*T) *int64) field[T] {
-	return simple(name, "null|long", optNumber(get), func(r *reader, x *T) {
-		if r.some() {
-			*get(x) = r.long()
-		}
-	})
+	return simple(name, "null|long",
+		func(w *writer, x *T) { w.optLong(*get(x)) },
+		func(r *reader, x *T) { *get(x) = r.optLong() })
 }
 
 func integer[T any](name string, get func(*T) *int32) field[T] {
@@ -168,11 +141,9 @@ func integer[T any](name string, get func(*T) *int32) field[T] {
 }
 
 func optInteger[T any](name string, get func(*T) *int32) field[T] {
-	return simple(name, "null|int", optNumber(get), func(r *reader, x *T) {
-		if r.some() {
-			*get(x) = r.int()
-		}
-	})
+	return simple(name, "null|int",
+		func(w *writer, x *T) { w.optLong(int64(*get(x))) },
+		func(r *reader, x *T) { *get(x) = r.optInt() })
 }
 
 // octet is a small number or a set of bits, an int on the wire.
@@ -194,19 +165,15 @@ func instant[T any](name string, get func(*T) *inventory.Instant) field[T] {
 }
 
 func optInstant[T any](name string, get func(*T) *inventory.Instant) field[T] {
-	return simple(name, "null|long.timestamp-millis", optNumber(get), func(r *reader, x *T) {
-		if r.some() {
-			*get(x) = inventory.Instant(r.long())
-		}
-	})
+	return simple(name, "null|long.timestamp-millis",
+		func(w *writer, x *T) { w.optLong(int64(*get(x))) },
+		func(r *reader, x *T) { *get(x) = inventory.Instant(r.optLong()) })
 }
 
 func optDay[T any](name string, get func(*T) *inventory.Day) field[T] {
-	return simple(name, "null|int.date", optNumber(get), func(r *reader, x *T) {
-		if r.some() {
-			*get(x) = inventory.Day(r.int())
-		}
-	})
+	return simple(name, "null|int.date",
+		func(w *writer, x *T) { w.optLong(int64(*get(x))) },
+		func(r *reader, x *T) { *get(x) = inventory.Day(r.optInt()) })
 }
 
 // optDate is a day written 2006-01-02 in the record.
@@ -239,18 +206,6 @@ func optDate[T any](name string, get func(*T) *string) field[T] {
 		})
 }
 
-// optNumber encodes zero as null.
-func optNumber[T any, V ~int64 | ~int32](get func(*T) *V) func(w *writer, x *T) {
-	return func(w *writer, x *T) {
-		if v := *get(x); v == 0 {
-			w.null()
-		} else {
-			w.some()
-			w.long(int64(v))
-		}
-	}
-}
-
 const decimalType = "bytes.decimal(18,4)"
 
 func quantity[T any](name string, get func(*T) *inventory.Quantity) field[T] {
@@ -261,37 +216,15 @@ func quantity[T any](name string, get func(*T) *inventory.Quantity) field[T] {
 
 func optQuantity[T any](name string, get func(*T) *inventory.Quantity) field[T] {
 	return simple(name, "null|"+decimalType,
-		func(w *writer, x *T) {
-			if q := *get(x); q == 0 {
-				w.null()
-			} else {
-				w.some()
-				w.quantity(q)
-			}
-		},
-		func(r *reader, x *T) {
-			if r.some() {
-				*get(x) = r.quantity()
-			}
-		})
+		func(w *writer, x *T) { w.optQuantity(*get(x), *get(x) != 0) },
+		func(r *reader, x *T) { *get(x), _ = r.optQuantity() })
 }
 
 // hasQuantity is a quantity for which zero and absent differ.
 func hasQuantity[T any](name string, has func(*T) *bool, get func(*T) *inventory.Quantity) field[T] {
 	return simple(name, "null|"+decimalType,
-		func(w *writer, x *T) {
-			if *has(x) {
-				w.some()
-				w.quantity(*get(x))
-			} else {
-				w.null()
-			}
-		},
-		func(r *reader, x *T) {
-			if r.some() {
-				*has(x), *get(x) = true, r.quantity()
-			}
-		})
+		func(w *writer, x *T) { w.optQuantity(*get(x), *has(x)) },
+		func(r *reader, x *T) { *get(x), *has(x) = r.optQuantity() })
 }
 
 func account[T any](name string, get func(*T) *inventory.Account) field[T] {
@@ -303,19 +236,8 @@ func account[T any](name string, get func(*T) *inventory.Account) field[T] {
 // optAccount encodes on_hand, the default, as null.
 func optAccount[T any](name string, get func(*T) *inventory.Account) field[T] {
 	return simple(name, "null|string",
-		func(w *writer, x *T) {
-			if a := *get(x); a == inventory.OnHand {
-				w.null()
-			} else {
-				w.some()
-				w.account(a)
-			}
-		},
-		func(r *reader, x *T) {
-			if r.some() {
-				*get(x) = r.account()
-			}
-		})
+		func(w *writer, x *T) { w.optAccount(*get(x)) },
+		func(r *reader, x *T) { *get(x) = r.optAccount() })
 }
 
 func hash64[T any](name string, get func(*T) *uint64) field[T] {
@@ -351,18 +273,7 @@ func array[T, V any](name, typ string, get func(*T) *[]V, enc func(w *writer, v 
 				w.null()
 			}
 		},
-		func(r *reader, x *T) {
-			var vs []V
-			for n := r.block(0, 1); n > 0; n = r.block(len(vs), 1) {
-				if vs == nil {
-					vs = make([]V, 0, n)
-				}
-				for range n {
-					vs = append(vs, dec(r))
-				}
-			}
-			*get(x) = vs
-		})
+		func(r *reader, x *T) { *get(x) = decodeList(r, dec) })
 }
 
 func texts[T any](name string, get func(*T) *[]string) field[T] {

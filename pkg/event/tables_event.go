@@ -10,14 +10,14 @@ var documentTable = record("Document",
 	text("number", func(x *inv.Document) *string { return &x.Number }),
 	optText("revision", func(x *inv.Document) *string { return &x.Revision }),
 	optText("line", func(x *inv.Document) *string { return &x.Line }),
-)
+).direct(encodeDocument, decodeDocument)
 
 var refTable = record("Ref",
 	word("issuer", func(x *inv.Ref) *string { return &x.Issuer }),
 	word("type", func(x *inv.Ref) *string { return &x.Type }),
 	text("number", func(x *inv.Ref) *string { return &x.Number }),
 	optText("line", func(x *inv.Ref) *string { return &x.Line }),
-)
+).direct(encodeRef, decodeRef)
 
 var attributeTable = record("Attribute",
 	word("name", func(x *inv.Attribute) *string { return &x.Name }),
@@ -30,7 +30,7 @@ var traceTable = record("Trace",
 	optWord("mapping_version", func(x *inv.Trace) *string { return &x.MappingVersion }),
 	optLong("master_version", func(x *inv.Trace) *int64 { return &x.MasterVersion }),
 	optQuantity("unit_factor", func(x *inv.Trace) *inv.Quantity { return &x.UnitFactor }),
-)
+).direct(encodeTrace, decodeTrace)
 
 var movementTable = record("Movement",
 	word("type", func(x *inv.Movement) *inv.MovementType { return &x.Type }),
@@ -41,7 +41,7 @@ var movementTable = record("Movement",
 	quantity("quantity", func(x *inv.Movement) *inv.Quantity { return &x.Quantity }),
 	optProse("reason", func(x *inv.Movement) *string { return &x.Reason }),
 	optText("reverses", func(x *inv.Movement) *string { return &x.Reverses }),
-)
+).direct(encodeMovement, decodeMovement)
 
 var stateBalanceTable = record("StateBalance",
 	account("state", func(x *inv.StateBalance) *inv.Account { return &x.State }),
@@ -105,7 +105,7 @@ var eventTable = record("EventRecord",
 	opt("supply", supplyTable, func(x *inv.Event) **inv.Supply { return &x.Supply }),
 	opt("setting", settingTable, func(x *inv.Event) **inv.Setting { return &x.Setting }),
 	opt("control", controlTable, func(x *inv.Event) **inv.Control { return &x.Control }),
-)
+).direct(encodeEvent, decodeEvent)
 
 var placeTable = record("Place",
 	optWord("location", func(x *inv.Place) *inv.Location { return &x.Location }),
@@ -119,7 +119,7 @@ var moveTable = record("Move",
 	quantity("quantity", func(x *inv.Move) *inv.Quantity { return &x.Quantity }),
 	optProse("reason", func(x *inv.Move) *string { return &x.Reason }),
 	optInstant("at", func(x *inv.Move) *inv.Instant { return &x.At }),
-)
+).direct(encodeMove, decodeMove)
 
 var outcomeTable = record("OutcomeRecord",
 	word("kind", func(x *inv.Outcome) *inv.OutcomeKind { return &x.Kind }),
@@ -144,4 +144,4 @@ var outcomeTable = record("OutcomeRecord",
 	long("lineage", func(x *inv.Outcome) *int64 { return &x.Lineage }),
 	integer("partition", func(x *inv.Outcome) *int32 { return &x.Partition }),
 	long("offset", func(x *inv.Outcome) *int64 { return &x.Offset }),
-)
+).direct(encodeOutcome, decodeOutcome)

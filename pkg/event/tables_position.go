@@ -13,46 +13,37 @@ var statesTable = record("States",
 	quantity("damaged", func(x *states) *inv.Quantity { return &x[inv.Damaged] }),
 	quantity("returned", func(x *states) *inv.Quantity { return &x[inv.Returned] }),
 	quantity("quarantine", func(x *states) *inv.Quantity { return &x[inv.Quarantine] }),
-).direct(
-	func(w *writer, x *states) {
-		for _, q := range x {
-			w.quantity(q)
-		}
-	},
-	func(r *reader, x *states) {
-		for i := range x {
-			x[i] = r.quantity()
-		}
-	},
-)
+).direct(encodeStates, decodeStates)
 
 var bucketTable = record("Bucket",
 	optDay("due", func(x *inv.Bucket) *inv.Day { return &x.Due }),
 	optWord("channel", func(x *inv.Bucket) *string { return &x.Channel }),
 	boolean("movable", func(x *inv.Bucket) *bool { return &x.Movable }),
 	quantity("quantity", func(x *inv.Bucket) *inv.Quantity { return &x.Quantity }),
-)
+).direct(encodeBucket, decodeBucket)
+
+var positionBody = record("Position",
+	word("entity", func(x *inv.Position) *inv.Entity { return &x.Key.Entity }),
+	text("item", func(x *inv.Position) *inv.Item { return &x.Key.Item }),
+	word("location", func(x *inv.Position) *inv.Location { return &x.Location }),
+	one("states", statesTable, func(x *inv.Position) *states { return &x.States }),
+	many("reserved", bucketTable, func(x *inv.Position) *[]inv.Bucket { return &x.Reserved }),
+	many("supply", bucketTable, func(x *inv.Position) *[]inv.Bucket { return &x.Supply }),
+	quantity("safety_stock", func(x *inv.Position) *inv.Quantity { return &x.SafetyStock }),
+	long("version", func(x *inv.Position) *int64 { return &x.Version }),
+	integer("part", func(x *inv.Position) *int32 { return &x.Part }),
+	integer("parts", func(x *inv.Position) *int32 { return &x.Parts }),
+	optInstant("recorded_at", func(x *inv.Position) *inv.Instant { return &x.RecordedAt }),
+	optText("event_id", func(x *inv.Position) *string { return &x.EventID }),
+	long("policy_version", func(x *inv.Position) *int64 { return &x.PolicyVersion }),
+	long("lineage", func(x *inv.Position) *int64 { return &x.Lineage }),
+	integer("partition", func(x *inv.Position) *int32 { return &x.Partition }),
+	long("offset", func(x *inv.Position) *int64 { return &x.Offset }),
+).direct(encodePosition, decodePosition)
 
 var positionTable = record("PositionRecord",
 	tag[inv.Position]("position"),
-	when("position", record("Position",
-		word("entity", func(x *inv.Position) *inv.Entity { return &x.Key.Entity }),
-		text("item", func(x *inv.Position) *inv.Item { return &x.Key.Item }),
-		word("location", func(x *inv.Position) *inv.Location { return &x.Location }),
-		one("states", statesTable, func(x *inv.Position) *states { return &x.States }),
-		many("reserved", bucketTable, func(x *inv.Position) *[]inv.Bucket { return &x.Reserved }),
-		many("supply", bucketTable, func(x *inv.Position) *[]inv.Bucket { return &x.Supply }),
-		quantity("safety_stock", func(x *inv.Position) *inv.Quantity { return &x.SafetyStock }),
-		long("version", func(x *inv.Position) *int64 { return &x.Version }),
-		integer("part", func(x *inv.Position) *int32 { return &x.Part }),
-		integer("parts", func(x *inv.Position) *int32 { return &x.Parts }),
-		optInstant("recorded_at", func(x *inv.Position) *inv.Instant { return &x.RecordedAt }),
-		optText("event_id", func(x *inv.Position) *string { return &x.EventID }),
-		long("policy_version", func(x *inv.Position) *int64 { return &x.PolicyVersion }),
-		long("lineage", func(x *inv.Position) *int64 { return &x.Lineage }),
-		integer("partition", func(x *inv.Position) *int32 { return &x.Partition }),
-		long("offset", func(x *inv.Position) *int64 { return &x.Offset }),
-	), nil),
+	when("position", positionBody, nil),
 )
 
 var viewBody = record("View",

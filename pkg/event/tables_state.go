@@ -1,10 +1,6 @@
 package event
 
-import (
-	"encoding/binary"
-
-	inv "github.com/stockweave/stockweave/pkg/inventory"
-)
+import inv "github.com/stockweave/stockweave/pkg/inventory"
 
 // The tables of inventory.state.
 
@@ -30,24 +26,12 @@ var locationStateTable = record("LocationState",
 	many("supply", bucketTable, func(x *inv.LocationState) *[]inv.Bucket { return &x.Supply }),
 	zeroable("last_count", countMarkTable, func(x *inv.LocationState) *inv.CountMark { return &x.LastCount }),
 	long("journal_count", func(x *inv.LocationState) *int64 { return &x.JournalCount }),
-)
-
-const seenSize = 12
+).direct(encodeLocationState, decodeLocationState)
 
 var seenTable = record("Seen",
 	hash64("id", func(x *inv.Seen) *uint64 { return &x.ID }),
 	hash32("content", func(x *inv.Seen) *uint32 { return &x.Content }),
-).direct(
-	func(w *writer, x *inv.Seen) {
-		w.b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(w.b, x.ID), x.Content)
-	},
-	func(r *reader, x *inv.Seen) {
-		if from, to := r.skip(seenSize); from != to {
-			x.ID = binary.BigEndian.Uint64(r.b[from:])
-			x.Content = binary.BigEndian.Uint32(r.b[from+8:])
-		}
-	},
-)
+).direct(encodeSeen, decodeSeen)
 
 var entryTable = record("Entry",
 	instant("at", func(x *inv.Entry) *inv.Instant { return &x.At }),
@@ -56,27 +40,7 @@ var entryTable = record("Entry",
 	boolean("count", func(x *inv.Entry) *bool { return &x.Count }),
 	octet("includes", func(x *inv.Entry) *uint8 { return &x.Includes }, 256),
 	quantity("delta", func(x *inv.Entry) *inv.Quantity { return &x.Delta }),
-).direct(
-	func(w *writer, x *inv.Entry) {
-		w.long(int64(x.At))
-		w.text(string(x.Location))
-		if x.State >= inv.NumStates {
-			w.fail("%w: %d", inv.ErrAccount, x.State)
-		}
-		w.long(int64(x.State))
-		w.flag(x.Count)
-		w.long(int64(x.Includes))
-		w.quantity(x.Delta)
-	},
-	func(r *reader, x *inv.Entry) {
-		x.At = inv.Instant(r.long())
-		x.Location = inv.Location(r.word())
-		x.State = inv.Account(r.below(inv.NumStates))
-		x.Count = r.flag()
-		x.Includes = uint8(r.below(256))
-		x.Delta = r.quantity()
-	},
-)
+).direct(encodeEntry, decodeEntry)
 
 var headTable = record("Head",
 	one("fence", fenceTable, func(x *inv.Head) *inv.Fence { return &x.Fence }),
@@ -89,7 +53,7 @@ var headTable = record("Head",
 	many("ids", seenTable, func(x *inv.Head) *[]inv.Seen { return &x.IDs }),
 	long("id_count", func(x *inv.Head) *int64 { return &x.IDCount }),
 	many("journal", entryTable, func(x *inv.Head) *[]inv.Entry { return &x.Journal }),
-)
+).direct(encodeHead, decodeHead)
 
 var idSegmentTable = record("IDSegment",
 	many("ids", seenTable, func(x *inv.Piece) *[]inv.Seen { return &x.IDs }),

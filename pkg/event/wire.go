@@ -41,11 +41,11 @@ func (w *writer) fail(format string, args ...any) {
 // long appends an int or a long: zig-zag, then seven bits a byte, lowest first.
 func (w *writer) long(v int64) {
 	u := uint64(v<<1) ^ uint64(v>>63)
-	for u >= 0x80 {
-		w.b = append(w.b, byte(u)|0x80)
-		u >>= 7
+	if u < 0x80 {
+		w.b = append(w.b, byte(u))
+		return
 	}
-	w.b = append(w.b, byte(u))
+	w.b = binary.AppendUvarint(w.b, u)
 }
 
 func (w *writer) null() { w.b = append(w.b, 0) } // branch 0 of ["null", X]; also an empty array, block or string
@@ -111,6 +111,53 @@ func (w *writer) account(a inventory.Account) {
 	w.text(a.String())
 }
 
+// The opt methods write null for what is not stated.
+
+func (w *writer) optText(s string) {
+	if s == "" {
+		w.null()
+		return
+	}
+	w.some()
+	w.text(s)
+}
+
+func (w *writer) optProse(s string) {
+	if s == "" {
+		w.null()
+		return
+	}
+	w.some()
+	w.prose(s)
+}
+
+func (w *writer) optLong(v int64) {
+	if v == 0 {
+		w.null()
+		return
+	}
+	w.some()
+	w.long(v)
+}
+
+func (w *writer) optQuantity(q inventory.Quantity, stated bool) {
+	if !stated {
+		w.null()
+		return
+	}
+	w.some()
+	w.quantity(q)
+}
+
+func (w *writer) optAccount(a inventory.Account) {
+	if a == inventory.OnHand {
+		w.null()
+		return
+	}
+	w.some()
+	w.account(a)
+}
+
 // count opens an array of n elements; where n is zero it also closes it.
 func (w *writer) count(n int) {
 	if n > MaxElements {
@@ -128,6 +175,7 @@ type reader struct {
 	b     []byte
 	i     int
 	s     string // b, converted when a string first needs it
+	last  string // the last word: the next one is often the same
 	err   error
 	words *words
 }
@@ -176,6 +224,43 @@ func (r *reader) int() int32 {
 		return 0
 	}
 	return int32(v)
+}
+
+// The opt methods read null as what is not stated.
+
+func (r *reader) optText() string {
+	if r.some() {
+		return r.text()
+	}
+	return ""
+}
+
+func (r *reader) optWord() string {
+	if r.some() {
+		return r.word()
+	}
+	return ""
+}
+
+func (r *reader) optLong() int64 {
+	if r.some() {
+		return r.long()
+	}
+	return 0
+}
+
+func (r *reader) optInt() int32 {
+	if r.some() {
+		return r.int()
+	}
+	return 0
+}
+
+func (r *reader) optQuantity() (q inventory.Quantity, stated bool) {
+	if r.some() {
+		return r.quantity(), true
+	}
+	return 0, false
 }
 
 // below reads a number from 0 to limit - 1.
@@ -265,11 +350,15 @@ func (r *reader) word() string {
 	if from == to {
 		return ""
 	}
-	s, ok := r.words.get(r.b[from:to])
-	if !ok {
-		r.failf("string is not UTF-8")
+	if b := r.b[from:to]; string(b) != r.last {
+		s, ok := r.words.get(b)
+		if !ok {
+			r.failf("string is not UTF-8")
+			return ""
+		}
+		r.last = s
 	}
-	return s
+	return r.last
 }
 
 // blob reads bytes, which alias the value.
@@ -315,6 +404,13 @@ func (r *reader) account() inventory.Account {
 		r.failf("%w: %q", err, name)
 	}
 	return a
+}
+
+func (r *reader) optAccount() inventory.Account {
+	if r.some() {
+		return r.account()
+	}
+	return inventory.OnHand
 }
 
 // block reads the header of an array's next block: its elements, each of at

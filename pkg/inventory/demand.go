@@ -149,8 +149,9 @@ func (l *Ledger) flow(pl *plan, olds []*Line, after *Line) *Fault {
 		if f := pl.signed(l, Move{Type: Ship, From: pick, To: cust, Quantity: ship - direct, At: pl.at}, Reversal); f != nil {
 			return f
 		}
-		pl.reschedule(l, shelf, -out)
-		pl.reschedule(l, picked, out-ship)
+		if f := cmp.Or(pl.reschedule(l, shelf, -out), pl.reschedule(l, picked, out-ship)); f != nil {
+			return f
+		}
 		if o, s := outflow(after.Entries, name, forever); o != 0 || s != 0 {
 			after.Posted = append(after.Posted, Posted{Location: name, Outflow: o, Shipped: s})
 		}
@@ -160,16 +161,21 @@ func (l *Ledger) flow(pl *plan, olds []*Line, after *Line) *Fault {
 
 // reschedule enters what a state did over time, less what the plan's moves enter
 // of it at the plan's time.
-func (pl *plan) reschedule(l *Ledger, steps []Entry, moved Quantity) {
+func (pl *plan) reschedule(l *Ledger, steps []Entry, moved Quantity) *Fault {
 	for _, e := range steps {
 		if e.At == pl.at {
 			e.Delta -= moved
 		}
-		if e.Delta != 0 {
-			pl.entries = append(pl.entries, e)
-			pl.local(l, e.Location).touch = true
+		switch {
+		case e.Delta == 0:
+			continue
+		case e.Delta > MaxQuantity || e.Delta < -MaxQuantity:
+			return overflow("movement.quantity")
 		}
+		pl.entries = append(pl.entries, e)
+		pl.local(l, e.Location).touch = true
 	}
+	return nil
 }
 
 // outflow is what has left on_hand, and reached the customer, up to a time.

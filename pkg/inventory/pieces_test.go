@@ -48,6 +48,7 @@ func (m *memory) Line(id string) *Line               { return m.get(PieceLine, i
 func (m *memory) SupplyLine(id string) *SupplyLine   { return m.get(PieceSupply, id).Supply }
 func (m *memory) Ref(hash string) *RefTarget         { return m.get(PieceRef, hash).Ref }
 func (m *memory) View(s Source, l Location) *View    { return m.get(PieceView, string(s), string(l)).View }
+
 func (m *memory) Journal(l Location, n int64) []Entry {
 	return m.get(PieceJournal, string(l), strconv.FormatInt(n, 10)).Journal
 }

@@ -100,6 +100,9 @@ func (pl *plan) move(l *Ledger, m Move) *Fault {
 	if m.Quantity == 0 {
 		return nil
 	}
+	if m.Quantity > MaxQuantity {
+		return overflow("movement.quantity")
+	}
 	if f := pl.shift(l, m.From, -m.Quantity); f != nil {
 		return f
 	}

@@ -1,5 +1,7 @@
 package inventory
 
+import "slices"
+
 // idSegment is a segment of event ids in hand.
 type idSegment struct {
 	n     int64
@@ -9,9 +11,9 @@ type idSegment struct {
 
 // seen looks an event id up among all ids of the key and returns its content hash.
 func (l *Ledger) seen(id uint64) (uint32, bool) {
-	for i := len(l.head.IDs) - 1; i >= 0; i-- {
-		if l.head.IDs[i].ID == id {
-			return l.head.IDs[i].Content, true
+	for _, s := range slices.Backward(l.head.IDs) {
+		if s.ID == id {
+			return s.Content, true
 		}
 	}
 	if l.head.IDCount == 0 {

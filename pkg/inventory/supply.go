@@ -64,9 +64,11 @@ func (l *Ledger) decideReceived(ev *Event, pl *plan, mv Move, q Quantity) *Fault
 		if f := pl.signed(l, m, Reversal); f != nil {
 			return f
 		}
-		pl.reschedule(l, onto, in)
-		if from.Account.IsState() {
-			pl.reschedule(l, off, -in)
+		if !from.Account.IsState() {
+			off = nil
+		}
+		if f := cmp.Or(pl.reschedule(l, onto, in), pl.reschedule(l, off, -in)); f != nil {
+			return f
 		}
 	}
 	return l.restateAll(pl)

@@ -40,6 +40,9 @@ type Source struct {
 	// DedupeHeader names the request header that carries the sender's own message
 	// id, kept with the raw message.
 	DedupeHeader string `yaml:"dedupe_header"`
+	// Headers are request headers kept with the raw message, for the mapping; never
+	// those that carry a secret.
+	Headers []string `yaml:"headers"`
 
 	// DefaultLocation stands in where a line names none.
 	DefaultLocation inventory.Location `yaml:"default_location"`
@@ -192,6 +195,12 @@ func (s *Source) Validate() error {
 	}
 	if s.MappingVersion == "" {
 		bad("mapping_version", "required")
+	}
+	for i, h := range s.Headers {
+		if slices.ContainsFunc([]string{"authorization", "x-api-key", "cookie", "proxy-authorization"}, func(x string) bool { return strings.EqualFold(x, h) }) ||
+			s.Auth.HMAC != nil && strings.EqualFold(s.Auth.HMAC.Header, h) {
+			bad(fmt.Sprintf("headers[%d]", i), "%s carries a secret", h)
+		}
 	}
 	errs = append(errs, s.Auth.validate()...)
 	if s.Balance != nil {

@@ -39,12 +39,12 @@ const (
 	group      = "counter"
 )
 
-func inBubble(t *testing.T, partitions int32, f func(*bubble)) {
+func inBubble(t *testing.T, partitions int32, f func(*bubble), opts ...kfake.Opt) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bubble{t: t}
-		c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.Ports(19092, 19093, 19094), kfake.ListenFn(b.net.Listen),
-			kfake.SeedTopics(partitions, topicIn, topicState, topicOut, topicDead))
+		c, err := kfake.NewCluster(append(opts, kfake.NumBrokers(3), kfake.Ports(19092, 19093, 19094), kfake.ListenFn(b.net.Listen),
+			kfake.SeedTopics(partitions, topicIn, topicState, topicOut, topicDead))...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func (b *bubble) until(what string, ok func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	for _, w := range b.workers {
-		b.t.Log(w.cfg.Instance, "ready:", w.r.Ready())
+		b.t.Log(w.cfg.Instance, "ready:", w.readiness())
 	}
 	b.t.Fatalf("waited in vain: %s", what)
 }
@@ -166,6 +166,8 @@ type worker struct {
 	cfg    RunnerConfig
 	cancel context.CancelFunc
 	done   chan error
+
+	readiness func() error
 }
 
 func (b *bubble) runner(instance string, p Processor, change ...func(*RunnerConfig)) *worker {
@@ -182,7 +184,7 @@ func (b *bubble) runner(instance string, p Processor, change ...func(*RunnerConf
 		b.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &worker{b: b, r: r, cfg: cfg, cancel: cancel, done: make(chan error, 1)}
+	w := &worker{b: b, r: r, cfg: cfg, cancel: cancel, done: make(chan error, 1), readiness: r.Ready}
 	b.workers = append(b.workers, w)
 	go func() { w.done <- r.Run(ctx) }()
 	return w

@@ -24,6 +24,7 @@ type producerOptions struct {
 	linger      time.Duration
 	manual      func(topic string) bool
 	compression Compression
+	maxBatch    int32
 }
 
 // ProducerOption changes a producer's defaults: no linger, partition by key.
@@ -47,6 +48,13 @@ func WithCompression(c Compression) ProducerOption {
 	return func(o *producerOptions) { o.compression = c }
 }
 
+// WithMaxBatch lets a batch, and so a record, be as large as the topics written to
+// allow, in bytes; what is larger is refused here. The client's own limit is the
+// broker's default, 1,000,012.
+func WithMaxBatch(n int32) ProducerOption {
+	return func(o *producerOptions) { o.maxBatch = n }
+}
+
 // NewProducer connects lazily.
 func NewProducer(cfg Config, opts ...ProducerOption) (*Producer, error) {
 	o := producerOptions{manual: func(string) bool { return false }}
@@ -57,12 +65,16 @@ func NewProducer(cfg Config, opts ...ProducerOption) (*Producer, error) {
 	if err != nil {
 		return nil, err
 	}
-	cl, err := cfg.client(
+	clientOpts := []kgo.Opt{
 		kgo.RecordPartitioner(partitioner(o.manual)),
 		kgo.ProducerLinger(o.linger),
 		kgo.ProducerBatchCompression(codec),
 		kgo.MaxBufferedRecords(maxBuffered),
-	)
+	}
+	if o.maxBatch > 0 {
+		clientOpts = append(clientOpts, kgo.ProducerBatchMaxBytes(o.maxBatch))
+	}
+	cl, err := cfg.client(clientOpts...)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 func TestRunnerCountsAndRestores(t *testing.T) {
@@ -212,6 +214,7 @@ func TestLostEndTxn(t *testing.T) {
 
 // The coordinator commits and answers UNKNOWN_SERVER_ERROR: the client then says
 // that the transaction was aborted. Believing it would apply the records twice.
+// Before transaction version 2 the client cannot know better.
 func TestCommitReportedAsAbort(t *testing.T) {
 	inBubble(t, 1, func(b *bubble) {
 		w := b.runner("0", &counter{})
@@ -220,22 +223,19 @@ func TestCommitReportedAsAbort(t *testing.T) {
 		hit := 0
 		b.c.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
 			q := r.(*kmsg.EndTxnRequest)
-			if !q.Commit {
-				b.c.KeepControl()
-				return nil, nil, false
+			if hit++; hit > 1 {
+				return nil, nil, false // from the other client
 			}
-			hit++
-			// Let another client end it: the transaction commits, and this
-			// client gets an answer that says nothing.
-			go func() {
-				same := *q
+			same := *q
+			b.c.SleepControl(func() {
+				// Another client ends it: the transaction commits, and the
+				// worker gets an answer that says nothing.
 				if _, err := same.RequestWith(context.Background(), b.cl); err != nil {
 					b.t.Error(err)
 				}
-			}()
+			})
 			resp := q.ResponseKind().(*kmsg.EndTxnResponse)
 			resp.ErrorCode = kerr.UnknownServerError.Code
-			b.c.SleepControl(func() { time.Sleep(200 * time.Millisecond) })
 			return resp, nil, true
 		})
 		b.put(0, "a")
@@ -247,6 +247,40 @@ func TestCommitReportedAsAbort(t *testing.T) {
 		}
 		b.wantOut(0, "a1 a2 a3")
 		w.stop()
+	}, kfake.MaxVersions(kversion.V3_7_0()), kfake.SleepOutOfOrder())
+}
+
+// A worker dies between the commit of its offsets and the end of the transaction:
+// the next one under its name does not wait for the transaction to time out.
+func TestSettledAtStart(t *testing.T) {
+	inBubble(t, 1, func(b *bubble) {
+		w := b.runner("0", &counter{})
+		b.put(0, "a")
+		b.until("commit", func() bool { return b.groupOffset(0) == 1 })
+		var stuck atomic.Int64
+		h := b.c.Fault(kfake.Fault{
+			Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.CoordinatorLoadInProgress, Count: -1,
+			When: func(r kmsg.Request) bool {
+				q := r.(*kmsg.EndTxnRequest)
+				stuck.CompareAndSwap(0, int64(q.ProducerEpoch)+1)
+				return stuck.Load() == int64(q.ProducerEpoch)+1
+			},
+		})
+		b.put(0, "a")
+		if err := h.Wait(context.Background(), 1); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		w2 := b.runner("0", &counter{})
+		b.until("commit", func() bool { return b.groupOffset(0) == 2 })
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+		b.wantOut(0, "a1 a2")
+		if err := w.stopped(); !errors.Is(err, ErrStop) {
+			t.Errorf("the zombie goes on: %v", err)
+		}
+		w2.stop()
 	})
 }
 

@@ -1,6 +1,7 @@
 package atp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -33,6 +34,10 @@ type Policies interface {
 type processor struct {
 	codecs   *event.Codecs
 	policies Policies
+
+	arena   arena
+	scratch []byte        // a state record while it is encoded
+	out     stream.Record // what is emitted: emit copies it
 }
 
 // ledger is the decoded state of one key and the place of its last event, which
@@ -40,6 +45,8 @@ type processor struct {
 type ledger struct {
 	*inventory.Ledger
 	pieces          *pieces
+	headKey         string // state keys of the two pieces that nearly every event writes
+	outsideKey      string
 	lineage, offset int64
 	partition       int32
 	policy          int64
@@ -75,7 +82,10 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 			return stream.Rejectf("key_mismatch", "event of %q under key %q", ev.Key.String(), st.Group())
 		}
 		ps := &pieces{st: st, codecs: p.codecs, key: ev.Key}
-		led = &ledger{Ledger: inventory.NewLedger(ev.Key, ps), pieces: ps}
+		led = &ledger{
+			Ledger: inventory.NewLedger(ev.Key, ps), pieces: ps,
+			headKey: inventory.StateKey(ev.Key, inventory.PieceHead), outsideKey: inventory.StateKey(ev.Key, inventory.PieceOutside),
+		}
 		if ps.err != nil {
 			return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, ps.err)
 		}
@@ -108,14 +118,15 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 	}
 	led.lineage, led.partition, led.offset, led.policy = in.Lineage, in.Partition, in.Offset, policy.Version
 
-	value, err := p.codecs.AppendOutcome(nil, &out)
+	value, err := p.codecs.AppendOutcome(p.arena.room(), &out)
 	if err != nil {
 		return fmt.Errorf("encoding outcome of %s: %w", ev.ID, err)
 	}
-	emit(&stream.Record{
-		Topic: event.TopicOutcomes, Key: in.Key, Value: value,
+	p.out = stream.Record{
+		Topic: event.TopicOutcomes, Key: in.Key, Value: p.arena.keep(value),
 		Headers: p.headers(ev.ID, typeOutcome, ev.RecordedAt, in.Headers),
-	})
+	}
+	emit(&p.out)
 	return nil
 }
 
@@ -153,19 +164,20 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 	}
 	var fail error
 	led.Changed(func(piece inventory.Piece) {
-		key := inventory.StateKey(led.Key(), piece.Kind, piece.N...)
+		key := led.stateKey(&piece)
 		if piece.Deleted {
 			st.Delete(key)
 			return
 		}
-		value, err := p.codecs.AppendState(nil, &piece)
+		value, err := p.codecs.AppendState(p.scratch[:0], &piece)
+		p.scratch = value
 		switch {
 		case err != nil:
 			fail = errors.Join(fail, fmt.Errorf("encoding state %s: %w", key, err))
 		case len(value) > maxPieceBytes:
 			fail = errors.Join(fail, fmt.Errorf("state %s is %d bytes, over %d", key, len(value), maxPieceBytes))
 		default:
-			st.Put(key, value)
+			st.Put(key, bytes.Clone(value)) // it stays in memory as the committed state
 		}
 	})
 	if fail != nil {
@@ -175,14 +187,17 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 	for i := range positions {
 		pos := &positions[i]
 		pos.Lineage, pos.Partition, pos.Offset, pos.PolicyVersion = led.lineage, led.partition, led.offset, led.policy
-		value, err := p.codecs.AppendPosition(nil, pos)
+		value, err := p.codecs.AppendPosition(p.arena.room(), pos)
 		if err != nil {
 			return fmt.Errorf("encoding position of %s: %w", st.Group(), err)
 		}
-		emit(&stream.Record{
-			Topic: event.TopicPositions, Key: []byte(inventory.PositionKey(pos.Key, pos.Location)), Value: value,
+		value = p.arena.keep(value)
+		key := append(append(append(p.arena.room(), st.Group()...), '|'), inventory.Escape(string(pos.Location))...)
+		p.out = stream.Record{
+			Topic: event.TopicPositions, Key: p.arena.keep(key), Value: value,
 			Headers: p.headers(pos.EventID, typePosition, pos.RecordedAt, nil),
-		})
+		}
+		emit(&p.out)
 	}
 	for _, v := range led.ChangedViews() {
 		value, err := p.codecs.AppendView(nil, &v)
@@ -198,6 +213,17 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 	return nil
 }
 
+// stateKey is the key of a piece of the ledger.
+func (l *ledger) stateKey(p *inventory.Piece) string {
+	switch p.Kind {
+	case inventory.PieceHead:
+		return l.headKey
+	case inventory.PieceOutside:
+		return l.outsideKey
+	}
+	return inventory.StateKey(l.Key(), p.Kind, p.N...)
+}
+
 // headers are the CloudEvents context of a record and the trace it continues.
 func (p *processor) headers(id, typ string, at inventory.Instant, in []stream.RecordHeader) []stream.RecordHeader {
 	ce := event.CE{ID: id, Source: source, Type: typ, Time: at}
@@ -206,10 +232,7 @@ func (p *processor) headers(id, typ string, at inventory.Instant, in []stream.Re
 			ce.TraceParent = string(in[i].Value)
 		}
 	}
-	hs := ce.Headers()
-	out := make([]stream.RecordHeader, len(hs))
-	for i, h := range hs {
-		out[i] = stream.RecordHeader{Key: h.Key, Value: h.Value}
-	}
-	return out
+	hs, buf := event.AppendCE(p.arena.headerRoom(), p.arena.room(), ce)
+	p.arena.keep(buf)
+	return p.arena.keepHeaders(hs)
 }

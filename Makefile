@@ -1,0 +1,124 @@
+# Every target works on a machine with Go; `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE ?= $(or $(STOCKWEAVE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stockweave)
+TOOL  := STOCKWEAVE_CACHE=$(CACHE) tools/run
+SYNC  := -tags synctests
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z/-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## build bin/stockweave as it ships
+	GOWORK=off go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/stockweave ./services/stockweave
+
+.PHONY: demo
+demo: ## run everything in one process and play the scenario
+	go run ./services/stockweave demo
+
+.PHONY: test
+test: test/unit test/real ## all tests: unit, in-process Kafka, and the real parts
+
+.PHONY: test/unit
+test/unit: ## unit tests and the in-process Kafka, under a virtual clock
+	GOWORK=off go test -timeout 10m $(SYNC) ./...
+
+.PHONY: test/race
+test/race: ## the same under the race detector
+	GOWORK=off go test -race -timeout 20m $(SYNC) ./...
+
+# One package at a time: each starts servers of its own. -count=1, since a cached
+# result says nothing about a server.
+.PHONY: test/real
+test/real: ## end to end on real Kafka, registry, Redis and ERP, which it starts itself
+	cd test && GOWORK=off go test -p 1 -count 1 -timeout 18m ./...
+
+.PHONY: lint
+lint: ## golangci-lint with the house rules, over both modules
+	$(TOOL) golangci-lint run ./...
+	cd test && ../tools/run golangci-lint run --config ../.golangci.yml ./...
+
+.PHONY: fmt
+fmt: ## format all Go code
+	$(TOOL) golangci-lint fmt ./...
+	cd test && ../tools/run golangci-lint fmt --config ../.golangci.yml ./...
+
+.PHONY: generate
+generate: ## make generated files anew
+	go generate ./...
+	UPDATE=1 tools/chart/check
+
+.PHONY: verify
+verify: verify/modules verify/generated verify/schemas verify/policies verify/chart verify/compose ## everything that is data is valid and fresh
+
+.PHONY: verify/modules
+verify/modules:
+	GOWORK=off go build ./... && GOWORK=off go mod verify >/dev/null
+	cd test && GOWORK=off go vet ./...
+	@for m in . test tools tools/chart; do (cd $$m && GOWORK=off go mod tidy -diff) || { echo "$$m: run go mod tidy" >&2; exit 1; }; done
+
+.PHONY: verify/generated
+verify/generated:
+	@if grep -rqE '^//go:generate ' --include='*.go' .; then \
+	  before=$$(git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null); \
+	  go generate ./...; \
+	  after=$$(git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null); \
+	  diff <(echo "$$before") <(echo "$$after") || { echo 'generated files are stale: run make generate' >&2; exit 1; }; \
+	fi
+
+.PHONY: verify/schemas
+verify/schemas:
+	GOWORK=off go test -count 1 ./schemas
+
+.PHONY: verify/policies
+verify/policies:
+	GOWORK=off go run ./services/stockweave check --policies policies
+
+.PHONY: verify/chart
+verify/chart:
+	STOCKWEAVE_CACHE=$(CACHE) tools/chart/check
+
+.PHONY: verify/compose
+verify/compose:
+	cd test && GOWORK=off go test -count 1 ./deploy
+	@if docker compose version >/dev/null 2>&1; then docker compose config --quiet; fi
+
+.PHONY: bench
+bench: ## measure against the floor; writes bench.json
+	cd test && BENCH_OUT=$(CURDIR)/bench.json GOWORK=off go test -tags bench -count 1 -timeout 30m -run TestBench -v ./bench
+
+.PHONY: faults
+faults: ## the long fault runs on real brokers
+	cd test && STOCKWEAVE_FAULTS=long GOWORK=off go test -p 1 -count 1 -timeout 120m ./...
+
+.PHONY: soak
+soak: ## the end-to-end suite again and again, for SOAK (default 1h)
+	cd test && end=$$((SECONDS + $(or $(SOAK_SECONDS),3600))); while [ $$SECONDS -lt $$end ]; do \
+	  STOCKWEAVE_FAULTS=long GOWORK=off go test -p 1 -count 1 -timeout 120m ./...; done
+
+.PHONY: sim
+sim: ## simulation under a virtual clock; SEEDS=n
+	STOCKWEAVE_SEEDS=$(or $(SEEDS),200) GOWORK=off go test -count 1 -timeout 60m $(SYNC) -run 'Sim' ./...
+
+.PHONY: mutants
+mutants: ## break each guarantee once and see its test turn red
+	cd test && GOWORK=off go run ./mutants -root ..
+
+FUZZTIME ?= 20s
+.PHONY: fuzz
+fuzz: ## every fuzz target, FUZZTIME each
+	@grep -rlE '^func Fuzz' --include='*_test.go' pkg services | xargs -n1 dirname | sort -u | while read -r dir; do \
+	  grep -hoE '^func Fuzz\w+' $$dir/*_test.go | sed 's/func //' | while read -r f; do \
+	    echo "$$dir $$f"; GOWORK=off go test $(SYNC) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./$$dir; done; done
+
+.PHONY: image
+image: ## build the container image stockweave:dev
+	docker build --build-arg VERSION=$(VERSION) -t stockweave:dev .
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin bench.json

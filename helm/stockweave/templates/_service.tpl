@@ -1,0 +1,176 @@
+{{/* A service's settings over the defaults. Takes root and name. */}}
+{{- define "stockweave.settings" -}}
+{{- toYaml (mergeOverwrite (deepCopy .root.Values.defaults) (deepCopy (default dict (index .root.Values.services .name)))) }}
+{{- end }}
+
+{{/*
+One service. Takes root, name, kind and http, the port of its API (0: none).
+Consumers are StatefulSets: the ordinal is in the transactional id and the group
+instance id, so a restart is the same member and never waits for a session to end.
+*/}}
+{{- define "stockweave.service" -}}
+{{- $root := .root }}
+{{- $s := include "stockweave.settings" . | fromYaml }}
+{{- $full := printf "%s-%s" (include "stockweave.fullname" .root) .name }}
+{{- $base := include "stockweave.fullname" .root }}
+{{- if $s.enabled }}
+apiVersion: apps/v1
+kind: {{ .kind }}
+metadata:
+  name: {{ $full }}
+  labels: {{- include "stockweave.labels" . | nindent 4 }}
+spec:
+  replicas: {{ $s.replicas }}
+  {{- if eq .kind "StatefulSet" }}
+  serviceName: {{ $full }}-pods
+  podManagementPolicy: Parallel
+  {{- else }}
+  strategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
+  {{- end }}
+  selector:
+    matchLabels: {{- include "stockweave.selector" . | nindent 6 }}
+  template:
+    metadata:
+      labels:
+        {{- include "stockweave.labels" . | nindent 8 }}
+        {{- with $root.Values.podLabels }}{{ toYaml . | nindent 8 }}{{ end }}
+      annotations:
+        checksum/config: {{ include "stockweave.configData" $root | sha256sum }}
+        prometheus.io/scrape: "true"
+        prometheus.io/port: "9100"
+        {{- with $root.Values.podAnnotations }}{{ toYaml . | nindent 8 }}{{ end }}
+    spec:
+      serviceAccountName: {{ include "stockweave.serviceAccount" $root }}
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      terminationGracePeriodSeconds: {{ $s.terminationGracePeriodSeconds }}
+      securityContext: {{- include "stockweave.podSecurity" $root | nindent 8 }}
+      {{- with $root.Values.imagePullSecrets }}
+      imagePullSecrets: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      containers:
+        - name: {{ .name }}
+          image: {{ include "stockweave.image" $root }}
+          imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+          args: [{{ .name }}, --config, /etc/stockweave/config/config.yaml]
+          env:
+            - name: STOCKWEAVE_INSTANCE
+              valueFrom: {fieldRef: {fieldPath: metadata.name}}
+            {{- with $s.env }}{{ toYaml . | nindent 12 }}{{ end }}
+          {{- with $root.Values.existingSecret }}
+          envFrom: [{secretRef: {name: {{ . }}}}]
+          {{- end }}
+          ports:
+            - {name: admin, containerPort: 9100}
+            {{- if .http }}
+            - {name: http, containerPort: {{ .http }}}
+            {{- end }}
+          # A start includes the restore of state; ready is not restoring; alive is the
+          # process itself, whatever Kafka does.
+          startupProbe:
+            httpGet: {path: /readyz, port: admin}
+            periodSeconds: 5
+            failureThreshold: {{ max 1 (div (int $s.startupSeconds) 5) }}
+          readinessProbe:
+            httpGet: {path: /readyz, port: admin}
+            periodSeconds: 5
+            timeoutSeconds: 3
+          livenessProbe:
+            httpGet: {path: /healthz, port: admin}
+            periodSeconds: 10
+            timeoutSeconds: 5
+            failureThreshold: 6
+          {{- if .http }}
+          # Requests still come for a moment after a pod begins to end.
+          lifecycle: {preStop: {sleep: {seconds: 5}}}
+          {{- end }}
+          resources: {{- toYaml $s.resources | nindent 12 }}
+          securityContext: {{- include "stockweave.containerSecurity" $root | nindent 12 }}
+          volumeMounts: {{- include "stockweave.mounts" $root | nindent 12 }}
+      volumes: {{- include "stockweave.volumes" (dict "root" $root "configMap" $base) | nindent 8 }}
+      {{- if $s.spread }}
+      topologySpreadConstraints:
+        {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+        - maxSkew: 1
+          topologyKey: {{ . }}
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels: {{- include "stockweave.selector" $ | nindent 14 }}
+        {{- end }}
+      {{- end }}
+      {{- with $s.priorityClassName }}
+      priorityClassName: {{ . }}
+      {{- end }}
+      {{- with $s.nodeSelector }}
+      nodeSelector: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $s.tolerations }}
+      tolerations: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $s.affinity }}
+      affinity: {{- toYaml . | nindent 8 }}
+      {{- end }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ $full }}
+  labels: {{- include "stockweave.labels" . | nindent 4 }}
+spec:
+  {{- toYaml $s.podDisruptionBudget | nindent 2 }}
+  selector:
+    matchLabels: {{- include "stockweave.selector" . | nindent 6 }}
+{{- if eq .kind "StatefulSet" }}
+---
+# Names of the pods; ready or not, for metrics.
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ $full }}-pods
+  labels: {{- include "stockweave.labels" . | nindent 4 }}
+spec:
+  clusterIP: None
+  publishNotReadyAddresses: true
+  selector: {{- include "stockweave.selector" . | nindent 4 }}
+  ports: [{name: admin, port: 9100, targetPort: admin}]
+{{- end }}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ $full }}
+  labels: {{- include "stockweave.labels" . | nindent 4 }}
+  {{- with ($s.service).annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  type: {{ default "ClusterIP" ($s.service).type }}
+  selector: {{- include "stockweave.selector" . | nindent 4 }}
+  ports:
+    - {name: admin, port: 9100, targetPort: admin}
+    {{- if .http }}
+    - {name: http, port: {{ $s.service.port }}, targetPort: http}
+    {{- end }}
+{{- if $root.Values.networkPolicy.enabled }}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ $full }}
+  labels: {{- include "stockweave.labels" . | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels: {{- include "stockweave.selector" . | nindent 6 }}
+  policyTypes: [Ingress]
+  ingress:
+    - ports: [{port: admin}]
+      from: {{- if $root.Values.networkPolicy.metrics }}{{ toYaml $root.Values.networkPolicy.metrics | nindent 8 }}{{ else }} [{podSelector: {}}]{{ end }}
+    {{- if .http }}
+    - ports: [{port: http}]
+      {{- with $root.Values.networkPolicy.http }}
+      from: {{- toYaml . | nindent 8 }}
+      {{- end }}
+    {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

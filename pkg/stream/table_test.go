@@ -1,0 +1,123 @@
+//go:build synctests
+
+package stream
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func TestTable(t *testing.T) {
+	inBubble(t, 2, func(b *bubble) {
+		b.put(0, "a=1", "b=2", "a=3")
+		b.put(1, "c=4")
+		var mu sync.Mutex
+		rows := map[string]string{}
+		tb, err := NewTable(TableConfig{Config: b.config(""), Topic: topicIn, Apply: func(rec *Record) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if rec.Value == nil {
+				delete(rows, string(rec.Key))
+			} else {
+				rows[string(rec.Key)] = string(rec.Value)
+			}
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tb.Ready() == nil {
+			t.Error("ready before it ran")
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- tb.Run(ctx) }()
+		<-tb.Loaded()
+		mu.Lock()
+		if len(rows) != 3 || rows["a"] != "3" || rows["c"] != "4" {
+			t.Error(rows)
+		}
+		mu.Unlock()
+		b.put(1, "d=5")
+		b.cl.ProduceSync(ctx, &Record{Topic: topicIn, Key: []byte("a")})
+		b.until("follows", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return rows["d"] == "5" && rows["a"] == ""
+		})
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The end of the topic may be an aborted transaction, and a pending one is waited
+// for.
+func TestTableReadCommitted(t *testing.T) {
+	inBubble(t, 1, func(b *bubble) {
+		b.put(0, "a=1")
+		cl, err := b.config("").client(kgo.TransactionalID("t"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cl.Close()
+		ctx := context.Background()
+		for _, end := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort} {
+			if err := cl.BeginTransaction(); err != nil {
+				t.Fatal(err)
+			}
+			cl.ProduceSync(ctx, &Record{Topic: topicIn, Key: []byte("x"), Value: []byte(map[kgo.TransactionEndTry]string{true: "yes", false: "no"}[end])})
+			if end == kgo.TryAbort {
+				break
+			}
+			if err := cl.EndTransaction(ctx, end); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		tb, err := NewTable(TableConfig{Config: b.config(""), Topic: topicIn, ReadCommitted: true, Partitions: []int32{0}, Apply: func(rec *Record) error {
+			got = append(got, string(rec.Value))
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rctx, cancel := context.WithCancel(ctx)
+		done := make(chan error, 1)
+		go func() { done <- tb.Run(rctx) }()
+		time.Sleep(5 * time.Second)
+		if tb.Ready() == nil {
+			t.Error("loaded with a transaction pending")
+		}
+		if err := cl.EndTransaction(ctx, kgo.TryAbort); err != nil {
+			t.Fatal(err)
+		}
+		<-tb.Loaded()
+		if s := strings.Join(got, " "); s != "1 yes" {
+			t.Error(s)
+		}
+		cancel()
+		<-done
+	})
+}
+
+func TestTableApplyFails(t *testing.T) {
+	inBubble(t, 1, func(b *bubble) {
+		b.put(0, "a=1")
+		boom := errors.New("boom")
+		tb, err := NewTable(TableConfig{Config: b.config(""), Topic: topicIn, Apply: func(*Record) error { return boom }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tb.Run(context.Background()); !errors.Is(err, boom) {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,145 @@
+// Package atpapi brings positions into Redis and answers available-to-promise from
+// there over HTTP. Redis is a cache and nothing more: it can be emptied at any
+// time, costs a reload, and says how fresh it is. What it holds is effectively
+// once, by version: a replayed or reordered position changes nothing.
+package atpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/service"
+	"github.com/stockweave/stockweave/pkg/stream"
+)
+
+// Build wires the service and starts nothing.
+func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Codecs == nil {
+		return nil, errors.New("atp-api: codecs are required")
+	}
+	if cfg.Getenv == nil {
+		cfg.Getenv = os.Getenv
+	}
+	keys, err := hashes(cfg.Keys)
+	if err != nil {
+		return nil, err
+	}
+	count, err := newMetrics(env.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	view, err := stream.NewRestoreReads(cfg.Kafka)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the log: %w", err)
+	}
+	producer, err := stream.NewProducer(cfg.Kafka)
+	if err != nil {
+		return nil, fmt.Errorf("opening producer: %w", err)
+	}
+	rdb := cfg.Redis.client(cfg.Getenv)
+	st := &store{rdb: rdb}
+	letter := func(d stream.DeadLetter) (*stream.Record, error) { return deadLetter(cfg.Codecs, d) }
+	p := &projector{
+		store: st, log: view, codecs: cfg.Codecs, now: env.Now, logger: env.Log, count: count, parts: map[int32]*projection{},
+		dead: func(ctx context.Context, d stream.DeadLetter) error {
+			rec, err := letter(d)
+			if err != nil {
+				return err
+			}
+			return producer.Produce(ctx, rec)
+		},
+	}
+	worker, err := stream.NewWorker(stream.WorkerConfig{
+		Config: cfg.Kafka, Group: cfg.Group, Topics: []string{event.TopicPositions}, ReadCommitted: true,
+		Dead: letter, Batch: p.batch, Start: p.start, Check: p.check, CheckEvery: cfg.CheckEvery, Lost: p.lost,
+		MaxRecords: cfg.MaxRecords,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building the projector: %w", err)
+	}
+	pl := newPlaces(cfg.Codecs)
+	table, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicLocations, Apply: pl.apply})
+	if err != nil {
+		return nil, fmt.Errorf("reading locations: %w", err)
+	}
+	rd := &reader{store: st, codecs: cfg.Codecs, places: pl, atp: cfg.ATP, channels: cfg.Channels, now: env.Now}
+	a := &api{
+		reader: rd, entity: cfg.Entity, keys: keys, retryAfter: cfg.RetryAfter, now: env.Now, log: env.Log, count: count,
+	}
+	env.Health.Ready("atp-api projector", worker.Ready)
+	env.Health.Ready("atp-api locations", table.Ready)
+	tasks := []service.Task{
+		table.Run,
+		worker.Run,
+		func(ctx context.Context) error { return rd.learn(ctx, view, env.Log) },
+		func(ctx context.Context) error {
+			st.warnEviction(ctx, env.Log)
+			return nil
+		},
+		func(ctx context.Context) error {
+			select { // a day asked of an unknown zone would be the wrong one
+			case <-table.Loaded():
+			case <-ctx.Done():
+				return nil
+			}
+			return service.Serve(cfg.Listen, a.handler(), cfg.Bound)(ctx)
+		},
+	}
+	return []service.Task{func(ctx context.Context) error {
+		defer view.Close()
+		defer producer.Close()
+		defer func() {
+			if err := rdb.Close(); err != nil {
+				env.Log.Debug("closing redis", slog.Any("err", err))
+			}
+		}()
+		return service.Run(ctx, tasks...)
+	}}, nil
+}
+
+// learnEvery is how often the number of partitions is asked for until it is known.
+const learnEvery = 500 * time.Millisecond
+
+// learn finds out how many partitions positions have. A count never changes in
+// place, so once is enough.
+func (r *reader) learn(ctx context.Context, view logView, log *slog.Logger) error {
+	for {
+		_, n, err := view.Topic(ctx, event.TopicPositions)
+		if err == nil && n > 0 {
+			r.setPartitions(n)
+			return nil
+		}
+		log.Warn("partitions of positions are not known yet", slog.Any("err", err))
+		t := time.NewTimer(learnEvery)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// deadLetter is a position that cannot be projected, kept whole with its reason.
+func deadLetter(c *event.Codecs, d stream.DeadLetter) (*stream.Record, error) {
+	letter := event.DeadLetter{
+		ID: event.PlaceID(d.Record.Topic, d.Record.Partition, d.Record.Offset), Service: "atp-api",
+		Code: d.Code, Reason: d.Reason,
+		Topic: d.Record.Topic, Partition: d.Record.Partition, Offset: d.Record.Offset,
+		Key: d.Record.Key, Value: d.Record.Value, At: inventory.Instant(d.Record.Timestamp.UnixMilli()),
+	}
+	value, err := c.AppendDeadLetter(nil, &letter)
+	if err != nil {
+		return nil, fmt.Errorf("encoding dead letter: %w", err)
+	}
+	return &stream.Record{Topic: event.TopicDeadATPAPI, Key: d.Record.Key, Value: value}, nil
+}

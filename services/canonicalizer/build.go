@@ -1,0 +1,202 @@
+// Package canonicalizer turns raw messages into canonical events: bytes → tree
+// (format, code) → lines (mapping, data) → resolved events (raw.messages →
+// inventory.events, master.items, master.locations, canonicalizer.parked,
+// canonicalizer.deadletter, canonicalizer.receipts).
+//
+// It is at-least-once with deterministic ids: a message canonicalized twice gives
+// the same events, and duplicates are the ledger's job.
+package canonicalizer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/pkg/service"
+	"github.com/stockweave/stockweave/pkg/stream"
+)
+
+// maxChunk bounds the records of one append.
+const maxChunk = 5_000
+
+// Config is the service's configuration.
+type Config struct {
+	Kafka    stream.Config `yaml:"-"`
+	Codecs   *event.Codecs `yaml:"-"`
+	Policies *policy.Set   `yaml:"-"`
+
+	Group string `yaml:"group"`
+	// MaxRecords bounds the raw messages of one poll of a partition.
+	MaxRecords int `yaml:"max_records"`
+}
+
+// DefaultConfig is what holds where the file says nothing.
+func DefaultConfig() Config { return Config{Group: "canonicalizer", MaxRecords: 200} }
+
+// Validate reports every fault at once.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.Group == "" {
+		errs = append(errs, errors.New("canonicalizer.group: required"))
+	}
+	if c.MaxRecords < 1 || c.MaxRecords > 10_000 {
+		errs = append(errs, errors.New("canonicalizer.max_records: must be between 1 and 10000"))
+	}
+	return errors.Join(errs...)
+}
+
+// Build wires the service and starts nothing. A mapping that does not compile is
+// an error.
+func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Codecs == nil || cfg.Policies == nil {
+		return nil, errors.New("canonicalizer: codecs and policies are required")
+	}
+	sources, err := programs(cfg.Policies)
+	if err != nil {
+		return nil, err
+	}
+	lines := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "stockweave_canonicalizer_lines_total", Help: "Lines of raw messages, by source and what became of them.",
+	}, []string{"source", "became"})
+	if env.Metrics != nil {
+		if err := env.Metrics.Register(lines); err != nil {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	m := newMasters()
+	items, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicItems, Apply: m.applyItems(cfg.Codecs)})
+	if err != nil {
+		return nil, fmt.Errorf("reading items: %w", err)
+	}
+	locations, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicLocations, Apply: m.applyLocations(cfg.Codecs)})
+	if err != nil {
+		return nil, fmt.Errorf("reading locations: %w", err)
+	}
+	producer, err := stream.NewProducer(cfg.Kafka)
+	if err != nil {
+		return nil, fmt.Errorf("opening producer: %w", err)
+	}
+	h := &handler{codecs: cfg.Codecs, sources: sources, masters: m, lines: lines, produce: producer.Produce}
+	worker, err := stream.NewWorker(stream.WorkerConfig{
+		Config: cfg.Kafka, Group: cfg.Group, Topics: []string{event.TopicRaw},
+		Dead: deadLetter(cfg.Codecs), Batch: h.batch, MaxRecords: cfg.MaxRecords,
+	})
+	if err != nil {
+		producer.Close()
+		return nil, fmt.Errorf("building worker: %w", err)
+	}
+	env.Health.Ready("canonicalizer", worker.Ready)
+	return []service.Task{items.Run, locations.Run, func(ctx context.Context) error {
+		defer producer.Close()
+		// Master data is known up to now before the first message: else a restart
+		// would park what was never missing (EXACTLY-ONCE §9).
+		for _, t := range []*stream.Table{items, locations} {
+			select {
+			case <-t.Loaded():
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		return worker.Run(ctx)
+	}}, nil
+}
+
+// handler canonicalizes the messages of one partition in their order. Partitions
+// run beside each other.
+type handler struct {
+	codecs  *event.Codecs
+	sources map[inventory.Source]*sourceProgram
+	masters *masters
+	lines   *prometheus.CounterVec
+	produce func(ctx context.Context, recs ...*stream.Record) error
+}
+
+// batch writes everything the messages become and returns their receipts, which
+// the worker writes: a receipt exists only when all it names is durable
+// (Invariant 2), and the offset is committed after that (Invariant 1).
+func (h *handler) batch(ctx context.Context, recs []*stream.Record) ([]*stream.Record, error) {
+	var pending, receipts []*stream.Record
+	flush := func() error {
+		if err := h.produce(ctx, pending...); err != nil {
+			return fmt.Errorf("appending what messages became: %w", err)
+		}
+		pending = nil
+		return nil
+	}
+	for _, rec := range recs {
+		out, receipt, err := h.message(ctx, rec)
+		if err != nil {
+			return nil, err
+		}
+		pending = append(pending, out...)
+		if receipt != nil {
+			receipts = append(receipts, receipt)
+		}
+		if len(pending) > maxChunk {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return receipts, flush()
+}
+
+// message is what one raw message becomes. The receipt is nil when the message
+// itself cannot be read: then it is a dead letter and nothing else.
+func (h *handler) message(ctx context.Context, rec *stream.Record) ([]*stream.Record, *stream.Record, error) {
+	var raw event.RawMessage
+	if err := h.codecs.DecodeRaw(rec.Value, &raw); err != nil {
+		// Its beginning is kept; the whole of it stands where the dead letter says.
+		short := *rec
+		short.Value = rec.Value[:min(len(rec.Value), maxKept)]
+		dead, err := deadLetter(h.codecs)(stream.DeadLetter{Record: &short, Code: "undecodable", Reason: err.Error()})
+		if err != nil {
+			return nil, nil, err
+		}
+		return []*stream.Record{dead}, nil, nil
+	}
+	var res Result
+	if p := h.sources[raw.Source]; p != nil {
+		var err error
+		if res, err = canonicalize(ctx, p, &raw, h.masters); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		r := run{p: &sourceProgram{src: &policy.Source{Name: raw.Source}}, raw: &raw, lines: 1}
+		r.refuse("", reject("unknown_source", "no policy has the source %.64q any more", string(raw.Source)), nil)
+		r.out.Receipt = r.receipt()
+		res = r.out
+	}
+	w := writer{codecs: h.codecs, input: rec, trace: traceOf(rec), at: raw.ReceivedAt}
+	if err := w.records(&res); err != nil {
+		return nil, nil, err
+	}
+	receipt, err := w.receipt(&res.Receipt)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Known here at once, not when the table has read it back, so that the next
+	// message may use it. Nothing rests on it if the append fails: the message is
+	// canonicalized again and gives the same versions.
+	for i := range res.Items {
+		h.masters.putItem(&res.Items[i])
+	}
+	for i := range res.Locations {
+		h.masters.putLocation(&res.Locations[i])
+	}
+	for became, n := range map[string]int{
+		"event": len(res.Events), "master": len(res.Items) + len(res.Locations),
+		"parked": len(res.Parked), "rejected": len(res.Rejected),
+	} {
+		h.lines.WithLabelValues(string(raw.Source), became).Add(float64(n))
+	}
+	return w.out, receipt, nil
+}

@@ -1,0 +1,253 @@
+package canonicalizer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/services/canonicalizer/format"
+)
+
+// serviceName stands in dead letters.
+const serviceName = "canonicalizer"
+
+// maxKept bounds what a dead letter or a parked line keeps of its line, bytes.
+const maxKept = 64 << 10
+
+// Result is what became of one raw message. Each line is in exactly one of the
+// lists (Invariant 2), and Receipt says so. It is a function of the message, its
+// source's policy and the master data.
+type Result struct {
+	Events    []inventory.Event
+	Items     []event.MasterItem
+	Locations []event.MasterLocation
+	Parked    []event.ParkedLine
+	Rejected  []event.DeadLetter
+	Receipt   event.Receipt
+}
+
+// sourceProgram is a source ready to run.
+type sourceProgram struct {
+	src     *policy.Source
+	parse   format.Parse
+	mapping *mapping
+}
+
+// programs compiles the sources of a set; every fault is reported.
+func programs(set *policy.Set) (map[inventory.Source]*sourceProgram, error) {
+	out := map[inventory.Source]*sourceProgram{}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(set.Sources)) {
+		p, err := program(set.Sources[name])
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out[name] = p
+	}
+	return out, errors.Join(errs...)
+}
+
+func program(src *policy.Source) (*sourceProgram, error) {
+	parse, ok := formatOf(src.Format)
+	if !ok {
+		return nil, fmt.Errorf("%s: format: no folder for %q", src.File, src.Format)
+	}
+	m, err := compile(src)
+	if err != nil {
+		return nil, err
+	}
+	return &sourceProgram{src, parse, m}, nil
+}
+
+// canonicalize turns a raw message into events. The error is set only when ctx
+// ends first; whatever is wrong with the message is in the result.
+func canonicalize(ctx context.Context, p *sourceProgram, raw *event.RawMessage, m *masters) (Result, error) {
+	r := run{p: p, raw: raw, masters: m, newItems: map[inventory.Key]int64{}, newLocations: map[inventory.Location]int64{}}
+	most := p.src.Limits.MaxLines
+	if most == 0 {
+		most = policy.DefaultMaxLines
+	}
+	for u := range p.parse(raw.Body, p.src) {
+		if err := r.unit(ctx, u); err != nil {
+			return Result{}, err
+		}
+		if r.lines > most {
+			// All or nothing: half a message would look like a whole one.
+			r.out, r.lines = Result{}, 1
+			r.refuse("", reject("too_many_lines", "more than %d lines", most), nil)
+			break
+		}
+	}
+	r.out.Receipt = r.receipt()
+	return r.out, nil
+}
+
+// run is one message on its way.
+type run struct {
+	p       *sourceProgram
+	raw     *event.RawMessage
+	masters *masters
+	lines   int
+	out     Result
+
+	// Versions given by this message, so that an item listed twice grows twice.
+	newItems     map[inventory.Key]int64
+	newLocations map[inventory.Location]int64
+}
+
+func (r *run) input(tree any) map[string]any {
+	src := r.p.src
+	defaults := make(map[string]any, len(src.Defaults))
+	for k, v := range src.Defaults {
+		defaults[k] = v
+	}
+	headers := make(map[string]any, len(r.raw.Headers))
+	for _, h := range r.raw.Headers {
+		headers[strings.ToLower(h.Name)] = h.Value
+	}
+	return map[string]any{
+		"tree": tree, "defaults": defaults,
+		"source": map[string]any{
+			"name": string(src.Name), "entity": string(src.Entity), "default_location": string(src.DefaultLocation),
+		},
+		"raw": map[string]any{
+			"id": r.raw.ID, "filename": r.raw.Filename, "received_at": int(r.raw.ReceivedAt), "headers": headers,
+		},
+	}
+}
+
+func (r *run) unit(ctx context.Context, u format.Unit) error {
+	var mapped []any
+	var err error
+	if u.Tree != nil || u.Fault == nil {
+		mapped, err = r.p.mapping.run(ctx, r.input(u.Tree))
+	}
+	var bad *mapError
+	if err != nil && !errors.As(err, &bad) {
+		return fmt.Errorf("mapping message %s: %w", r.raw.ID, err)
+	}
+	switch {
+	case u.Fault != nil && len(mapped) == 0:
+		r.lines++
+		r.refuse("", &lineError{u.Fault.Code, u.Fault.Reason}, u.Tree)
+	case bad != nil:
+		r.lines++
+		r.refuse("", reject(bad.code, "%s: %s", u.Where, bad.reason), u.Tree)
+	default:
+		for _, v := range mapped {
+			r.lines++
+			r.line(u, v)
+		}
+	}
+	return nil
+}
+
+// line takes one mapped line to the one list it belongs to.
+func (r *run) line(u format.Unit, v any) {
+	l, reason := readLine(v)
+	where := r.place(u, l.at)
+	id := ""
+	if l.document.Number != "" {
+		id = event.EventID(r.p.src.Name, l.document)
+	}
+	switch {
+	case u.Fault != nil:
+		r.refuse(id, &lineError{u.Fault.Code, u.Fault.Reason}, v)
+		return
+	case reason != "":
+		r.refuse(id, reject("bad_mapping", "%s: %s", where, reason), v)
+		return
+	}
+	var fault *lineError
+	switch l.kind { //nolint:exhaustive // readLine has refused the others
+	case kindError:
+		code := "mapping_error"
+		if validCode(l.code) {
+			code = l.code
+		}
+		fault = reject(code, "%s", l.reason)
+	case kindItem:
+		fault = r.item(&l.item)
+	case kindLocation:
+		fault = r.location(&l.location)
+	default:
+		var missing *missing
+		var ev *inventory.Event
+		if ev, missing, fault = r.event(&l, id); missing != nil {
+			r.park(id, where, missing, v)
+		} else if ev != nil {
+			r.out.Events = append(r.out.Events, *ev)
+		}
+	}
+	if fault != nil {
+		fault.reason = where + ": " + fault.reason
+		r.refuse(id, fault, v)
+	}
+}
+
+// place says where a line stands in its message.
+func (r *run) place(u format.Unit, at string) string {
+	label := map[string]string{policy.FormatX12: "segment ", policy.FormatCSV: "row "}[r.p.src.Format]
+	if at == "" || label+at == u.Where {
+		return u.Where
+	}
+	return u.Where + ", " + label + shorten(at, 100)
+}
+
+// rejectID is the id of a line that has none of its own.
+func (r *run) lineID(id string) string {
+	if id != "" {
+		return id
+	}
+	return event.EventID(r.p.src.Name, inventory.Document{Type: "raw", Number: r.raw.ID, Line: fmt.Sprint(r.lines)})
+}
+
+func (r *run) refuse(id string, fault *lineError, v any) {
+	r.out.Rejected = append(r.out.Rejected, event.DeadLetter{
+		ID: r.lineID(id), Service: serviceName, Code: fault.code, Reason: shorten(fault.reason, maxReason),
+		RawID: r.raw.ID, Line: int32(r.lines), Source: r.p.src.Name, Value: keep(v), At: r.raw.ReceivedAt,
+	})
+}
+
+// missing is a reference nobody has defined yet.
+type missing struct{ ref, code, reason string }
+
+func (r *run) park(id, where string, m *missing, v any) {
+	r.out.Parked = append(r.out.Parked, event.ParkedLine{
+		ID: r.lineID(id), Missing: m.ref, Code: m.code, Reason: shorten(where+": "+m.reason, maxReason),
+		RawID: r.raw.ID, Line: int32(r.lines), Source: r.p.src.Name, Tree: keep(v), At: r.raw.ReceivedAt,
+	})
+}
+
+// keep is a line as JSON, for people; nothing when it is too long.
+func keep(v any) []byte {
+	if v == nil {
+		return nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil || len(b) > maxKept {
+		return nil
+	}
+	return b
+}
+
+func (r *run) receipt() event.Receipt {
+	ids := make([]string, len(r.out.Events))
+	for i := range r.out.Events {
+		ids[i] = r.out.Events[i].ID
+	}
+	return event.Receipt{
+		RawID: r.raw.ID, Source: r.p.src.Name, Lines: int32(r.lines), EventIDs: ids,
+		Rejected: int32(len(r.out.Rejected)), Parked: int32(len(r.out.Parked)),
+		Masters: int32(len(r.out.Items) + len(r.out.Locations)),
+		Mapping: r.p.src.MappingVersion, At: r.raw.ReceivedAt,
+	}
+}

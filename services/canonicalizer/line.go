@@ -1,0 +1,195 @@
+package canonicalizer
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
+)
+
+// Kinds of line that are no events.
+const (
+	kindItem     inventory.Kind = "item"
+	kindLocation inventory.Kind = "location"
+	kindError    inventory.Kind = "error" // made by each: a row its function failed on
+)
+
+// line is what a mapping says of one line, before anything is resolved. Its shape
+// is documented in policies/README.md.
+type line struct {
+	kind     inventory.Kind
+	at       string // where in the message, as the format counts
+	code     string // of an error
+	reason   string
+	document inventory.Document
+
+	ids          []event.Identifier
+	locations    []string // candidates, the first known one holds
+	toLocations  []string
+	quantity     string
+	unit         string
+	occurred     string
+	occurredAs   string
+	refs         []inventory.Ref
+	attributes   []inventory.Attribute
+	movement     movementLine
+	count        countLine
+	demand       demandLine
+	supply       demandLine
+	item         itemLine
+	location     locationLine
+	hasQuantity  bool
+}
+
+type movementLine struct{ typ, fromState, toState, reason, reverses string }
+
+type countLine struct {
+	balances []balanceLine
+	sequence int64
+	complete bool
+}
+
+type balanceLine struct{ state, quantity string }
+
+type demandLine struct {
+	stage, channel, due string
+	movable             bool
+}
+
+type itemLine struct {
+	code, description, baseUnit string
+	indivisible, deleted        bool
+	units                       []balanceLine // state is the unit, quantity its factor
+	identifiers                 []event.Identifier
+}
+
+type locationLine struct {
+	code, description, class, zone, receiptTo string
+	valued, publishable, deleted              bool
+	aliases                                   []event.Identifier
+}
+
+// readLine decodes a mapped line; the reason names the field that is wrong.
+func readLine(v any) (line, string) {
+	f, reason := newFields(v)
+	if reason != "" {
+		return line{}, reason
+	}
+	l := line{kind: inventory.Kind(f.text("kind")), at: f.text("at")}
+	switch l.kind {
+	case kindError:
+		l.code, l.reason = f.text("code"), f.text("reason")
+	case kindItem:
+		l.readItem(f)
+	case kindLocation:
+		l.readLocation(f)
+	case inventory.KindMovement, inventory.KindCount, inventory.KindDemand, inventory.KindSupply:
+		l.readEvent(f)
+	case inventory.KindSetting, inventory.KindControl:
+		f.fail("kind", "%s comes from policies, never from a message", l.kind)
+	default:
+		f.fail("kind", "must be movement, count, demand, supply, item or location")
+	}
+	f.close()
+	return l, *f.fault
+}
+
+func (l *line) readEvent(f *fields) {
+	d := f.object("document")
+	l.document = inventory.Document{Type: d.text("type"), Number: d.text("number"), Revision: d.text("revision"), Line: d.text("line")}
+	d.close()
+	if l.document.Type == "" || l.document.Number == "" {
+		f.fail("document", "type and number are both needed: they make the event's id")
+	}
+	l.ids = identifiers(f.objects("ids"))
+	l.locations = f.texts("location")
+	l.occurred, l.occurredAs = f.text("occurred_at"), f.text("occurred_basis")
+	l.hasQuantity = f.has("quantity")
+	l.quantity, l.unit = f.text("quantity"), f.text("unit")
+	for _, r := range f.objects("refs") {
+		l.refs = append(l.refs, inventory.Ref{Issuer: r.text("issuer"), Type: r.text("type"), Number: r.text("number"), Line: r.text("line")})
+		r.close()
+	}
+	a := f.object("attributes")
+	for _, name := range slices.Sorted(maps.Keys(a.m)) {
+		if value := a.text(name); value != "" {
+			l.attributes = append(l.attributes, inventory.Attribute{Name: name, Value: value})
+		}
+	}
+	switch l.kind { //nolint:exhaustive // readLine lets only these four come here
+	case inventory.KindMovement:
+		l.toLocations = f.texts("to_location")
+		m := f.object("movement")
+		l.movement = movementLine{m.text("type"), m.text("from_state"), m.text("to_state"), m.text("reason"), m.text("reverses")}
+		m.close()
+	case inventory.KindCount:
+		c := f.object("count")
+		l.count.sequence, l.count.complete = c.number("sequence"), c.flag("complete")
+		for _, b := range c.objects("balances") {
+			l.count.balances = append(l.count.balances, balanceLine{b.text("state"), b.text("quantity")})
+			b.close()
+		}
+		c.close()
+	case inventory.KindDemand:
+		l.demand = readDemand(f.object("demand"))
+	case inventory.KindSupply:
+		l.supply = readDemand(f.object("supply"))
+	}
+}
+
+func readDemand(d *fields) demandLine {
+	out := demandLine{stage: d.text("stage"), due: d.text("due"), channel: d.text("channel"), movable: d.flag("movable")}
+	d.close()
+	return out
+}
+
+func identifiers(list []*fields) []event.Identifier {
+	var out []event.Identifier
+	for _, f := range list {
+		id := event.Identifier{Type: f.text("type"), Value: f.text("value"), Owner: f.text("owner")}
+		f.close()
+		if id.Value == "" {
+			continue // a column that is empty
+		}
+		if id.Type == "" {
+			f.fail("type", "required")
+		}
+		out = append(out, id)
+	}
+	return out
+}
+
+func (l *line) readItem(f *fields) {
+	i := &l.item
+	i.code, i.description, i.baseUnit = f.text("item"), f.text("description"), f.text("base_unit")
+	i.indivisible, i.deleted = f.flag("indivisible"), f.flag("deleted")
+	if i.code == "" {
+		f.fail("item", "required")
+	}
+	if i.baseUnit == "" {
+		f.fail("base_unit", "required")
+	}
+	for _, u := range f.objects("units") {
+		i.units = append(i.units, balanceLine{u.text("unit"), u.text("factor")})
+		u.close()
+	}
+	i.identifiers = identifiers(f.objects("identifiers"))
+}
+
+func (l *line) readLocation(f *fields) {
+	o := &l.location
+	o.code, o.description, o.class = f.text("location"), f.text("description"), f.text("class")
+	o.zone, o.receiptTo = f.text("time_zone"), f.text("receipt_to")
+	o.valued, o.publishable, o.deleted = f.flag("valued"), f.flag("publishable"), f.flag("deleted")
+	if o.code == "" {
+		f.fail("location", "required")
+	}
+	for _, a := range f.objects("aliases") {
+		id := event.Identifier{Type: a.text("type"), Value: a.text("value"), Owner: a.text("owner")}
+		a.close()
+		if id.Value != "" {
+			o.aliases = append(o.aliases, id)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package canonicalizer
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/stockweave/stockweave/pkg/policy"
+)
+
+// Limits of a mapping.
+const (
+	maxProgram  = 256 << 10
+	mappingTime = 5 * time.Second // of one unit
+)
+
+//go:embed prelude.jq
+var prelude string
+
+// forbidden are functions that would make a mapping depend on anything but its
+// input: the clock, the process, other inputs.
+var forbidden = []string{
+	"now", "localtime", "strflocaltime", "input", "inputs", "input_filename", "input_line_number",
+	"env", "$ENV", "debug", "stderr", "halt", "halt_error", "get_search_list", "$__prog_args",
+}
+
+// mapping is a compiled program. It is safe for concurrent use.
+type mapping struct{ code *gojq.Code }
+
+// compile checks and compiles a source's program.
+func compile(src *policy.Source) (*mapping, error) {
+	if len(src.Mapping) > maxProgram {
+		return nil, fmt.Errorf("%s: mapping: longer than %d bytes", src.File, maxProgram)
+	}
+	lib, err := gojq.Parse(prelude + ".")
+	if err != nil {
+		return nil, fmt.Errorf("parsing the prelude: %w", err)
+	}
+	program, err := gojq.Parse(src.Mapping)
+	if err != nil {
+		return nil, fmt.Errorf("%s: mapping: %s", src.File, parseFault(src.Mapping, err))
+	}
+	if name := uses(reflect.ValueOf(program)); name != "" {
+		return nil, fmt.Errorf("%s: mapping: %s is not allowed: a mapping depends on its message alone", src.File, name)
+	}
+	if len(program.Imports) > 0 {
+		return nil, fmt.Errorf("%s: mapping: modules are not allowed", src.File)
+	}
+	program.FuncDefs = append(slices.Clone(lib.FuncDefs), program.FuncDefs...)
+	code, err := gojq.Compile(program, functions()...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: mapping: %w", src.File, err)
+	}
+	return &mapping{code}, nil
+}
+
+func parseFault(program string, err error) string {
+	if p, ok := errors.AsType[*gojq.ParseError](err); ok {
+		at := min(max(p.Offset-1, 0), len(program))
+		line, column := 1, 1
+		for _, c := range program[:at] {
+			column++
+			if c == '\n' {
+				line, column = line+1, 1
+			}
+		}
+		return fmt.Sprintf("line %d column %d: %v", line, column, err)
+	}
+	return err.Error()
+}
+
+// uses returns the first forbidden function a program calls.
+func uses(v reflect.Value) string {
+	switch v.Kind() { //nolint:exhaustive // scalars hold nothing
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return ""
+		}
+		if f, ok := v.Interface().(*gojq.Func); ok && slices.Contains(forbidden, f.Name) {
+			return f.Name
+		}
+		return uses(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if name := uses(v.Field(i)); name != "" {
+				return name
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			if name := uses(v.Index(i)); name != "" {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// mapError is why a mapping gave no lines for a unit.
+type mapError struct{ code, reason string }
+
+func (e *mapError) Error() string { return e.code + ": " + e.reason }
+
+// run maps one unit to its lines. The error, a *mapError, rejects the unit; it is
+// a function of the input but for a program that runs too long.
+func (m *mapping) run(ctx context.Context, input map[string]any) ([]any, error) {
+	ctx, cancel := context.WithTimeout(ctx, mappingTime)
+	defer cancel()
+	iter := m.code.RunWithContext(ctx, input)
+	v, ok := iter.Next()
+	if !ok {
+		return nil, &mapError{"bad_mapping", "the mapping gave nothing, not even an empty array"}
+	}
+	if err, bad := v.(error); bad {
+		return nil, mapFault(err)
+	}
+	lines, isArray := v.([]any)
+	if !isArray {
+		return nil, &mapError{"bad_mapping", fmt.Sprintf("the mapping gave %s, not an array of lines", gojq.TypeOf(v))}
+	}
+	if v, more := iter.Next(); more {
+		if err, bad := v.(error); bad {
+			return nil, mapFault(err)
+		}
+		return nil, &mapError{"bad_mapping", "the mapping gave more than one array"}
+	}
+	return lines, nil
+}
+
+func mapFault(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &mapError{"mapping_timeout", fmt.Sprintf("longer than %s", mappingTime)}
+	}
+	if errors.Is(err, context.Canceled) {
+		return err // not the message's fault: it is mapped again
+	}
+	if v, ok := errors.AsType[gojq.ValueError](err); ok {
+		if o, ok := v.Value().(map[string]any); ok {
+			code, _ := o["code"].(string)
+			reason, _ := o["reason"].(string)
+			if validCode(code) {
+				return &mapError{code, reason}
+			}
+		}
+	}
+	return &mapError{"mapping_error", shorten(err.Error(), maxReason)}
+}
+
+// validCode says whether a mapping's own code is one: snake_case, not long.
+func validCode(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for _, c := range s {
+		if c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}

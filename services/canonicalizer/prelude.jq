@@ -1,0 +1,30 @@
+# Functions every mapping may use, beside loops, x12_ids and x12_when.
+
+# Segments of an X12 set, by id.
+def segs($id): [.[] | select(.id == $id)];
+def seg($id): first(.[] | select(.id == $id)) // null;
+def seg($id; $qualifier): first(.[] | select(.id == $id and .e[1] == $qualifier)) // null;
+
+# Element $n of the first segment $id, by its number in the standard; null when
+# there is none.
+def el($id; $n): seg($id) | if . == null then null else .e[$n] end;
+
+# An error that rejects one line under a code of its own.
+def reject($code; $reason): error({code: $code, reason: $reason});
+
+# Maps rows one by one: an error rejects its row, the others go on. f sees
+# {row, index} with index from 1.
+def each(rows; f):
+  [ foreach rows as $row (0; . + 1; {row: $row, index: .}
+      | . as $in
+      | try f
+        catch { kind: "error",
+                at: ($in.row | if type == "object" then (.pos // .row) elif type == "array" then .[0].pos? else null end),
+                code: (if type == "object" then .code else null end),
+                reason: (if type == "object" then .reason else tostring end) }) ];
+
+# A key=value;key=value text as an object.
+def table: (. // "") | split(";") | map(select(test("\\S")) | split("=") | {key: .[0], value: (.[1:] | join("="))}) | from_entries;
+
+# Text of a yes/no column.
+def yes: (. // "") | ascii_downcase | IN("true", "yes", "y", "1");

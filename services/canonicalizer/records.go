@@ -1,0 +1,125 @@
+package canonicalizer
+
+import (
+	"fmt"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/stream"
+)
+
+// ceSource names this service as the source of its records.
+const ceSource = "/stockweave/canonicalizer"
+
+// writer turns a result into records.
+type writer struct {
+	codecs *event.Codecs
+	input  *stream.Record
+	trace  string
+	at     inventory.Instant
+	out    []*stream.Record
+}
+
+// records are a result's own: everything but the receipt, which comes when these
+// are durable. A record of inventory.events never carries a timestamp: the log's
+// own is the ledger's time (EXACTLY-ONCE §6).
+func (w *writer) records(r *Result) error {
+	for i := range r.Items {
+		m := &r.Items[i]
+		value, err := w.codecs.AppendItem(nil, m)
+		if err != nil {
+			return fmt.Errorf("encoding item %s: %w", m.Key, err)
+		}
+		w.add(event.TopicItems, m.Key.String(), value, fmt.Sprintf("%s@%d", m.Key, m.Version), "master.item")
+	}
+	for i := range r.Locations {
+		m := &r.Locations[i]
+		value, err := w.codecs.AppendLocation(nil, m)
+		if err != nil {
+			return fmt.Errorf("encoding location %s: %w", m.Location, err)
+		}
+		key := inventory.Escape(string(m.Entity)) + "|" + inventory.Escape(string(m.Location))
+		w.add(event.TopicLocations, key, value, fmt.Sprintf("%s@%d", key, m.Version), "master.location")
+	}
+	for i := range r.Events {
+		ev := &r.Events[i]
+		value, err := w.codecs.AppendEvent(nil, ev)
+		if err != nil {
+			return fmt.Errorf("encoding event %s: %w", ev.ID, err)
+		}
+		w.add(event.TopicEvents, ev.Key.String(), value, ev.ID, "inventory."+string(ev.Kind))
+	}
+	for i := range r.Parked {
+		p := &r.Parked[i]
+		value, err := w.codecs.AppendParked(nil, p)
+		if err != nil {
+			return fmt.Errorf("encoding parked line %s: %w", p.ID, err)
+		}
+		// The line is part of the key: the topic is compacted, and a message may miss
+		// one item in many of its lines (Invariant 2).
+		key := fmt.Sprintf("%s|%s|%d", inventory.Escape(p.Missing), p.RawID, p.Line)
+		w.add(event.TopicParked, key, value, p.ID, "canonicalizer.parked")
+	}
+	for i := range r.Rejected {
+		if err := w.dead(&r.Rejected[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) dead(d *event.DeadLetter) error {
+	d.Topic, d.Partition, d.Offset, d.Key = w.input.Topic, w.input.Partition, w.input.Offset, w.input.Key
+	value, err := w.codecs.AppendDeadLetter(nil, d)
+	if err != nil {
+		return fmt.Errorf("encoding dead letter %s: %w", d.ID, err)
+	}
+	w.add(event.TopicDeadCanonicalizer, string(w.input.Key), value, d.ID, "canonicalizer.deadletter")
+	return nil
+}
+
+func (w *writer) receipt(r *event.Receipt) (*stream.Record, error) {
+	value, err := w.codecs.AppendReceipt(nil, r)
+	if err != nil {
+		return nil, fmt.Errorf("encoding receipt of %s: %w", r.RawID, err)
+	}
+	return w.make(event.TopicReceipts, string(w.input.Key), value, r.RawID, "canonicalizer.receipt"), nil
+}
+
+func (w *writer) add(topic, key string, value []byte, id, typ string) {
+	w.out = append(w.out, w.make(topic, key, value, id, typ))
+}
+
+func (w *writer) make(topic, key string, value []byte, id, typ string) *stream.Record {
+	hs := event.CE{ID: id, Source: ceSource, Type: typ, Time: w.at, TraceParent: w.trace}.Headers()
+	headers := make([]stream.RecordHeader, len(hs))
+	for i, h := range hs {
+		headers[i] = stream.RecordHeader{Key: h.Key, Value: h.Value}
+	}
+	return &stream.Record{Topic: topic, Key: []byte(key), Value: value, Headers: headers}
+}
+
+// deadLetter is for inputs the worker itself gives up on.
+func deadLetter(c *event.Codecs) stream.DeadLetters {
+	return func(d stream.DeadLetter) (*stream.Record, error) {
+		w := writer{codecs: c, input: d.Record, trace: traceOf(d.Record), at: inventory.Instant(d.Record.Timestamp.UnixMilli())}
+		err := w.dead(&event.DeadLetter{
+			ID: event.PlaceID(d.Record.Topic, d.Record.Partition, d.Record.Offset), Service: serviceName,
+			Code: d.Code, Reason: shorten(d.Reason, maxReason), Value: d.Record.Value, At: w.at,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return w.out[0], nil
+	}
+}
+
+// traceOf is the W3C trace a record belongs to, empty when it has none.
+func traceOf(rec *stream.Record) string {
+	for _, h := range rec.Headers {
+		if h.Key == event.TraceParent {
+			return string(h.Value)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,295 @@
+package canonicalizer
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
+)
+
+// event resolves a mapped line: who and where it is, how much in base units, when.
+// Exactly one of the three is set.
+func (r *run) event(l *line, id string) (*inventory.Event, *missing, *lineError) {
+	src := r.p.src
+	ev := &inventory.Event{
+		ID: id, Kind: l.kind, Source: src.Name, Document: l.document, ReceivedAt: r.raw.ReceivedAt,
+		Refs: l.refs, Attributes: l.attributes,
+		Trace: inventory.Trace{RawID: r.raw.ID, RawLine: int32(r.lines), MappingVersion: src.MappingVersion},
+	}
+	for i := range ev.Refs {
+		ev.Refs[i].Issuer = cmp.Or(ev.Refs[i].Issuer, string(src.Name))
+	}
+	if fault := r.when(l, ev); fault != nil {
+		return nil, nil, fault
+	}
+	if l.kind == inventory.KindCount && src.Balance == nil {
+		return nil, nil, reject("balance_undeclared", "the source does not declare what its balances count")
+	}
+	// What is wrong whatever the master data says is refused before anything waits
+	// for master data.
+	if fault := r.readable(l); fault != nil {
+		return nil, nil, fault
+	}
+	item, gone, fault := r.findItem(l)
+	if gone != nil || fault != nil {
+		return nil, gone, fault
+	}
+	candidates := l.locations
+	if len(candidates) == 0 && src.DefaultLocation != "" {
+		candidates = []string{string(src.DefaultLocation)}
+	}
+	location, gone, fault := r.findLocation(candidates)
+	if gone != nil || fault != nil {
+		return nil, gone, fault
+	}
+	ev.Key, ev.Trace.MasterVersion = item.Key, item.Version
+	if ev.Trace.UnitFactor, fault = factorOf(item, l.unit, src); fault != nil {
+		return nil, nil, fault
+	}
+	switch l.kind { //nolint:exhaustive // readLine lets only these four come here
+	case inventory.KindMovement:
+		gone, fault = r.movement(l, ev, item, location)
+	case inventory.KindCount:
+		fault = r.count(l, ev, item, location)
+	case inventory.KindDemand:
+		ev.Demand = &inventory.Demand{
+			Stage: inventory.Stage(l.demand.stage), Location: location.Location, Channel: l.demand.channel, Movable: l.demand.movable,
+		}
+		ev.Demand.Quantity, ev.Demand.Due, fault = r.dated(l, l.demand.due, ev, item)
+	case inventory.KindSupply:
+		ev.Supply = &inventory.Supply{Stage: inventory.Stage(l.supply.stage), Location: location.Location}
+		ev.Supply.Quantity, ev.Supply.Due, fault = r.dated(l, l.supply.due, ev, item)
+	}
+	if gone != nil || fault != nil {
+		return nil, gone, fault
+	}
+	if err := ev.Validate(); err != nil {
+		if f, ok := errors.AsType[*inventory.Fault](err); ok {
+			return nil, nil, reject(string(f.Code), "%s %s", f.Field, f.Detail)
+		}
+		return nil, nil, reject("invalid_event", "%v", err)
+	}
+	return ev, nil, nil
+}
+
+// when sets the business time: as stated, else receipt less what the source
+// declares as its delay.
+func (r *run) when(l *line, ev *inventory.Event) *lineError {
+	src := r.p.src
+	if l.occurred == "" {
+		if l.occurredAs != "" && l.occurredAs != inventory.BasisReceipt {
+			return reject("no_time", "occurred_basis is %.32q, but there is no occurred_at", l.occurredAs)
+		}
+		ev.OccurredAt = r.raw.ReceivedAt - inventory.Instant(src.AsOf.Delay.Milliseconds())
+		ev.OccurredBasis = inventory.BasisReceipt
+		return nil
+	}
+	at, err := parseTime(l.occurred, src)
+	if err != nil {
+		return reject("bad_time", "occurred_at %.64q: %v", l.occurred, err)
+	}
+	ev.OccurredAt, ev.OccurredBasis = at, cmp.Or(l.occurredAs, inventory.BasisDocument)
+	return nil
+}
+
+// readable checks the numbers of a line as far as they stand for themselves.
+func (r *run) readable(l *line) *lineError {
+	whole := &event.MasterItem{}
+	if l.hasQuantity {
+		if _, fault := inBase(l.quantity, inventory.One, whole, r.p.src); fault != nil {
+			return fault
+		}
+	} else if l.kind != inventory.KindCount {
+		return reject("bad_quantity", "there is none")
+	}
+	for _, b := range l.count.balances {
+		if _, fault := inBase(b.quantity, inventory.One, whole, r.p.src); fault != nil {
+			return fault
+		}
+	}
+	if len(l.ids) == 0 {
+		return reject("no_item", "the line names no item")
+	}
+	return nil
+}
+
+func (r *run) findItem(l *line) (*event.MasterItem, *missing, *lineError) {
+	item, fault := r.masters.item(r.p.src, l.ids)
+	if fault != nil {
+		return nil, nil, fault
+	}
+	if item == nil {
+		id := l.ids[0]
+		return nil, &missing{
+			ref: "item:" + id.Type + ":" + shorten(id.Value, 200), code: "unknown_item",
+			reason: "no item is known under " + id.Type + " " + shorten(id.Value, 200),
+		}, nil
+	}
+	return item, nil, nil
+}
+
+func (r *run) findLocation(candidates []string) (*event.MasterLocation, *missing, *lineError) {
+	if len(candidates) == 0 {
+		return nil, nil, reject("no_location", "neither the line nor the source names a location")
+	}
+	location, fault := r.masters.location(r.p.src.Entity, candidates)
+	if fault != nil {
+		return nil, nil, fault
+	}
+	if location == nil {
+		code := shorten(candidates[0], 200)
+		return nil, &missing{ref: "location:" + code, code: "unknown_location", reason: "no location is known as " + code}, nil
+	}
+	return location, nil, nil
+}
+
+func (r *run) movement(l *line, ev *inventory.Event, item *event.MasterItem, at *event.MasterLocation) (*missing, *lineError) {
+	m := &inventory.Movement{
+		Type: inventory.MovementType(l.movement.typ), Location: at.Location,
+		Reason: l.movement.reason, Reverses: l.movement.reverses,
+	}
+	ev.Movement = m
+	var fault *lineError
+	if m.Quantity, fault = inBase(l.quantity, ev.Trace.UnitFactor, item, r.p.src); fault != nil {
+		return nil, fault
+	}
+	if len(l.toLocations) > 0 {
+		to, gone, fault := r.findLocation(l.toLocations)
+		if gone != nil || fault != nil {
+			return gone, fault
+		}
+		m.ToLocation = to.Location
+	}
+	to := l.movement.toState
+	if to == "" && m.Type == inventory.Receipt {
+		to = at.ReceiptTo // a receipt goes where the location takes receipts to
+	}
+	if m.FromState, fault = state(l.movement.fromState); fault != nil {
+		return nil, fault
+	}
+	m.ToState, fault = state(to)
+	return nil, fault
+}
+
+// state reads an account by name; none is on_hand.
+func state(name string) (inventory.Account, *lineError) {
+	if name == "" {
+		return inventory.OnHand, nil
+	}
+	a, err := inventory.ParseAccount(name)
+	if err != nil {
+		return 0, reject("bad_state", "%.64q is no state", name)
+	}
+	return a, nil
+}
+
+func (r *run) count(l *line, ev *inventory.Event, item *event.MasterItem, at *event.MasterLocation) *lineError {
+	b := r.p.src.Balance
+	c := &inventory.Count{
+		Location: at.Location, Basis: b.Basis, Includes: b.Includes, Covers: b.Covers,
+		AsOf: ev.OccurredAt, AsOfBasis: ev.OccurredBasis, Sequence: l.count.sequence, Complete: l.count.complete || b.Complete,
+	}
+	ev.Count = c
+	balances := l.count.balances
+	if l.hasQuantity {
+		if len(balances) > 0 {
+			return reject("bad_balances", "either a quantity or balances")
+		}
+		balances = []balanceLine{{state: "on_hand", quantity: l.quantity}}
+	}
+	for _, x := range balances {
+		s, fault := state(x.state)
+		if fault != nil {
+			return fault
+		}
+		q, fault := inBase(x.quantity, ev.Trace.UnitFactor, item, r.p.src)
+		if fault != nil {
+			return fault
+		}
+		c.Balances = append(c.Balances, inventory.StateBalance{State: s, Quantity: q})
+	}
+	return nil
+}
+
+func (r *run) dated(l *line, due string, ev *inventory.Event, item *event.MasterItem) (inventory.Quantity, inventory.Day, *lineError) {
+	q, fault := inBase(l.quantity, ev.Trace.UnitFactor, item, r.p.src)
+	if fault != nil {
+		return 0, 0, fault
+	}
+	day, err := parseDay(due)
+	if err != nil {
+		return 0, 0, reject("bad_time", "due %.64q: %v", due, err)
+	}
+	return q, day, nil
+}
+
+// item makes a master record. Invariant 5: its version only grows.
+func (r *run) item(i *itemLine) *lineError {
+	m := event.MasterItem{
+		Key:         inventory.Key{Entity: r.p.src.Entity, Item: inventory.Item(i.code)},
+		Description: i.description, BaseUnit: i.baseUnit, Indivisible: i.indivisible, Deleted: i.deleted,
+		Source: r.p.src.Name, RawID: r.raw.ID, At: r.raw.ReceivedAt,
+	}
+	if len(i.code) > 255 {
+		return reject("too_long", "item: more than 255 bytes")
+	}
+	for _, u := range i.units {
+		factor, fault := inBase(u.quantity, inventory.One, &m, r.p.src)
+		switch {
+		case fault != nil:
+			return reject("bad_unit", "unit %.64q: %s", u.state, fault.reason)
+		case u.state == "" || factor <= 0:
+			return reject("bad_unit", "unit %.64q: a name and a factor above zero are needed", u.state)
+		case u.state == m.BaseUnit || slices.ContainsFunc(m.Units, func(o event.UnitOf) bool { return o.Unit == u.state }):
+			return reject("bad_unit", "unit %.64q stands there twice", u.state)
+		}
+		m.Units = append(m.Units, event.UnitOf{Unit: u.state, Factor: factor})
+	}
+	for _, id := range i.identifiers {
+		id.Type = identifierType(id.Type)
+		if !slices.Contains(m.Identifiers, id) {
+			m.Identifiers = append(m.Identifiers, id)
+		}
+	}
+	m.Version = r.masters.versionOfItem(&m)
+	if given, twice := r.newItems[m.Key]; twice {
+		m.Version = given + 1
+	}
+	r.newItems[m.Key] = m.Version
+	r.out.Items = append(r.out.Items, m)
+	return nil
+}
+
+// locationClasses of DOMAIN §1; those reserved for later are not accepted yet.
+var locationClasses = []string{"dc", "store", "3pl", "returns"}
+
+func (r *run) location(l *locationLine) *lineError {
+	m := event.MasterLocation{
+		Entity: r.p.src.Entity, Location: inventory.Location(l.code), Description: l.description,
+		Class: cmp.Or(l.class, "dc"), Zone: cmp.Or(l.zone, "UTC"), Valued: l.valued, Publishable: l.publishable,
+		ReceiptTo: cmp.Or(l.receiptTo, "on_hand"), Aliases: l.aliases, Deleted: l.deleted,
+		Source: r.p.src.Name, RawID: r.raw.ID, At: r.raw.ReceivedAt,
+	}
+	if len(l.code) > 255 {
+		return reject("too_long", "location: more than 255 bytes")
+	}
+	if !slices.Contains(locationClasses, m.Class) {
+		return reject("bad_location_class", "%.64q is not one of dc, store, 3pl, returns", m.Class)
+	}
+	if _, err := time.LoadLocation(m.Zone); err != nil || m.Zone == "Local" {
+		return reject("bad_time_zone", "%.64q is no IANA time zone", m.Zone)
+	}
+	if !slices.Contains([]string{"on_hand", "quarantine", "picked"}, m.ReceiptTo) {
+		return reject("bad_state", "receipt_to %.64q is not one of on_hand, quarantine, picked", m.ReceiptTo)
+	}
+	m.Version = r.masters.versionOfLocation(&m)
+	if given, twice := r.newLocations[m.Location]; twice {
+		m.Version = given + 1
+	}
+	r.newLocations[m.Location] = m.Version
+	r.out.Locations = append(r.out.Locations, m)
+	return nil
+}

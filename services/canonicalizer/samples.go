@@ -1,0 +1,244 @@
+package canonicalizer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/policy"
+)
+
+// sampleTime is when every sample is received: 2026-11-02T12:00:00Z.
+const sampleTime = inventory.Instant(1_793_620_800_000)
+
+// CheckSamples compiles every mapping and runs every sample; the error joins all
+// differences. Master data is what the samples of the set themselves define.
+func CheckSamples(set *policy.Set) error {
+	all, err := programs(set)
+	if err != nil {
+		return err
+	}
+	m, err := sampleMasters(set, all)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		p := all[name]
+		for _, s := range p.src.Samples {
+			got, err := runSample(p, s, m)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			want, err := p.src.ReadSample(s.Expected)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			if err := compareSample(got, want); err != nil {
+				errs = append(errs, fmt.Errorf("%s: sample %s: %w", p.src.File, s.File, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sampleMasters takes the items and locations that samples define.
+func sampleMasters(set *policy.Set, all map[inventory.Source]*sourceProgram) (*masters, error) {
+	m := newMasters()
+	for _, name := range slices.Sorted(maps.Keys(set.Sources)) {
+		for _, s := range set.Sources[name].Samples {
+			res, err := sampleResult(all[name], s, newMasters())
+			if err != nil {
+				return nil, err
+			}
+			for i := range res.Items {
+				m.putItem(&res.Items[i])
+			}
+			for i := range res.Locations {
+				m.putLocation(&res.Locations[i])
+			}
+		}
+	}
+	return m, nil
+}
+
+func sampleResult(p *sourceProgram, s policy.Sample, m *masters) (Result, error) {
+	body, err := p.src.ReadSample(s.File)
+	if err != nil {
+		return Result{}, err
+	}
+	raw := &event.RawMessage{ID: "00000000000000000000000000000000", Source: p.src.Name, Body: body, Filename: s.Filename, ReceivedAt: sampleTime}
+	return canonicalize(context.Background(), p, raw, m)
+}
+
+func runSample(p *sourceProgram, s policy.Sample, m *masters) ([]byte, error) {
+	res, err := sampleResult(p, s, m)
+	if err != nil {
+		return nil, err
+	}
+	return render(&res)
+}
+
+func compareSample(got, want []byte) error {
+	var compact bytes.Buffer
+	if err := json.Indent(&compact, want, "", "  "); err != nil {
+		return fmt.Errorf("reading expected output: %w", err)
+	}
+	g, w := bytes.Split(bytes.TrimSpace(got), []byte("\n")), bytes.Split(bytes.TrimSpace(compact.Bytes()), []byte("\n"))
+	for i := range max(len(g), len(w)) {
+		var a, b []byte
+		if i < len(g) {
+			a = g[i]
+		}
+		if i < len(w) {
+			b = w[i]
+		}
+		if !bytes.Equal(a, b) {
+			return fmt.Errorf("line %d: expected %q, got %q", i+1, bytes.TrimSpace(b), bytes.TrimSpace(a))
+		}
+	}
+	return nil
+}
+
+// rendered is a result as people write and read it.
+type rendered struct {
+	Lines     int32              `json:"lines"`
+	Events    []renderedEvent    `json:"events,omitempty"`
+	Items     []renderedItem     `json:"items,omitempty"`
+	Locations []renderedLocation `json:"locations,omitempty"`
+	Parked    []renderedFault    `json:"parked,omitempty"`
+	Rejected  []renderedFault    `json:"rejected,omitempty"`
+}
+
+type renderedEvent struct {
+	Kind       string            `json:"kind"`
+	Type       string            `json:"type,omitempty"`
+	Item       string            `json:"item"`
+	Location   string            `json:"location"`
+	ToLocation string            `json:"to_location,omitempty"`
+	From       string            `json:"from_state,omitempty"`
+	To         string            `json:"to_state,omitempty"`
+	Quantity   string            `json:"quantity,omitempty"`
+	Balances   map[string]string `json:"balances,omitempty"`
+	OccurredAt string            `json:"occurred_at"`
+	Basis      string            `json:"occurred_basis"`
+	Due        string            `json:"due,omitempty"`
+	Channel    string            `json:"channel,omitempty"`
+	Reason     string            `json:"reason,omitempty"`
+	Document   string            `json:"document"`
+	Refs       []string          `json:"refs,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+type renderedItem struct {
+	Item        string            `json:"item"`
+	BaseUnit    string            `json:"base_unit"`
+	Indivisible bool              `json:"indivisible,omitempty"`
+	Units       map[string]string `json:"units,omitempty"`
+	Identifiers []string          `json:"identifiers,omitempty"`
+}
+
+type renderedLocation struct {
+	Location    string   `json:"location"`
+	Class       string   `json:"class"`
+	Zone        string   `json:"time_zone"`
+	Publishable bool     `json:"publishable,omitempty"`
+	ReceiptTo   string   `json:"receipt_to"`
+	Aliases     []string `json:"aliases,omitempty"`
+}
+
+type renderedFault struct {
+	Line    int32  `json:"line"`
+	Code    string `json:"code"`
+	Missing string `json:"missing,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+// render is the canonical JSON of a result.
+func render(r *Result) ([]byte, error) {
+	out := rendered{Lines: r.Receipt.Lines}
+	for i := range r.Events {
+		out.Events = append(out.Events, renderEvent(&r.Events[i]))
+	}
+	for i := range r.Items {
+		m := &r.Items[i]
+		it := renderedItem{Item: string(m.Key.Item), BaseUnit: m.BaseUnit, Indivisible: m.Indivisible, Units: map[string]string{}}
+		for _, u := range m.Units {
+			it.Units[u.Unit] = u.Factor.String()
+		}
+		for _, id := range m.Identifiers {
+			it.Identifiers = append(it.Identifiers, id.Type+":"+id.Value)
+		}
+		out.Items = append(out.Items, it)
+	}
+	for i := range r.Locations {
+		m := &r.Locations[i]
+		l := renderedLocation{Location: string(m.Location), Class: m.Class, Zone: m.Zone, Publishable: m.Publishable, ReceiptTo: m.ReceiptTo}
+		for _, a := range m.Aliases {
+			l.Aliases = append(l.Aliases, a.Value)
+		}
+		out.Locations = append(out.Locations, l)
+	}
+	for _, p := range r.Parked {
+		out.Parked = append(out.Parked, renderedFault{Line: p.Line, Code: p.Code, Missing: p.Missing})
+	}
+	for _, d := range r.Rejected {
+		out.Rejected = append(out.Rejected, renderedFault{Line: d.Line, Code: d.Code, Reason: d.Reason})
+	}
+	b, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("rendering result: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+func renderEvent(ev *inventory.Event) renderedEvent {
+	d := ev.Document
+	e := renderedEvent{
+		Kind: string(ev.Kind), Item: string(ev.Key.Item), Basis: ev.OccurredBasis,
+		OccurredAt: time.UnixMilli(int64(ev.OccurredAt)).UTC().Format("2006-01-02T15:04:05.999Z"),
+		Document:   d.Type + "/" + d.Number + "/" + d.Revision + "/" + d.Line,
+	}
+	for _, r := range ev.Refs {
+		e.Refs = append(e.Refs, r.Issuer+"/"+r.Type+"/"+r.Number+"/"+r.Line)
+	}
+	if len(ev.Attributes) > 0 {
+		e.Attributes = map[string]string{}
+		for _, a := range ev.Attributes {
+			e.Attributes[a.Name] = a.Value
+		}
+	}
+	if m := ev.Movement; m != nil {
+		e.Type, e.Location, e.ToLocation = string(m.Type), string(m.Location), string(m.ToLocation)
+		e.From, e.To, e.Quantity, e.Reason = m.FromState.String(), m.ToState.String(), m.Quantity.String(), m.Reason
+	}
+	if c := ev.Count; c != nil {
+		e.Type, e.Location, e.Balances = string(c.Basis), string(c.Location), map[string]string{}
+		for _, b := range c.Balances {
+			e.Balances[b.State.String()] = b.Quantity.String()
+		}
+	}
+	if x := ev.Demand; x != nil {
+		e.Type, e.Location, e.Quantity, e.Channel, e.Due = string(x.Stage), string(x.Location), x.Quantity.String(), x.Channel, renderDay(x.Due)
+	}
+	if x := ev.Supply; x != nil {
+		e.Type, e.Location, e.Quantity, e.Due = string(x.Stage), string(x.Location), x.Quantity.String(), renderDay(x.Due)
+	}
+	return e
+}
+
+func renderDay(d inventory.Day) string {
+	if d == 0 {
+		return ""
+	}
+	return time.Unix(int64(d)*86_400, 0).UTC().Format(time.DateOnly)
+}

@@ -1,0 +1,87 @@
+package canonicalizer
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"strings"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/policy"
+)
+
+// lineError is why a line is rejected.
+type lineError struct{ code, reason string }
+
+func (e *lineError) Error() string { return e.code + ": " + e.reason }
+
+func reject(code, format string, args ...any) *lineError {
+	return &lineError{code, fmt.Sprintf(format, args...)}
+}
+
+// factorOf is how many base units one of the stated unit is; no unit is the base
+// unit.
+func factorOf(item *event.MasterItem, unit string, src *policy.Source) (inventory.Quantity, *lineError) {
+	if alias, ok := src.UnitAliases[unit]; ok {
+		unit = alias
+	}
+	if unit == "" || unit == item.BaseUnit {
+		return inventory.One, nil
+	}
+	for _, u := range item.Units {
+		if u.Unit == unit {
+			return u.Factor, nil
+		}
+	}
+	return 0, reject("unknown_unit", "item %s has no unit %.64q", item.Key.Item, unit)
+}
+
+// inBase converts a stated quantity to base units, exactly or not at all.
+func inBase(text string, factor inventory.Quantity, item *event.MasterItem, src *policy.Source) (inventory.Quantity, *lineError) {
+	if src.Format == policy.FormatCSV && src.CSV.Decimal == "," {
+		if strings.Contains(text, ".") {
+			return 0, reject("bad_quantity", "%.64q: the source writes a decimal comma", text)
+		}
+		text = strings.Replace(text, ",", ".", 1)
+	}
+	q, err := inventory.ParseQuantity(text)
+	if errors.Is(err, inventory.ErrOverflow) {
+		return 0, reject("quantity_overflow", "%.64q is beyond 99999999999999.9999", text)
+	}
+	if err != nil {
+		return 0, reject("bad_quantity", "%.64q is no quantity", text)
+	}
+	base, fault := times(q, factor)
+	switch {
+	case fault != "":
+		return 0, reject(fault, "%s times %s base units", q, factor)
+	case item.Indivisible && base%inventory.One != 0:
+		return 0, reject("fraction_of_indivisible", "%s %s of %s, which is sold whole", base, item.BaseUnit, item.Key.Item)
+	}
+	return base, nil
+}
+
+// times multiplies two quantities; the fault is a code, empty when the product is
+// exact.
+func times(q, factor inventory.Quantity) (inventory.Quantity, string) {
+	neg := q < 0
+	if neg {
+		q = -q
+	}
+	hi, lo := bits.Mul64(uint64(q), uint64(factor))
+	if hi >= uint64(inventory.One) {
+		return 0, "quantity_overflow"
+	}
+	product, rest := bits.Div64(hi, lo, uint64(inventory.One))
+	if rest != 0 {
+		return 0, "quantity_precision"
+	}
+	if product > uint64(inventory.MaxQuantity) {
+		return 0, "quantity_overflow"
+	}
+	if neg {
+		return -inventory.Quantity(product), ""
+	}
+	return inventory.Quantity(product), ""
+}

@@ -1,0 +1,126 @@
+package ingest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/policy"
+)
+
+// door is a source with its secrets, ready to check requests.
+type door struct {
+	src    *policy.Source
+	keys   [][sha256.Size]byte // hashes; empty: no key is asked for
+	secret []byte              // of the HMAC; nil: no signature is asked for
+	types  []string            // content types it takes
+}
+
+// doors reads every source's secrets; the error names all that are missing.
+func doors(set *policy.Set, getenv func(string) string) (map[inventory.Source]*door, error) {
+	out := map[inventory.Source]*door{}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(set.Sources)) {
+		src := set.Sources[name]
+		d := &door{src: src, types: contentTypes(src)}
+		for _, k := range src.Auth.APIKeys {
+			sum, err := hex.DecodeString(k)
+			if err != nil || len(sum) != sha256.Size {
+				errs = append(errs, fmt.Errorf("source %s: auth.api_keys: not a SHA-256", name))
+				continue
+			}
+			d.keys = append(d.keys, [sha256.Size]byte(sum))
+		}
+		secret := func(env string) string {
+			v := getenv(env)
+			if v == "" {
+				errs = append(errs, fmt.Errorf("source %s: environment variable %s is not set", name, env))
+			}
+			return v
+		}
+		if env := src.Auth.APIKeyEnv; env != "" {
+			d.keys = append(d.keys, sha256.Sum256([]byte(secret(env))))
+		}
+		if h := src.Auth.HMAC; h != nil {
+			d.secret = []byte(secret(h.SecretEnv))
+		}
+		if len(d.keys) == 0 && d.secret == nil {
+			errs = append(errs, fmt.Errorf("source %s: neither key nor signature: anybody could send", name))
+		}
+		out[name] = d
+	}
+	return out, errors.Join(errs...)
+}
+
+// keyOK checks the API key of a request, where the source has one. It takes the
+// same time for any key of any source, and for a source that does not exist (nil).
+func (d *door) keyOK(h http.Header) bool {
+	key := h.Get("X-Api-Key")
+	if scheme, token, ok := strings.Cut(h.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		key = strings.TrimSpace(token)
+	}
+	sum := sha256.Sum256([]byte(key))
+	if d == nil {
+		subtle.ConstantTimeCompare(sum[:], make([]byte, sha256.Size))
+		return false
+	}
+	if len(d.keys) == 0 {
+		return true
+	}
+	ok := 0
+	for i := range d.keys {
+		ok |= subtle.ConstantTimeCompare(sum[:], d.keys[i][:])
+	}
+	return ok == 1 && key != ""
+}
+
+// signatureOK checks the signature over the raw body, where the source has one,
+// before anybody parses a byte of it.
+func (d *door) signatureOK(h http.Header, body []byte) bool {
+	if d.secret == nil {
+		return true
+	}
+	rule := d.src.Auth.HMAC
+	stated, ok := strings.CutPrefix(strings.TrimSpace(h.Get(rule.Header)), rule.Prefix)
+	if !ok {
+		return false
+	}
+	var got []byte
+	var err error
+	if rule.Encoding == "hex" {
+		got, err = hex.DecodeString(stated)
+	} else {
+		got, err = base64.StdEncoding.DecodeString(stated)
+	}
+	if err != nil {
+		return false
+	}
+	mac := hmac.New(sha256.New, d.secret)
+	mac.Write(body)
+	return hmac.Equal(got, mac.Sum(nil))
+}
+
+// contentTypes are those a source may send; what states none is taken.
+func contentTypes(src *policy.Source) []string {
+	if len(src.ContentTypes) > 0 {
+		return src.ContentTypes
+	}
+	switch src.Format {
+	case policy.FormatJSON:
+		return []string{"application/json"}
+	case policy.FormatCSV:
+		return []string{"text/csv", "text/plain", "application/octet-stream"}
+	case policy.FormatX12:
+		return []string{"application/edi-x12", "text/plain", "application/octet-stream"}
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+// Command stockweave is every service of the platform and the operator's
+// commands, one sub-command each.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitMisuse = 2
+)
+
+// errMisuse marks a fault of the command line or the configuration.
+var errMisuse = errors.New("misuse")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// command is one sub-command; its arguments are those after its name.
+type command struct {
+	name  string
+	about string
+	run   func(ctx context.Context, args []string, stdout, stderr io.Writer) error
+}
+
+func commands() []command {
+	cmds := []command{
+		{"demo", "run everything in one process, on embedded parts, and play a scenario", demoCommand},
+		{"topics apply", "create topics, register schemas, publish their ids", topicsApply},
+		{"policies apply", "publish the ledger policy and settings", policiesApply},
+		{"check", "check policies, mappings and schemas; print every fault", checkCommand},
+		{"probe", "ask a URL, /readyz by default, and succeed on 200", probeCommand},
+		{"counterparts", "serve a simulated ERP and channel for each of the policies", counterpartsCommand},
+	}
+	for _, s := range serviceTable() {
+		cmds = append(cmds, command{s.name, s.about, s.command})
+	}
+	return cmds
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	cmds := commands()
+	i := slices.IndexFunc(cmds, func(c command) bool {
+		words := strings.Fields(c.name)
+		return len(args) >= len(words) && slices.Equal(args[:len(words)], words)
+	})
+	if i < 0 {
+		fmt.Fprintln(stderr, "usage: stockweave COMMAND [flags]")
+		for _, c := range cmds {
+			fmt.Fprintf(stderr, "  %-18s %s\n", c.name, c.about)
+		}
+		return exitMisuse
+	}
+	err := cmds[i].run(ctx, args[len(strings.Fields(cmds[i].name)):], stdout, stderr)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.Is(err, errMisuse):
+		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
+		return exitMisuse
+	}
+	newLog(stderr, slog.LevelInfo).Error("stopped", slog.String("command", cmds[i].name), slog.Any("err", err))
+	return exitFailed
+}
+
+// flags makes a flag set that reports misuse instead of exiting.
+func flags(name string, stderr io.Writer) *flag.FlagSet {
+	fs := flag.NewFlagSet("stockweave "+name, flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	return fs
+}
+
+func parse(fs *flag.FlagSet, args []string) error {
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", errMisuse, err)
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("%w: unexpected argument %q", errMisuse, fs.Arg(0))
+	}
+	return nil
+}
+
+func newLog(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+}

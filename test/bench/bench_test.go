@@ -1,0 +1,318 @@
+//go:build bench
+
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/test/harness"
+)
+
+// The sizes of a run; BENCH_EVENTS makes a smaller one while working on it.
+const (
+	events     = 1_000_000
+	commit     = 20 * time.Millisecond
+	partitions = 6
+	rate       = 2_000 // events a second while latency is measured
+	paced      = 20 * time.Second
+	within     = 10 * time.Minute
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		os.Exit(m.Run()) // the baseline's process starts nothing of the harness
+	}
+	os.Exit(harness.Main(m))
+}
+
+// row is one figure. Ratio is value to baseline where there is one.
+type row struct {
+	Name     string  `json:"name"`
+	Value    float64 `json:"value"`
+	Unit     string  `json:"unit"`
+	Baseline float64 `json:"baseline,omitempty"`
+	Ratio    float64 `json:"ratio,omitempty"`
+	Bar      string  `json:"bar,omitempty"`
+}
+
+func against(name, unit string, value, baseline float64, bar string) row {
+	return row{Name: name, Value: value, Unit: unit, Baseline: baseline, Ratio: value / baseline, Bar: bar}
+}
+
+// TestBench prints the figures and fails where one misses its bar.
+func TestBench(t *testing.T) {
+	n := events
+	if s := os.Getenv("BENCH_EVENTS"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rig := newRig(t)
+	t.Logf("filling the log with %d events over %d items × %d locations", n, items, locations)
+	if err := fill(t.Context(), rig.brokers(), rig.codecs, 0, n); err != nil {
+		t.Fatal(err)
+	}
+
+	var rows []row
+	base := rig.baseline(t, n)
+	atp := rig.atp(t, n)
+	perMillion := func(d time.Duration) float64 { return d.Seconds() * 1e6 / float64(n) }
+	perSecond := func(d time.Duration) float64 { return float64(n) / d.Seconds() }
+	rows = append(rows,
+		against("atp.events_per_s", "1/s", perSecond(atp.wall), perSecond(base.wall), ""),
+		against("atp.cpu_s_per_million", "s", perMillion(atp.cpu), perMillion(base.cpu), "ratio ≤ 4"),
+	)
+	rows = append(rows, rig.latency(t, n)...)
+
+	report(t, rows)
+	for _, r := range rows {
+		limit, miss := 0.0, false
+		switch r.Name {
+		case "atp.cpu_s_per_million":
+			limit, miss = 4, r.Ratio > 4
+		case "atp.p99_ms":
+			limit, miss = 50, r.Value > 50
+		case "atp.visible_p99_ms":
+			limit, miss = 65, r.Value > 65
+		}
+		if miss {
+			t.Errorf("%s misses its bar of %g: value %.2f, ratio %.2f", r.Name, limit, r.Value, r.Ratio)
+		}
+	}
+}
+
+func report(t *testing.T, rows []row) {
+	t.Helper()
+	if path := os.Getenv("BENCH_OUT"); path != "" {
+		b, err := json.MarshalIndent(rows, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out strings.Builder
+	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "name\tvalue\tunit\tbaseline\tratio\tbar\t")
+	for _, r := range rows {
+		base, ratio := "", ""
+		if r.Baseline > 0 {
+			base, ratio = fmt.Sprintf("%.2f", r.Baseline), fmt.Sprintf("%.2f", r.Ratio)
+		}
+		fmt.Fprintf(w, "%s\t%.2f\t%s\t%s\t%s\t%s\t\n", r.Name, r.Value, r.Unit, base, ratio, r.Bar)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println(out.String())
+}
+
+type rig struct {
+	kafka    *harness.Cluster
+	registry *harness.RegistryServer
+	redis    *harness.RedisServer
+	codecs   *event.Codecs
+	config   string
+	policies string
+}
+
+func (r *rig) brokers() string { return strings.Join(r.kafka.Brokers(), ",") }
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{kafka: harness.NewKafka(t, 1), registry: harness.Registry(t), redis: harness.Redis(t)}
+	dir := t.TempDir()
+	for _, sub := range []string{"ownership", "atp", "sources", "channels", "erp"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.policies = dir
+	if err := os.WriteFile(filepath.Join(dir, "ownership", "ledger.yaml"), []byte("version: 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	apply := harness.Start(t, harness.Run{Args: []string{"topics", "apply"}, Name: "topics", Config: r.conf(0, 0)})
+	if code := apply.Wait(t, 2*time.Minute); code != 0 {
+		t.Fatalf("topics apply ended with %d:\n%s", code, apply.Log(t))
+	}
+	r.kafka.Create(t, partitions, nil, "bench.baseline")
+	r.codecs = r.readCodecs(t)
+	return r
+}
+
+// conf is the configuration of one process.
+func (r *rig) conf(admin, http int) string {
+	return fmt.Sprintf(`kafka: {brokers: [%s], instance: "0"}
+redis: {addresses: [%s]}
+registry: {url: %s}
+topics: {replication_factor: 1}
+policies_dir: %s
+admin: {listen: "127.0.0.1:%d"}
+atp: {commit: %s}
+atp_api: {listen: "127.0.0.1:%d"}
+`, strings.Join(r.kafka.Brokers(), ", "), r.redis.Addr(), r.registry.URL(), r.policies, admin, commit, http)
+}
+
+func (r *rig) readCodecs(t *testing.T) *event.Codecs {
+	t.Helper()
+	ids := event.NewIDs()
+	cl := r.kafka.Client(t, kgo.ConsumeTopics(event.TopicSchemas), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for ids.Complete() != nil {
+		cl.PollFetches(ctx).EachRecord(func(rec *kgo.Record) {
+			id, err := event.DecodeSchemaID(rec.Value)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			ids.Add(id)
+		})
+		if ctx.Err() != nil {
+			t.Fatal(ids.Complete())
+		}
+	}
+	codecs, err := event.NewCodecs(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return codecs
+}
+
+// took is what a run over the whole log cost.
+type took struct{ wall, cpu time.Duration }
+
+// childEnv makes the test binary run as the baseline.
+const childEnv = "STOCKWEAVE_BENCH_BASELINE"
+
+// baseline runs the floor in a process of its own, so that its CPU is its own.
+func (r *rig) baseline(t *testing.T, n int) took {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run", "^TestBaselineProcess$", "-test.v")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", childEnv, r.brokers(), n))
+	began := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("baseline: %v\n%s", err, out)
+	}
+	return took{wall: time.Since(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+}
+
+// TestBaselineProcess is not a test: it is the floor's own process.
+func TestBaselineProcess(t *testing.T) {
+	args := strings.Fields(os.Getenv(childEnv))
+	if len(args) != 2 {
+		t.Skip("not run: this is the process that TestBench starts for its baseline")
+	}
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := baseline(t.Context(), args[0], event.TopicEvents, "bench.baseline", "bench-baseline", n, commit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// atp runs the service over the same log and stops it when it has committed all.
+func (r *rig) atp(t *testing.T, n int) took {
+	t.Helper()
+	admin, err := harness.Port()
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	p := harness.Start(t, harness.Run{Args: []string{"atp"}, Name: "atp-load", Config: r.conf(admin, 0)})
+	r.applied(t, n)
+	wall := time.Since(began)
+	p.Term()
+	if code := p.Wait(t, time.Minute); code != 0 {
+		t.Fatalf("atp ended with %d:\n%s", code, p.Log(t))
+	}
+	return took{wall: wall, cpu: p.CPU()}
+}
+
+// applied waits until the group has committed n events.
+func (r *rig) applied(t *testing.T, n int) {
+	t.Helper()
+	adm := r.kafka.Admin(t)
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var sum int64
+		offsets, err := adm.FetchOffsets(ctx, "atp")
+		if err == nil {
+			for _, o := range offsets.Offsets()[event.TopicEvents] {
+				sum += o.At
+			}
+		}
+		if sum >= int64(n) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("atp has committed %d of %d events: %v", sum, n, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// latency feeds the service at a steady rate and measures, from the outside, from
+// the event being durable to its outcome being committed, and to its position
+// standing in Redis.
+func (r *rig) latency(t *testing.T, from int) []row {
+	t.Helper()
+	ports := make([]int, 3)
+	for i := range ports {
+		var err error
+		if ports[i], err = harness.Port(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	api := harness.Start(t, harness.Run{Args: []string{"atp-api"}, Config: r.conf(ports[0], ports[1])})
+	api.Ready(t, fmt.Sprintf("http://127.0.0.1:%d/readyz", ports[0]))
+	atp := harness.Start(t, harness.Run{Args: []string{"atp"}, Name: "atp-paced", Config: r.conf(ports[2], 0)})
+	atp.Ready(t, fmt.Sprintf("http://127.0.0.1:%d/readyz", ports[2]))
+
+	// The first transactions after a start are not what is asked about.
+	warm := rate * 5
+	n := rate * int(paced/time.Second)
+	w := r.watch(t)
+	if err := pace(t.Context(), r.brokers(), r.codecs, from, from+warm, rate); err != nil {
+		t.Fatal(err)
+	}
+	w.begin()
+	if err := pace(t.Context(), r.brokers(), r.codecs, from+warm, from+warm+n, rate); err != nil {
+		t.Fatal(err)
+	}
+	committed, visible := w.end(t)
+	q := func(ds []time.Duration, share float64) float64 {
+		return float64(ds[int(share*float64(len(ds)-1))].Microseconds()) / 1000
+	}
+	slices.Sort(committed)
+	slices.Sort(visible)
+	return []row{
+		{Name: "atp.p50_ms", Value: q(committed, .5), Unit: "ms"},
+		{Name: "atp.p99_ms", Value: q(committed, .99), Unit: "ms", Bar: "≤ 50"},
+		{Name: "atp.visible_p50_ms", Value: q(visible, .5), Unit: "ms"},
+		{Name: "atp.visible_p99_ms", Value: q(visible, .99), Unit: "ms", Bar: "≤ 65"},
+	}
+}

@@ -1,0 +1,63 @@
+package harness
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// cacheRoot is where downloads stay between runs.
+func cacheRoot() (string, error) {
+	if dir := os.Getenv("STOCKWEAVE_CACHE"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the cache folder (set STOCKWEAVE_CACHE): %w", err)
+	}
+	return filepath.Join(dir, "stockweave"), nil
+}
+
+// cached returns the folder of a download, made by fetch on first use. Its name
+// carries a hash of the recipe, so a new version is a new folder; it appears whole
+// or not at all, and two test processes do not fetch the same thing twice.
+func cached(name string, recipe []byte, fetch func(into string) error) (string, error) {
+	root, err := cacheRoot()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(recipe)
+	dir := filepath.Join(root, name+"-"+hex.EncodeToString(sum[:6]))
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return "", fmt.Errorf("making the cache folder: %w", err)
+	}
+	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", fmt.Errorf("opening the cache lock of %s: %w", name, err)
+	}
+	defer lock.Close() // and with it the lock
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", fmt.Errorf("locking the cache of %s: %w", name, err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	fmt.Fprintf(os.Stderr, "harness: fetching %s\n", name)
+	part := dir + ".part"
+	if err := os.RemoveAll(part); err != nil {
+		return "", fmt.Errorf("clearing a broken fetch of %s: %w", name, err)
+	}
+	if err := os.MkdirAll(part, 0o755); err != nil {
+		return "", fmt.Errorf("making the folder of %s: %w", name, err)
+	}
+	if err := fetch(part); err != nil {
+		return "", fmt.Errorf("fetching %s: %w", name, err)
+	}
+	if err := os.Rename(part, dir); err != nil {
+		return "", fmt.Errorf("keeping %s: %w", name, err)
+	}
+	return dir, nil
+}

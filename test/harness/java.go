@@ -1,0 +1,69 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+)
+
+// javaRelease finds the number in the first line of "java -version": 17 in
+// `openjdk version "17.0.13"`, 25 in `openjdk version "25"`.
+var javaRelease = regexp.MustCompile(`version "(\d+)`)
+
+// java finds a Java runtime of at least a release among JAVA_HOME, the PATH and
+// the folders where runtimes are installed; failing that it installs one.
+func java(atLeast int) (string, error) {
+	if path := findJava(atLeast); path != "" {
+		return path, nil
+	}
+	var err error
+	for _, release := range []int{25, 21, 17} {
+		if release < atLeast {
+			continue
+		}
+		if err = install(fmt.Sprintf("openjdk-%d-jre-headless", release)); err == nil {
+			break
+		}
+	}
+	if path := findJava(atLeast); path != "" {
+		return path, nil
+	}
+	return "", fmt.Errorf("java %d or newer: %w", atLeast, err)
+}
+
+// findJava takes the lowest release that will do: it is what the part was tested
+// with.
+func findJava(atLeast int) string {
+	places := []string{filepath.Join(os.Getenv("JAVA_HOME"), "bin", "java")}
+	if path, err := exec.LookPath("java"); err == nil {
+		places = append(places, path)
+	}
+	for _, pattern := range []string{"/usr/lib/jvm/*/bin/java", "/opt/*/bin/java", "/Library/Java/JavaVirtualMachines/*/Contents/Home/bin/java"} {
+		found, err := filepath.Glob(pattern)
+		if err == nil {
+			places = append(places, found...)
+		}
+	}
+	best, bestRelease := "", 0
+	for _, place := range places {
+		out, err := exec.Command(place, "-version").CombinedOutput()
+		if err != nil {
+			continue
+		}
+		m := javaRelease.FindSubmatch(out)
+		if m == nil {
+			continue
+		}
+		release, err := strconv.Atoi(string(m[1]))
+		if err != nil || release < atLeast {
+			continue
+		}
+		if best == "" || release < bestRelease {
+			best, bestRelease = place, release
+		}
+	}
+	return best
+}

@@ -1,0 +1,33 @@
+package main
+
+// mutants is the table: the eight lines that the guarantees rest on most.
+func mutants() []mutant {
+	const inventory = "./pkg/inventory"
+	return []mutant{
+		{
+			name: "dedupe", file: "pkg/inventory/ledger.go",
+			old: "if had, seen := l.seen(id); seen {", new: "if had, seen := l.seen(id); seen && false {",
+			pkg: inventory, test: "TestEveryEventMovesTheFenceAndOnlyFactsTheVersion",
+		},
+		{
+			name: "maximum-merge", file: "pkg/inventory/report.go",
+			old: "return max(most, sum)", new: "return most + sum",
+			pkg: inventory, test: "TestScenarios/demand/two_sources_that_report_one_shipment_take_the_maximum",
+		},
+		{
+			name: "as-of", file: "pkg/inventory/count.go",
+			old: "l.asOf(now, c.AsOf)", new: "l.asOf(now, forever)",
+			pkg: inventory, test: "TestScenarios/counts/every_order_of_a_count_and_two_movements_gives_99",
+		},
+		{
+			name: "demand-origin", file: "pkg/inventory/demand.go",
+			old: "if d.Stage == Ordered && !origin {", new: "if d.Stage == Ordered && !origin && false {",
+			pkg: inventory, test: "TestScenarios/demand/an_echo_of_the_order_creates_no_demand",
+		},
+		{
+			name: "fence", file: "pkg/inventory/ledger.go",
+			old: "return true, nil", new: "return false, nil",
+			pkg: inventory, test: "TestFence",
+		},
+	}
+}

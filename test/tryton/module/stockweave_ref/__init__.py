@@ -1,0 +1,1 @@
+"""Refuses a second stock move under one external reference."""
