@@ -6,6 +6,7 @@ require github.com/stockweave/stockweave v0.0.0
 
 replace github.com/stockweave/stockweave => ../
 require (
+	golang.org/x/time v0.15.0 // indirect
 	github.com/alicebob/miniredis/v2 v2.40.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

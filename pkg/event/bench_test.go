@@ -91,6 +91,7 @@ func BenchmarkAppendEvent(b *testing.B) { benchAppend(b, testCodecs(b).AppendEve
 func BenchmarkAppendOutcome(b *testing.B) {
 	benchAppend(b, testCodecs(b).AppendOutcome, benchOutcome())
 }
+
 func BenchmarkAppendPosition(b *testing.B) {
 	benchAppend(b, testCodecs(b).AppendPosition, benchPosition())
 }

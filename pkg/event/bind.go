@@ -175,7 +175,7 @@ func skipper(s avro.Schema, depth int) (func(*reader), error) {
 	case *avro.FixedSchema:
 		return func(r *reader) { r.skip(s.Size()) }, nil
 	}
-	switch s.Type() {
+	switch typ := s.Type(); typ {
 	case avro.Null:
 		return func(*reader) {}, nil
 	case avro.Boolean:
@@ -189,7 +189,7 @@ func skipper(s avro.Schema, depth int) (func(*reader), error) {
 	case avro.String, avro.Bytes:
 		return func(r *reader) { r.take() }, nil
 	default:
-		return nil, fmt.Errorf("type %s is not supported", s.Type())
+		return nil, fmt.Errorf("type %s is not supported", typ)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	inv "github.com/stockweave/stockweave/pkg/inventory"
@@ -246,4 +247,28 @@ func TestTestCodecs(t *testing.T) {
 	if len(TopicSpecs()) != len(schemas.All())+1 { // all but schemas.v1 have one version now
 		t.Errorf("%d topics, %d schemas", len(TopicSpecs()), len(schemas.All()))
 	}
+}
+
+// TestConcurrentUse means something under -race.
+func TestConcurrentUse(t *testing.T) {
+	all := samples(testCodecs(t))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 20 {
+				for _, s := range all {
+					value, err := s.encode()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if got, err := s.decode(value); err != nil || !reflect.DeepEqual(got, s.value) {
+						t.Errorf("%s: %v", s.name, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

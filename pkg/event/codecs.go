@@ -3,6 +3,7 @@ package event
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/schemas"
@@ -71,9 +72,7 @@ func NewCodecs(ids *IDs) (*Codecs, error) {
 			c.anyDead = *one
 			c.anyDead.byID = map[uint32]func(*reader, *DeadLetter){}
 		}
-		for id, dec := range one.byID {
-			c.anyDead.byID[id] = dec
-		}
+		maps.Copy(c.anyDead.byID, one.byID)
 	}
 	if err != nil {
 		return nil, err

@@ -205,33 +205,33 @@ func goLeaf(name string, v reflect.Value, out *[]string) {
 		*out = append(*out, fmt.Sprintf("%s=%08x", name, x))
 		return
 	}
-	switch v.Kind() {
-	case reflect.Pointer:
+	switch kind := v.Kind(); {
+	case kind == reflect.Pointer:
 		if !v.IsNil() {
 			goLeaf(name, v.Elem(), out)
 		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			field := strings.ToLower(v.Type().Field(i).Name)
+	case kind == reflect.Struct:
+		for f, value := range v.Fields() {
+			field := strings.ToLower(f.Name)
 			if field == "hassafety" || field == "deleted" && v.Type() == reflect.TypeFor[inv.Piece]() {
 				continue
 			}
 			if better, ok := leafNames[field]; ok {
 				field = better
 			}
-			goLeaf(field, v.Field(i), out)
+			goLeaf(field, value, out)
 		}
-	case reflect.Slice:
+	case kind == reflect.Slice:
 		for i := range v.Len() {
 			goLeaf(name, v.Index(i), out)
 		}
-	case reflect.String:
+	case kind == reflect.String:
 		s := v.String()
 		if day, err := time.Parse(time.DateOnly, s); err == nil {
 			s = fmt.Sprint(day.Unix() / 86_400)
 		}
 		*out = append(*out, name+"="+s)
-	case reflect.Int32, reflect.Int64:
+	case v.CanInt():
 		if v.Type() == reflect.TypeFor[inv.Instant]() && v.Int() == 0 {
 			return // an event's RecordedAt is not in it
 		}

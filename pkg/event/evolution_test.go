@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -88,9 +89,7 @@ func rewrite(t *testing.T, value []byte, schema string, id uint32, add map[strin
 		t.Fatal(err)
 	}
 	m := generic.(map[string]any)
-	for name, v := range add {
-		m[name] = v
-	}
+	maps.Copy(m, add)
 	payload, err := theirs.Encode(m)
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +212,7 @@ func TestTablesAreTheSchemas(t *testing.T) {
 	swapped, missing, renamed, retyped := good(), good()[:1], good(), good()
 	swapped[0], swapped[1] = swapped[1], swapped[0]
 	renamed[1].name = "acount"
-	retyped[1] = quantity("account", func(x *inv.Place) *inv.Quantity { return new(inv.Quantity) })
+	retyped[1] = quantity("account", func(*inv.Place) *inv.Quantity { return new(inv.Quantity) })
 	outcomes, _ := schemas.Latest(TopicOutcomes)
 	schema, err := parse(outcomes.Text)
 	if err != nil {

@@ -13,6 +13,8 @@ import (
 // revision and line, each behind its length as four bytes, big endian. A
 // redelivery, a replay and a second ingest give the same id; a corrected document
 // has another revision and so another id.
+//
+//nolint:revive // there are other ids: of raw messages, postings, places
 func EventID(source inventory.Source, d inventory.Document) string {
 	return hashID(string(source), d.Type, d.Number, d.Revision, d.Line)
 }

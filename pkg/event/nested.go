@@ -148,14 +148,13 @@ func encodeAll[V any](w *writer, vs []V, enc func(*writer, *V)) {
 func decodeAll[V any](r *reader, minSize int, dec func(*reader, *V)) []V {
 	var vs []V
 	for n := r.block(0, minSize); n > 0; n = r.block(len(vs), minSize) {
-		have := len(vs)
 		if vs == nil {
-			vs = make([]V, n)
-		} else {
-			vs = append(vs, make([]V, n)...)
+			vs = make([]V, 0, n)
 		}
-		for i := range n {
-			dec(r, &vs[have+i])
+		for range n {
+			var zero V
+			vs = append(vs, zero)
+			dec(r, &vs[len(vs)-1])
 		}
 		if r.err != nil {
 			return nil

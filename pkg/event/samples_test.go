@@ -56,35 +56,33 @@ func fill(v reflect.Value, n *int) {
 		v.SetInt(1_700_000_000_000 + int64(*n))
 		return
 	}
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString(fmt.Sprintf("%s-%d", "é", *n))
-	case reflect.Bool:
+	switch kind := v.Kind(); {
+	case kind == reflect.String:
+		v.SetString(fmt.Sprintf("é-%d", *n))
+	case kind == reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int32, reflect.Int64:
+	case v.CanInt():
 		v.SetInt(int64(20_000 + *n))
-	case reflect.Uint8:
+	case kind == reflect.Uint8:
 		v.SetUint(uint64(*n % 256))
-	case reflect.Uint32, reflect.Uint64:
+	case v.CanUint():
 		v.SetUint(uint64(*n)*0x01020304 + 0x80000000)
-	case reflect.Pointer:
+	case kind == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem(), n)
-	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 && v.Type().Elem() == reflect.TypeFor[byte]() {
-			v.SetBytes(fmt.Appendf(nil, "bytes-%d", *n))
-			return
-		}
+	case v.Type() == reflect.TypeFor[[]byte]():
+		v.SetBytes(fmt.Appendf(nil, "bytes-%d", *n))
+	case kind == reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		fill(v.Index(0), n)
 		fill(v.Index(1), n)
-	case reflect.Array:
+	case kind == reflect.Array:
 		for i := range v.Len() {
 			fill(v.Index(i), n)
 		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i), n)
+	case kind == reflect.Struct:
+		for _, f := range v.Fields() {
+			fill(f, n)
 		}
 	default:
 		panic("fill: " + v.Type().String())

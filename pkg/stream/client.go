@@ -79,11 +79,17 @@ func (c Config) client(opts ...kgo.Opt) (*kgo.Client, error) {
 	return cl, nil
 }
 
+// fetchWait is how long a broker may hold an empty fetch. A partition that is
+// resumed after its restore joins the broker's next fetch, so this bounds how long
+// it sits idle when nothing else flows (the client's default is 5 s).
+const fetchWait = 250 * time.Millisecond
+
 func (c Config) options() []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID("stockweave"),
 		kgo.MaxDecompressBatchBytes(maxDecompressed),
+		kgo.FetchMaxWait(fetchWait),
 		kgo.WithLogger(clientLog{c.logger()}),
 	}
 	if c.Dialer != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -269,7 +270,7 @@ func TestDrainIsBounded(t *testing.T) {
 		w := b.runner("0", &counter{}, func(c *RunnerConfig) { c.Drain = 3 * time.Second })
 		b.put(0, "a")
 		b.until("commit", func() bool { return b.groupOffset(0) == 1 })
-		h := b.c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topicOut, Count: -1, Err: nil})
+		h := b.c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topicOut, Count: -1, Err: kerr.NotEnoughReplicas})
 		defer h.Remove()
 		b.put(0, "a")
 		if err := h.Wait(context.Background(), 1); err != nil {
@@ -305,6 +306,33 @@ func TestCadenceCoalesces(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := w.metric("commits_total", ""); got != 1 {
 			t.Errorf("%v commits with nothing to read", got)
+		}
+		w.stop()
+	})
+}
+
+// A piece whose bytes are the same again is not written again.
+func TestUnchangedIsNotWritten(t *testing.T) {
+	inBubble(t, 1, func(b *bubble) {
+		p := &counter{}
+		p.flush = func(st *State) error {
+			st.Put(st.Group()+"|same", []byte("same"))
+			return nil
+		}
+		w := b.runner("0", p)
+		for range 5 {
+			b.put(0, "a")
+			time.Sleep(100 * time.Millisecond)
+		}
+		b.until("commit", func() bool { return b.groupOffset(0) == 5 })
+		n := 0
+		for _, rec := range b.committed(topicState, 0) {
+			if string(rec.Key) == "a|same" {
+				n++
+			}
+		}
+		if got := w.metric("commits_total", ""); n != 1 || got < 5 {
+			t.Errorf("written %d times in %v commits", n, got)
 		}
 		w.stop()
 	})

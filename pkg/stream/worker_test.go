@@ -216,6 +216,7 @@ func TestWorkerRewind(t *testing.T) {
 		var seen []int64
 		rewind := map[int64]int64{3: 1} // at offset 3 go back to 1, once
 		checked, lost := 0, 0
+		b.put(0, "a", "b", "c", "d", "e")
 		w := b.worker(func(c *WorkerConfig) {
 			c.Start = func(context.Context, string, int32) (int64, error) { return 2, nil }
 			c.CheckEvery = time.Second
@@ -239,7 +240,6 @@ func TestWorkerRewind(t *testing.T) {
 				return nil, nil
 			}
 		})
-		b.put(0, "a", "b", "c", "d", "e")
 		b.until("second reading", func() bool {
 			mu.Lock()
 			defer mu.Unlock()

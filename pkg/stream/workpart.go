@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -269,7 +271,7 @@ func (p *workPart) finish(recs []*Record) {
 // once. It returns how many are worked off.
 func (p *workPart) each(ctx context.Context, recs []*Record) (int, error) {
 	w := p.c.w
-	s := newSending(len(recs))
+	var s sending
 	var stop error
 	n := 0
 	for i, rec := range recs {
@@ -295,19 +297,19 @@ func (p *workPart) each(ctx context.Context, recs []*Record) (int, error) {
 			break
 		}
 	}
-	first, err := s.wait(ctx)
-	if err == nil {
-		return n, stop
-	}
-	if first < 0 {
+	if err := s.wait(ctx); err != nil {
 		return 0, err
 	}
-	if errors.Is(err, kerr.MessageTooLarge) {
-		if err = p.deadLetter(ctx, recs[first], codeTooLarge, err.Error()); err == nil {
-			return first + 1, nil
+	for _, i := range slices.Sorted(maps.Keys(s.failed)) {
+		err := s.failed[i]
+		if errors.Is(err, kerr.MessageTooLarge) {
+			err = p.deadLetter(ctx, recs[i], codeTooLarge, err.Error())
+		}
+		if err != nil {
+			return i, err
 		}
 	}
-	return first, err
+	return n, stop
 }
 
 // interrupted reports whether the work should end after this record.
@@ -344,9 +346,9 @@ func (p *workPart) batch(ctx context.Context, recs []*Record) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s := newSending(1)
+	var s sending
 	s.send(p.c.cl, 0, outs)
-	if _, err := s.wait(ctx); err != nil {
+	if err := s.one(ctx); err != nil {
 		return 0, err
 	}
 	return len(recs), nil
@@ -370,10 +372,9 @@ func (p *workPart) deadLetter(ctx context.Context, rec *Record, code, reason str
 	if err != nil {
 		return err
 	}
-	s := newSending(1)
+	var s sending
 	s.send(p.c.cl, 0, []*Record{out})
-	_, err = s.wait(ctx)
-	return err
+	return s.one(ctx)
 }
 
 // panicked is a panic of the service's code.
@@ -397,33 +398,36 @@ func (p *workPart) call(f func() error) (err error) {
 type sending struct {
 	wg sync.WaitGroup
 
-	mu    sync.Mutex
-	first int // lowest input whose output failed
-	err   error
+	mu     sync.Mutex
+	failed map[int]error // by input
 }
-
-func newSending(n int) *sending { return &sending{first: n} }
 
 // send hands outputs to the client. The context is never cancelled: a cancelled
 // produce may ack what was not written.
 func (s *sending) send(cl *kgo.Client, input int, outs []*Record) {
+	if len(outs) == 0 {
+		return
+	}
 	s.wg.Add(len(outs))
-	for _, out := range outs {
-		cl.Produce(context.Background(), out, func(rec *Record, err error) {
-			if err != nil {
-				s.mu.Lock()
-				if input < s.first {
-					s.first, s.err = input, fmt.Errorf("writing to %s: %w", rec.Topic, err)
-				}
-				s.mu.Unlock()
+	promise := func(rec *Record, err error) {
+		if err != nil {
+			s.mu.Lock()
+			if s.failed == nil {
+				s.failed = map[int]error{}
 			}
-			s.wg.Done()
-		})
+			s.failed[input] = fmt.Errorf("writing to %s: %w", rec.Topic, err)
+			s.mu.Unlock()
+		}
+		s.wg.Done()
+	}
+	for _, out := range outs {
+		cl.Produce(context.Background(), out, promise)
 	}
 }
 
-// wait returns the first input whose outputs failed, or -1 when ctx ended first.
-func (s *sending) wait(ctx context.Context) (int, error) {
+// wait returns when all is acked or has failed; an error says that ctx ended first
+// and nothing is known.
+func (s *sending) wait(ctx context.Context) error {
 	all := make(chan struct{})
 	go func() {
 		s.wg.Wait()
@@ -431,12 +435,18 @@ func (s *sending) wait(ctx context.Context) (int, error) {
 	}()
 	select {
 	case <-all:
+		return nil
 	case <-ctx.Done():
-		return -1, fmt.Errorf("waiting for acks: %w", ctx.Err())
+		return fmt.Errorf("waiting for acks: %w", ctx.Err())
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.first, s.err
+}
+
+// one waits for the outputs of input 0.
+func (s *sending) one(ctx context.Context) error {
+	if err := s.wait(ctx); err != nil {
+		return err
+	}
+	return s.failed[0]
 }
 
 // commitResult collects what a commit's answer says went wrong.

@@ -18,20 +18,20 @@ const corpus = "../../../shared/corpus"
 
 // expectation is the last column of the corpus's manifest.
 type expectation struct {
-	Doc           any                 `json:"doc"`
-	When          string              `json:"when"`
-	F             [][]any             `json:"f"` // item, location, state, quantity, unit, time
-	Opt           [][]any             `json:"opt"`
-	IDs           map[string][]string `json:"ids"`
-	LocAlt        []any               `json:"loc_alt"`
-	LocRole       string              `json:"loc_role"`
-	DQ            []string            `json:"dq"`
-	Lot           string              `json:"lot"`
-	Order         string              `json:"order"`
-	Tracking      string              `json:"tracking"`
-	Gate          bool                `json:"gate"`
-	GateNoloc     bool                `json:"gate_noloc"`
-	QuarantineOK  bool                `json:"quarantine_ok"`
+	Doc          any                 `json:"doc"`
+	When         string              `json:"when"`
+	F            [][]any             `json:"f"` // item, location, state, quantity, unit, time
+	Opt          [][]any             `json:"opt"`
+	IDs          map[string][]string `json:"ids"`
+	LocAlt       []any               `json:"loc_alt"`
+	LocRole      string              `json:"loc_role"`
+	DQ           []string            `json:"dq"`
+	Lot          string              `json:"lot"`
+	Order        string              `json:"order"`
+	Tracking     string              `json:"tracking"`
+	Gate         bool                `json:"gate"`
+	GateNoloc    bool                `json:"gate_noloc"`
+	QuarantineOK bool                `json:"quarantine_ok"`
 }
 
 // TestCorpusX12 reads every 944 and 945 of the corpus by the shipped mapping. The

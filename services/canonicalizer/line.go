@@ -24,22 +24,22 @@ type line struct {
 	reason   string
 	document inventory.Document
 
-	ids          []event.Identifier
-	locations    []string // candidates, the first known one holds
-	toLocations  []string
-	quantity     string
-	unit         string
-	occurred     string
-	occurredAs   string
-	refs         []inventory.Ref
-	attributes   []inventory.Attribute
-	movement     movementLine
-	count        countLine
-	demand       demandLine
-	supply       demandLine
-	item         itemLine
-	location     locationLine
-	hasQuantity  bool
+	ids         []event.Identifier
+	locations   []string // candidates, the first known one holds
+	toLocations []string
+	quantity    string
+	unit        string
+	occurred    string
+	occurredAs  string
+	refs        []inventory.Ref
+	attributes  []inventory.Attribute
+	movement    movementLine
+	count       countLine
+	demand      demandLine
+	supply      demandLine
+	item        itemLine
+	location    locationLine
+	hasQuantity bool
 }
 
 type movementLine struct{ typ, fromState, toState, reason, reverses string }

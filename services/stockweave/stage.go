@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -25,6 +26,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/simulate"
 	"github.com/stockweave/stockweave/pkg/simulate/road"
+	"github.com/stockweave/stockweave/services/channelpublisher"
 )
 
 // A stage is the whole platform in one process: the services as they are, on an
@@ -175,24 +177,34 @@ func (st *stage) counterparts(s *road.Scenario) error {
 		if err != nil {
 			return err
 		}
-		e.URL, st.urls["erp "+e.Name], st.erps[e.Name] = url, url, erp
+		e.URL, st.urls["erp "+e.Name], st.erps[e.Name] = url, url+"/quantities", erp
 		if e.URLEnv != "" {
 			st.secrets[e.URLEnv] = url
 		}
 	}
+	st.cfg.ChannelPublisher.AllowPrivate = true // the counterparts are on loopback
+	st.cfg.ChannelPublisher.Channels = map[string]channelpublisher.ChannelConfig{}
 	for i := range st.policies.Channels {
 		c := &st.policies.Channels[i]
 		opts := simulate.ChannelOptions{}
 		if c.SecretEnv != "" {
 			st.secret(s, c.SecretEnv, "whsec_"+base64.StdEncoding.EncodeToString([]byte(rand.Text())))
-			opts.Secret, opts.Key = st.secrets[c.SecretEnv], st.secrets[c.SecretEnv]
+			opts.Secret = st.secrets[c.SecretEnv]
+		}
+		if c.Type == policy.ChannelSimulated {
+			opts.Key = opts.Secret
 		}
 		channel := simulate.NewChannel(opts)
 		url, err := st.serve(channel)
 		if err != nil {
 			return err
 		}
-		c.URL, st.urls["channel "+c.Name], st.channels[c.Name] = url, url, channel
+		st.urls["channel "+c.Name], st.channels[c.Name] = url+"/listings", channel
+		if c.Type == policy.ChannelWebhook {
+			st.cfg.ChannelPublisher.Channels[c.Name] = channelpublisher.ChannelConfig{ReadURL: url + "/listings/{listing}"}
+			url += "/webhook"
+		}
+		c.URL = url
 		if c.URLEnv != "" {
 			st.secrets[c.URLEnv] = url
 		}
@@ -283,10 +295,10 @@ func (st *stage) invite(w io.Writer) {
 	fmt.Fprintf(w, "\nEverything stays up; end it with Ctrl-C.\n\n")
 	fmt.Fprintf(w, "  ATP of an item    curl %s/v1/atp/SKU-1?entity=acme\n", st.urls["atp-api"])
 	fmt.Fprintf(w, "  send a message    curl -H 'Authorization: Bearer %s' -H 'Content-Type: text/csv' --data-binary @FILE %s/v1/messages/SOURCE\n", st.key, st.urls["ingest"])
-	for name := range st.erps {
-		fmt.Fprintf(w, "  ERP %-13s curl %s/\n", name, st.urls["erp "+name])
+	for _, name := range slices.Sorted(maps.Keys(st.erps)) {
+		fmt.Fprintf(w, "  ERP %-13s curl %s\n", name, st.urls["erp "+name])
 	}
-	for name := range st.channels {
-		fmt.Fprintf(w, "  channel %-9s curl %s/\n", name, st.urls["channel "+name])
+	for _, name := range slices.Sorted(maps.Keys(st.channels)) {
+		fmt.Fprintf(w, "  channel %-9s curl %s\n", name, st.urls["channel "+name])
 	}
 }

@@ -16,10 +16,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/test/harness"
+	"github.com/stockweave/stockweave/test/stack"
 )
 
 // The sizes of a run; BENCH_EVENTS makes a smaller one while working on it.
@@ -152,7 +151,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatalf("topics apply ended with %d:\n%s", code, apply.Log(t))
 	}
 	r.kafka.Create(t, partitions, nil, "bench.baseline")
-	r.codecs = r.readCodecs(t)
+	r.codecs = stack.Codecs(t, r.kafka)
 	return r
 }
 
@@ -167,32 +166,6 @@ admin: {listen: "127.0.0.1:%d"}
 atp: {commit: %s}
 atp_api: {listen: "127.0.0.1:%d"}
 `, strings.Join(r.kafka.Brokers(), ", "), r.redis.Addr(), r.registry.URL(), r.policies, admin, commit, http)
-}
-
-func (r *rig) readCodecs(t *testing.T) *event.Codecs {
-	t.Helper()
-	ids := event.NewIDs()
-	cl := r.kafka.Client(t, kgo.ConsumeTopics(event.TopicSchemas), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for ids.Complete() != nil {
-		cl.PollFetches(ctx).EachRecord(func(rec *kgo.Record) {
-			id, err := event.DecodeSchemaID(rec.Value)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			ids.Add(id)
-		})
-		if ctx.Err() != nil {
-			t.Fatal(ids.Complete())
-		}
-	}
-	codecs, err := event.NewCodecs(ids)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return codecs
 }
 
 // took is what a run over the whole log cost.

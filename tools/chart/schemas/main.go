@@ -118,8 +118,8 @@ func closed(name string, definition map[string]any, reach func(string)) any {
 	return out
 }
 
-// bare drops prose and extensions, at schema positions only, and allows null where a
-// value may be left out, as the API server does.
+// bare drops prose and extensions; it tells apart a keyword from a property of the
+// same name.
 func bare(v any, reach func(string)) any {
 	schema, ok := v.(map[string]any)
 	if !ok {

@@ -1,6 +1,7 @@
 package x12
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
@@ -45,6 +46,7 @@ func (s *scanner) interchange() ([]format.Unit, *format.Fault) {
 			return r.units, nil
 		}
 		if r.take(g) {
+			s.rest = bytes.TrimLeft(s.rest, string(s.terminator)+" \t\r\n") // some double their terminators
 			return r.units, nil
 		}
 	}

@@ -1,0 +1,235 @@
+package stream
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// show renders what a state holds, as a processor sees it.
+func show(s *State) string {
+	var b strings.Builder
+	s.Each(func(k string, v []byte) bool {
+		fmt.Fprintf(&b, "%s=%s ", k, v)
+		return true
+	})
+	return strings.TrimSpace(b.String())
+}
+
+func TestStateStages(t *testing.T) {
+	s := NewState("g")
+	s.Put("g|b", []byte("1"))
+	s.Put("g|a", []byte("2"))
+	if got := show(s); got != "g|a=2 g|b=1" {
+		t.Error(got)
+	}
+	s.Merge()
+	s.Put("g|b", []byte("3"))
+	s.Put("g|c", nil)
+	s.Delete("g|a")
+	if got := show(s); got != "g|b=3 g|c=" {
+		t.Error(got)
+	}
+	if s.Get("g|a") != nil || string(s.Get("g|b")) != "3" || s.Get("g|c") == nil || s.Get("g|x") != nil {
+		t.Error("Get disagrees with Each")
+	}
+	s.SetObject(7)
+	s.Drop()
+	if got := show(s); got != "g|a=2 g|b=1" || s.Object() != nil {
+		t.Error(got, s.Object())
+	}
+	if s.Group() != "g" {
+		t.Error(s.Group())
+	}
+}
+
+func TestStateEachStops(t *testing.T) {
+	s := NewState("g")
+	for _, k := range []string{"1", "2", "3"} {
+		s.Put(k, []byte(k))
+	}
+	s.Merge()
+	n := 0
+	s.Each(func(string, []byte) bool { n++; return n < 2 })
+	s.Put("4", []byte("4"))
+	s.Each(func(string, []byte) bool { n++; return n < 4 })
+	if n != 4 {
+		t.Error(n)
+	}
+}
+
+// Any run of puts, deletes, failed steps, commits and aborts leaves what a plain map
+// with snapshots would.
+func TestStateAgainstMap(t *testing.T) {
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		st := newStore()
+		committed := map[string]string{}
+		keys := 1 + rng.IntN(80) // beyond indexed too
+		for range 8 {
+			s := st.get("g")
+			st.touch(s)
+			staged := maps.Clone(committed)
+			for range rng.IntN(6) {
+				s.over.inStep = true
+				step := maps.Clone(staged)
+				for range rng.IntN(60) {
+					k := fmt.Sprintf("g|%02d", rng.IntN(keys))
+					if rng.IntN(3) == 0 {
+						s.Delete(k)
+						delete(step, k)
+					} else {
+						v := fmt.Sprint(rng.IntN(1000))
+						s.Put(k, []byte(v))
+						step[k] = v
+					}
+				}
+				s.over.inStep = false
+				if rng.IntN(3) == 0 {
+					s.over.rollback()
+				} else {
+					s.over.undo = s.over.undo[:0]
+					staged = step
+				}
+				if got, want := show(s), showMap(staged); got != want {
+					t.Fatalf("seed %d: staged\n%s, want\n%s", seed, got, want)
+				}
+			}
+			changed := map[string]string{}
+			maps.Copy(changed, committed)
+			for i := range s.over.pieces {
+				if p := s.over.pieces[i]; s.changed(p) {
+					if p.value == nil {
+						delete(changed, p.key)
+					} else {
+						changed[p.key] = string(p.value)
+					}
+				}
+			}
+			if got, want := showMap(changed), showMap(staged); got != want {
+				t.Fatalf("seed %d: the changelog would hold\n%s, want\n%s", seed, got, want)
+			}
+			commit := rng.IntN(2) == 0
+			st.settle(s, commit)
+			if commit {
+				committed = staged
+			}
+			if _, kept := st.groups["g"]; kept != (len(committed) > 0) {
+				t.Fatalf("seed %d: group kept: %v with %d pieces", seed, kept, len(committed))
+			}
+			if got, want := show(st.get("g")), showMap(committed); got != want {
+				t.Fatalf("seed %d: committed\n%s, want\n%s", seed, got, want)
+			}
+		}
+	}
+}
+
+func showMap(m map[string]string) string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		fmt.Fprintf(&b, "%s=%s ", k, m[k])
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func TestStoreLoads(t *testing.T) {
+	st := newStore()
+	buf := []byte("value")
+	st.load("g", "g|b", buf)
+	st.load("g", "g|a", []byte("1"))
+	st.load("g", "g|c", []byte("1"))
+	st.load("g", "g|a", nil)
+	st.load("h", "h|a", nil)
+	copy(buf, "XXXXX") // the fetched batch is used again
+	if got := show(st.groups["g"]); got != "g|b=value g|c=1" || len(st.groups) != 1 {
+		t.Error(got, len(st.groups))
+	}
+	st.load("g", "g|b", nil)
+	st.load("g", "g|c", nil)
+	if len(st.groups) != 0 {
+		t.Error("an empty group is kept")
+	}
+}
+
+// Decoded groups are bounded, the least recently used going first, and never one of
+// an open transaction.
+func TestObjectsAreBounded(t *testing.T) {
+	st := newStore()
+	st.cache.limit = 3
+	use := func(names ...string) {
+		var open []*State
+		for _, n := range names {
+			s := st.get(n)
+			st.touch(s)
+			s.Put(n+"|h", []byte("1"))
+			if s.Object() == nil {
+				s.SetObject(n)
+			}
+			open = append(open, s)
+		}
+		for _, s := range open {
+			if s.Object() == nil {
+				t.Errorf("%s lost its object in an open transaction", s.Group())
+			}
+			st.settle(s, true)
+		}
+		st.cache.evict()
+	}
+	held := func() string {
+		var names []string
+		for n, s := range st.groups {
+			if s.Object() != nil {
+				names = append(names, n)
+			}
+		}
+		slices.Sort(names)
+		return strings.Join(names, "")
+	}
+	use("a", "b", "c")
+	use("a")
+	use("d")
+	if got := held(); got != "acd" || st.cache.n != 3 {
+		t.Error(got, st.cache.n)
+	}
+	use("e", "f", "g", "h")
+	if got := held(); got != "fgh" {
+		t.Error(got)
+	}
+	s := st.get("f")
+	st.touch(s)
+	st.settle(s, false)
+	if got := held(); got != "gh" || st.cache.n != 2 {
+		t.Error(got, st.cache.n)
+	}
+}
+
+func TestSlab(t *testing.T) {
+	var s slab
+	for round := range 3 {
+		for i := range 3*slabChunk + 7 {
+			o := s.next()
+			if o.offset != 0 || o.rec.Value != nil {
+				t.Fatal("an output was not cleared")
+			}
+			o.offset, o.rec.Value = int64(i+1), []byte{1}
+			if i%5 == 4 {
+				s.back()
+			} else if got := s.unsent(); got != o || s.unsent() != nil {
+				t.Fatal("handed over another output")
+			}
+			if i%5 == 4 {
+				*o = output{}
+			}
+		}
+		if last := s.at(s.n - 1); s.find(&last.rec) != last || s.find(new(Record)) != nil {
+			t.Error("find")
+		}
+		s.reset()
+		if s.n != 0 || len(s.chunks) == 0 {
+			t.Errorf("round %d: %d chunks", round, len(s.chunks))
+		}
+	}
+}

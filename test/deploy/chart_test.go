@@ -1,0 +1,108 @@
+package deploy_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pods are the pod templates of a render by the name of their owner.
+func pods(docs []map[string]any) map[string]any {
+	found := map[string]any{}
+	for _, doc := range docs {
+		name := text(at(doc, "metadata", "name"))
+		switch doc["kind"] {
+		case "Deployment", "StatefulSet", "Job":
+			found[name] = at(doc, "spec", "template", "spec")
+		case "Pod":
+			found[name] = doc["spec"]
+		}
+	}
+	return found
+}
+
+// TestChart reads the golden renders, which tools/chart/check holds equal to what
+// the chart writes today.
+func TestChart(t *testing.T) {
+	names := services(t)
+	golden, err := filepath.Glob(filepath.Join(root, "helm/stockweave/tests/golden/*.yaml"))
+	if err != nil || len(golden) == 0 {
+		t.Fatalf("golden renders %v, %v", golden, err)
+	}
+	for _, path := range golden {
+		render := strings.TrimSuffix(filepath.Base(path), ".yaml")
+		t.Run(render, func(t *testing.T) {
+			docs := documents(t, "helm/stockweave/tests/golden/"+filepath.Base(path))
+			for name, pod := range pods(docs) {
+				lockedDown(t, name, pod)
+			}
+			for _, doc := range docs {
+				if doc["kind"] == "ConfigMap" && at(doc, "metadata", "annotations") == nil {
+					valid(t, names, text(at(doc, "data", "config.yaml")))
+				}
+			}
+		})
+	}
+	docs := documents(t, "helm/stockweave/tests/golden/least.yaml")
+	t.Run("every service", func(t *testing.T) {
+		all := pods(docs)
+		for _, name := range names {
+			pod := all["stockweave-"+name]
+			if pod == nil {
+				t.Errorf("%s is not deployed", name)
+				continue
+			}
+			for _, c := range list(at(pod, "containers")) {
+				for _, probe := range []string{"startupProbe", "readinessProbe", "livenessProbe"} {
+					if at(c, probe) == nil {
+						t.Errorf("%s has no %s", name, probe)
+					}
+				}
+				if args := list(at(c, "args")); len(args) == 0 || args[0] != name {
+					t.Errorf("%s runs %v", name, args)
+				}
+			}
+		}
+	})
+	t.Run("stable identity", func(t *testing.T) {
+		for _, doc := range docs {
+			name := text(at(doc, "metadata", "labels", "app.kubernetes.io/component"))
+			if doc["kind"] == "Deployment" && name != "ingest" {
+				t.Errorf("%s consumes and must be a StatefulSet", name)
+			}
+		}
+	})
+	t.Run("applied first", func(t *testing.T) {
+		i := slices.IndexFunc(docs, func(d map[string]any) bool { return d["kind"] == "Job" })
+		if i < 0 {
+			t.Fatal("no job")
+		}
+		if hook := text(at(docs[i], "metadata", "annotations", "helm.sh/hook")); hook != "pre-install,pre-upgrade" {
+			t.Errorf("the job runs at %q", hook)
+		}
+	})
+}
+
+func lockedDown(t *testing.T, name string, pod any) {
+	t.Helper()
+	if at(pod, "automountServiceAccountToken") != false {
+		t.Errorf("%s gets a service account token", name)
+	}
+	if at(pod, "securityContext", "runAsNonRoot") != true || at(pod, "securityContext", "seccompProfile", "type") != "RuntimeDefault" {
+		t.Errorf("%s: pod security %v", name, at(pod, "securityContext"))
+	}
+	containers := slices.Concat(list(at(pod, "initContainers")), list(at(pod, "containers")))
+	if len(containers) == 0 {
+		t.Errorf("%s has no containers", name)
+	}
+	for _, c := range containers {
+		sc := at(c, "securityContext")
+		if at(sc, "allowPrivilegeEscalation") != false || at(sc, "readOnlyRootFilesystem") != true || !slices.Equal(list(at(sc, "capabilities", "drop")), []any{"ALL"}) {
+			t.Errorf("%s: container security %v", name, sc)
+		}
+		if at(c, "resources", "limits", "memory") == nil || at(c, "resources", "requests", "memory") == nil {
+			t.Errorf("%s: %v has no memory bounds", name, at(c, "name"))
+		}
+	}
+}
