@@ -126,9 +126,25 @@ func TestArrayHeaders(t *testing.T) {
 		if !errors.Is(err, ErrUndecodable) || got.EventIDs != nil {
 			t.Errorf("%s: %d ids, %v", name, len(got.EventIDs), err)
 		}
-		if taken := after.TotalAlloc - before.TotalAlloc; taken > 1<<20 {
+		if taken := after.TotalAlloc - before.TotalAlloc; taken > uint64(64<<10+100*len(value)) {
 			t.Errorf("%s: %d bytes of memory for %d", name, taken, len(value))
 		}
+	}
+	// Nor do large elements, fewer than the limit.
+	var w writer
+	w.b = []byte{0, 0, 0, 0, 0}
+	binary.BigEndian.PutUint32(w.b[1:], c.state.id)
+	w.text(inv.PieceHead)
+	w.some()
+	encodeHead(&w, &inv.Head{})
+	w.b = append(w.b[:prefixSize+3+14], longs(MaxElements, 0, 0, 0)...) // in place of no locations
+	var piece inv.Piece
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := c.DecodeState([]byte("e|i|h"), w.b, &piece)
+	runtime.ReadMemStats(&after)
+	if taken := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, ErrUndecodable) || !errors.Is(err, errEnd) || taken > 64<<10 {
+		t.Errorf("many locations: %d bytes of memory, %v", taken, err)
 	}
 	// At the limit it reads.
 	var got Receipt
@@ -152,6 +168,7 @@ func TestBadBytes(t *testing.T) {
 		"no account":            {[]byte{2, 'x'}, func(r *reader) { r.account() }},
 		"bytes beyond the end":  {[]byte{8, 1, 2}, func(r *reader) { r.blob() }},
 		"word of bad UTF-8":     {[]byte{2, 0xc0}, func(r *reader) { r.word() }},
+		"a string too long":     {append(longs(MaxBytes+1), make([]byte, MaxBytes+1)...), func(r *reader) { r.text() }},
 		"below":                 {longs(6), func(r *reader) { r.below(6) }},
 		"nothing":               {nil, func(r *reader) { r.long() }},
 	}

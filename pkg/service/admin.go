@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,8 +27,15 @@ const (
 
 // Admin serves /metrics, /healthz (the process answers) and /readyz (503 with the
 // reasons while any check fails; restoring is not ready) on an address.
-func Admin(listen string, metrics prometheus.Gatherer, health *Health, log *slog.Logger) Task {
+//
+// With profiles it also serves /debug/pprof, which shows what a process holds in
+// memory: for an address that only operators reach.
+func Admin(listen string, profiles bool, metrics prometheus.Gatherer, health *Health, log *slog.Logger) Task {
 	mux := http.NewServeMux()
+	if profiles {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"}, log)

@@ -277,3 +277,17 @@ func (a *Admin) age(ctx context.Context, topic string, partition int32, from, en
 	}
 	return 0, nil // only transaction markers are left
 }
+
+// RemoveMember takes a static member out of a group for good. Until its session
+// ends its partitions wait for it to come back, which is what a restart wants and a
+// scale-down does not.
+func (a *Admin) RemoveMember(ctx context.Context, group, instance string) error {
+	res, err := a.adm.LeaveGroup(ctx, kadm.LeaveGroup(group).InstanceIDs(group+"-"+instance))
+	if err == nil {
+		err = res.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("removing %s from group %s: %w", instance, group, err)
+	}
+	return nil
+}

@@ -129,3 +129,23 @@ func (t *tail) refresh(ctx context.Context, err error) error {
 	_, _ = t.reads.meta(ctx, true, t.topic) // the cause is err; the next fetch will tell
 	return fmt.Errorf("reading %s partition %d: %w", t.topic, t.partition, err)
 }
+
+// ReadCommitted calls f for the committed records of a partition from an offset on,
+// until the position is at or past until, and returns the position. Pending
+// transactions below until are waited for.
+func (r *RestoreReads) ReadCommitted(ctx context.Context, topic string, partition int32, from, until int64, f func(*Record)) (int64, error) {
+	t := tail{reads: r, topic: topic, partition: partition, committed: true, offset: from}
+	for t.offset < until {
+		recs, err := t.next(ctx)
+		if err != nil {
+			return t.offset, err
+		}
+		for _, rec := range recs {
+			f(rec)
+		}
+		if ctx.Err() != nil {
+			return t.offset, ctx.Err()
+		}
+	}
+	return t.offset, nil
+}

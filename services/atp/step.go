@@ -35,7 +35,12 @@ type processor struct {
 	codecs   *event.Codecs
 	policies Policies
 
+	// What follows is memory that one call leaves to the next, and no more: each
+	// use begins with an empty value.
 	arena   arena
+	event   inventory.Event
+	outcome inventory.Outcome
+	piece   inventory.Piece
 	scratch []byte        // a state record while it is encoded
 	out     stream.Record // what is emitted: emit copies it
 }
@@ -65,13 +70,14 @@ func (p *processor) Group(rec *stream.Record) (string, error) {
 
 // Step decides one event and says so in one outcome (Invariant 2).
 func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Record)) error {
-	var ev inventory.Event
-	if err := p.codecs.DecodeEvent(in.Value, &ev); err != nil {
+	p.event = inventory.Event{}
+	ev := &p.event
+	if err := p.codecs.DecodeEvent(in.Value, ev); err != nil {
 		return stream.Reject("undecodable", err)
 	}
 	ev.RecordedAt = inventory.Instant(in.Timestamp.UnixMilli())
 	if st == nil || st.Group() == "" {
-		return p.control(in, &ev)
+		return p.control(in, ev)
 	}
 	if ev.Kind == inventory.KindControl {
 		return stream.Rejectf("control_with_key", "control record under key %q", st.Group())
@@ -107,18 +113,18 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 	if err != nil {
 		return fmt.Errorf("policy of partition %d: %w: %w", in.Partition, stream.ErrStop, err)
 	}
-	out, err := led.Apply(policy, &ev, inventory.At{Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset})
+	p.outcome, err = led.Apply(policy, ev, inventory.At{Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset})
 	if led.pieces.err != nil {
 		return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, led.pieces.err)
 	}
 	if fault := (*inventory.Fault)(nil); errors.As(err, &fault) {
-		out = rejected(&ev, fault, in)
+		p.outcome = rejected(ev, fault, in)
 	} else if err != nil {
 		return fmt.Errorf("applying event %s: %w", ev.ID, err)
 	}
 	led.lineage, led.partition, led.offset, led.policy = in.Lineage, in.Partition, in.Offset, policy.Version
 
-	value, err := p.codecs.AppendOutcome(p.arena.room(), &out)
+	value, err := p.codecs.AppendOutcome(p.arena.room(), &p.outcome)
 	if err != nil {
 		return fmt.Errorf("encoding outcome of %s: %w", ev.ID, err)
 	}
@@ -164,12 +170,13 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 	}
 	var fail error
 	led.Changed(func(piece inventory.Piece) {
-		key := led.stateKey(&piece)
+		key := led.stateKey(piece.Kind, piece.N)
 		if piece.Deleted {
 			st.Delete(key)
 			return
 		}
-		value, err := p.codecs.AppendState(p.scratch[:0], &piece)
+		p.piece = piece
+		value, err := p.codecs.AppendState(p.scratch[:0], &p.piece)
 		p.scratch = value
 		switch {
 		case err != nil:
@@ -214,14 +221,14 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 }
 
 // stateKey is the key of a piece of the ledger.
-func (l *ledger) stateKey(p *inventory.Piece) string {
-	switch p.Kind {
+func (l *ledger) stateKey(kind string, n []string) string {
+	switch kind {
 	case inventory.PieceHead:
 		return l.headKey
 	case inventory.PieceOutside:
 		return l.outsideKey
 	}
-	return inventory.StateKey(l.Key(), p.Kind, p.N...)
+	return inventory.StateKey(l.Key(), kind, n...)
 }
 
 // headers are the CloudEvents context of a record and the trace it continues.

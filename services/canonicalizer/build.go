@@ -146,7 +146,10 @@ func (h *handler) batch(ctx context.Context, recs []*stream.Record) ([]*stream.R
 			}
 		}
 	}
-	return receipts, flush()
+	if err := flush(); err != nil {
+		return nil, err
+	}
+	return receipts, nil
 }
 
 // message is what one raw message becomes. The receipt is nil when the message

@@ -252,6 +252,20 @@ func TestMasterVersionGrows(t *testing.T) {
 	}
 }
 
+// What no topic would take is refused here, not by the log for ever.
+func TestMasterDataIsBounded(t *testing.T) {
+	all, m := world(t)
+	long := strings.Repeat("x", 300)
+	res := read(t, all["master-items"], m, "item,base_unit,gtin,description,units\n"+long+",EA,,,\nA,EA,"+long+",,\nA,EA,,,"+long+"=1\nA,EA,,"+long+long+long+long+",\n")
+	if !slices.Equal(codes(&res), []string{"too_long", "too_long", "bad_unit"}) || len(res.Items) != 1 || len(res.Items[0].Description) > 1030 {
+		t.Errorf("%v, items %+v", codes(&res), res.Items)
+	}
+	res = read(t, all["master-locations"], m, "location,aliases\nL,"+long+"\n")
+	if !slices.Equal(codes(&res), []string{"too_long"}) {
+		t.Errorf("%v", codes(&res))
+	}
+}
+
 func TestIdentity(t *testing.T) {
 	src := &policy.Source{Entity: "acme", IDTypes: map[string][]string{"VN": {"vendor", "sku"}}}
 	m := newMasters()

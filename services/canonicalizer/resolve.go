@@ -226,6 +226,25 @@ func (r *run) dated(l *line, due string, ev *inventory.Event, item *event.Master
 	return q, day, nil
 }
 
+// Limits of master data, bytes: a record must fit its topic whatever a source
+// sends.
+const (
+	maxCode        = 255
+	maxDescription = 1024
+)
+
+func short(ids []event.Identifier, codes ...string) *lineError {
+	for _, id := range ids {
+		codes = append(codes, id.Type, id.Value, id.Owner)
+	}
+	for _, c := range codes {
+		if len(c) > maxCode {
+			return reject("too_long", "%.64q… has more than %d bytes", c, maxCode)
+		}
+	}
+	return nil
+}
+
 // item makes a master record. Invariant 5: its version only grows.
 func (r *run) item(i *itemLine) *lineError {
 	m := event.MasterItem{
@@ -233,15 +252,16 @@ func (r *run) item(i *itemLine) *lineError {
 		Description: i.description, BaseUnit: i.baseUnit, Indivisible: i.indivisible, Deleted: i.deleted,
 		Source: r.p.src.Name, RawID: r.raw.ID, At: r.raw.ReceivedAt,
 	}
-	if len(i.code) > 255 {
-		return reject("too_long", "item: more than 255 bytes")
+	if fault := short(i.identifiers, i.code, i.baseUnit); fault != nil {
+		return fault
 	}
+	m.Description = shorten(m.Description, maxDescription)
 	for _, u := range i.units {
 		factor, fault := inBase(u.quantity, inventory.One, &m, r.p.src)
 		switch {
 		case fault != nil:
 			return reject("bad_unit", "unit %.64q: %s", u.state, fault.reason)
-		case u.state == "" || factor <= 0:
+		case u.state == "" || len(u.state) > maxCode || factor <= 0:
 			return reject("bad_unit", "unit %.64q: a name and a factor above zero are needed", u.state)
 		case u.state == m.BaseUnit || slices.ContainsFunc(m.Units, func(o event.UnitOf) bool { return o.Unit == u.state }):
 			return reject("bad_unit", "unit %.64q stands there twice", u.state)
@@ -273,9 +293,10 @@ func (r *run) location(l *locationLine) *lineError {
 		ReceiptTo: cmp.Or(l.receiptTo, "on_hand"), Aliases: l.aliases, Deleted: l.deleted,
 		Source: r.p.src.Name, RawID: r.raw.ID, At: r.raw.ReceivedAt,
 	}
-	if len(l.code) > 255 {
-		return reject("too_long", "location: more than 255 bytes")
+	if fault := short(l.aliases, l.code); fault != nil {
+		return fault
 	}
+	m.Description = shorten(m.Description, maxDescription)
 	if !slices.Contains(locationClasses, m.Class) {
 		return reject("bad_location_class", "%.64q is not one of dc, store, 3pl, returns", m.Class)
 	}

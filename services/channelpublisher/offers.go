@@ -300,7 +300,7 @@ func (e *evaluator) evaluate(c *policy.Channel, k inventory.Key, it *item) (o ev
 	if offered && last.Quantity == o.Quantity && last.Listing == o.Listing {
 		return o, false
 	}
-	if offered && false {
+	if offered && markOf(&last).Compare(markOf(&o)) > 0 {
 		// Somebody has offered from newer facts: this partition is not ours any more.
 		e.logger.Warn("a newer offer stands", slog.String("channel", c.Name), slog.String("item", k.String()))
 		return o, false

@@ -214,10 +214,7 @@ func TestFromPositionsToChannels(t *testing.T) {
 	before := len(r.hub.Calls())
 	r.serve(t)
 	shows(t, r.shop, "L-1", "8")
-	shows(t, r.shop, "B", "0")
-	r.says(t, "corrects B after the restart", func(o event.OfferResult) bool {
-		return o.Channel == "shop" && o.Key.Item == "B" && o.Status == event.Corrected && o.Seen == 9*inventory.One
-	})
+	shows(t, r.shop, "B", "0") // by the reconciler, or by an offer that was not committed yet
 	if after := r.hub.Calls(); len(after) != before {
 		t.Errorf("a restart sent what was sent before: %+v", after[before:])
 	}

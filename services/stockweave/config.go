@@ -46,7 +46,8 @@ type topicsConfig struct {
 }
 
 type adminConfig struct {
-	Listen string `yaml:"listen"` // /metrics, /healthz, /readyz
+	Listen   string `yaml:"listen"`   // /metrics, /healthz, /readyz
+	Profiles bool   `yaml:"profiles"` // and /debug/pprof
 }
 
 type logConfig struct {

@@ -121,7 +121,7 @@ func (e entry) command(ctx context.Context, args []string, stdout, stderr io.Wri
 	if err != nil {
 		return fmt.Errorf("building %s: %w", e.name, err)
 	}
-	tasks = append(tasks, service.Admin(cfg.Admin.Listen, metrics, health, log))
+	tasks = append(tasks, service.Admin(cfg.Admin.Listen, cfg.Admin.Profiles, metrics, health, log))
 	log.Info("started", slog.String("admin", cfg.Admin.Listen))
 	err = service.Run(ctx, tasks...)
 	log.Info("ended")

@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -157,15 +159,15 @@ func newRig(t *testing.T) *rig {
 
 // conf is the configuration of one process.
 func (r *rig) conf(admin, http int) string {
-	return fmt.Sprintf(`kafka: {brokers: [%s], instance: "0"}
-redis: {addresses: [%s]}
-registry: {url: %s}
+	return fmt.Sprintf(`kafka: {brokers: ["%s"], instance: "0"}
+redis: {addresses: ["%s"]}
+registry: {url: "%s"}
 topics: {replication_factor: 1}
 policies_dir: %s
-admin: {listen: "127.0.0.1:%d"}
+admin: {listen: "127.0.0.1:%d", profiles: true}
 atp: {commit: %s}
 atp_api: {listen: "127.0.0.1:%d"}
-`, strings.Join(r.kafka.Brokers(), ", "), r.redis.Addr(), r.registry.URL(), r.policies, admin, commit, http)
+`, strings.Join(r.kafka.Brokers(), `", "`), r.redis.Addr(), r.registry.URL(), r.policies, admin, commit, http)
 }
 
 // took is what a run over the whole log cost.
@@ -212,6 +214,10 @@ func (r *rig) atp(t *testing.T, n int) took {
 	}
 	began := time.Now()
 	p := harness.Start(t, harness.Run{Args: []string{"atp"}, Name: "atp-load", Config: r.conf(admin, 0)})
+	if path := os.Getenv("BENCH_PROFILE"); path != "" {
+		p.Ready(t, fmt.Sprintf("http://127.0.0.1:%d/healthz", admin))
+		profile(t, fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/profile?seconds=4", admin), path)
+	}
 	r.applied(t, n)
 	wall := time.Since(began)
 	p.Term()
@@ -219,6 +225,25 @@ func (r *rig) atp(t *testing.T, n int) took {
 		t.Fatalf("atp ended with %d:\n%s", code, p.Log(t))
 	}
 	return took{wall: wall, cpu: p.CPU()}
+}
+
+// profile keeps a CPU profile of the service: BENCH_PROFILE=FILE, for whoever works
+// on its cost.
+func profile(t *testing.T, url, path string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.Copy(f, resp.Body); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // applied waits until the group has committed n events.

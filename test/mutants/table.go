@@ -29,5 +29,20 @@ func mutants() []mutant {
 			old: "return true, nil", new: "return false, nil",
 			pkg: inventory, test: "TestFence",
 		},
+		{
+			name: "header-check", file: "pkg/stream/restore.go",
+			old: "if got == want {", new: "if got == want || true {",
+			pkg: "./pkg/stream", test: "TestForeignHeaderStops", tags: "synctests",
+		},
+		{
+			name: "version-compare", file: "services/atpapi/redis.go",
+			old: "if not old or string.sub(old, 1, 20) < string.sub(value, 1, 20) then", new: "if true then",
+			pkg: "./services/atpapi", test: "TestVersionsNeverFall",
+		},
+		{
+			name: "erp-look-up", file: "services/erpwriter/poster.go",
+			old: "d, found, err := p.erp.Find(ctx, req.Ref)", new: "d, found, err := erp.Document{}, false, error(nil)",
+			pkg: "./services/erpwriter", test: "TestLookUpBeforePosting",
+		},
 	}
 }

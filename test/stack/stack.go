@@ -133,7 +133,7 @@ func (s *Stack) Stream() stream.Config {
 
 // config is the configuration file of one process.
 func (s *Stack) config(admin int, instance string) string {
-	return fmt.Sprintf(`kafka: {brokers: [%s], instance: %q}
+	return fmt.Sprintf(`kafka: {brokers: ["%s"], instance: %q}
 redis: {addresses: [%q]}
 registry: {url: %q}
 topics: {partitions: %d, replication_factor: %d}
@@ -141,7 +141,7 @@ policies_dir: %q
 admin: {listen: "127.0.0.1:%d"}
 ingest: {listen: "127.0.0.1:%d"}
 atp_api: {listen: "127.0.0.1:%d"}
-%s`, strings.Join(s.Kafka.Brokers(), ", "), instance, s.Redis.Addr(), s.Registry.URL(), s.options.Partitions, s.options.Brokers,
+%s`, strings.Join(s.Kafka.Brokers(), `", "`), instance, s.Redis.Addr(), s.Registry.URL(), s.options.Partitions, s.options.Brokers,
 		s.options.Policies, admin, s.ingest, s.api, s.options.Config)
 }
 

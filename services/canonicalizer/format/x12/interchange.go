@@ -1,7 +1,6 @@
 package x12
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
@@ -46,7 +45,12 @@ func (s *scanner) interchange() ([]format.Unit, *format.Fault) {
 			return r.units, nil
 		}
 		if r.take(g) {
-			s.rest = bytes.TrimLeft(s.rest, string(s.terminator)+" \t\r\n") // some double their terminators
+			for s.space(); len(s.rest) > 0 && s.rest[0] == s.terminator; s.space() {
+				s.rest = s.rest[1:] // some double their terminators
+			}
+			if len(r.units) == 0 {
+				r.tell(g, "x12_empty", "the interchange has no sets")
+			}
 			return r.units, nil
 		}
 	}
@@ -179,7 +183,7 @@ func (r *reader) emit() {
 		Where: fmt.Sprintf("set %.20s %.20s at segment %d", st.at(1), st.at(2), st.pos),
 		Fault: r.open.fault,
 		Tree: map[string]any{
-			"set": st.at(1), "control": st.at(2), "version": r.gs.at(8), "component": string(r.s.component), "pos": st.pos,
+			"set": st.at(1), "control": st.at(2), "version": r.gs.at(8), "component": string([]byte{r.s.component}), "pos": st.pos,
 			"interchange": map[string]any{
 				"sender_qualifier": r.isa.at(5), "sender": r.isa.at(6), "receiver_qualifier": r.isa.at(7), "receiver": r.isa.at(8),
 				"date": r.isa.at(9), "time": r.isa.at(10), "control": r.isa.at(13), "test": r.isa.at(15) == "T",

@@ -26,7 +26,7 @@ import (
 // wrong carries x12_segment_count, x12_control_number, x12_missing_se,
 // x12_truncated or x12_elements. A wrong envelope around sets that are whole
 // comes as a unit of its own (x12_group_count, x12_control_number,
-// x12_interchange_count, x12_truncated), and the sets go on. What is no
+// x12_interchange_count, x12_truncated, x12_empty), and the sets go on. What is no
 // interchange is x12_no_isa or x12_isa.
 func Parse(body []byte, _ *policy.Source) iter.Seq[format.Unit] {
 	return func(yield func(format.Unit) bool) {
@@ -36,7 +36,7 @@ func Parse(body []byte, _ *policy.Source) iter.Seq[format.Unit] {
 			return
 		}
 		for first := true; ; first = false {
-			s.rest = bytes.TrimLeft(s.rest, " \t\r\n\x00\x1a")
+			s.space()
 			if len(s.rest) == 0 {
 				if first {
 					yield(format.Unit{Where: "message", Fault: format.Faultf("x12_no_isa", "empty")})
@@ -113,7 +113,7 @@ func (s *scanner) isa() (*segment, *format.Fault) {
 		if next < 0 {
 			return nil, format.Faultf("x12_truncated", "the ISA segment ends after %d elements", max(len(e)-1, 0))
 		}
-		e = append(e, strings.TrimSpace(string(s.rest[at:at+next])))
+		e = append(e, strings.ToValidUTF8(strings.TrimSpace(string(s.rest[at:at+next])), "\ufffd"))
 		at += next + 1
 	}
 	if at+2 > len(s.rest) {
@@ -131,18 +131,22 @@ func (s *scanner) isa() (*segment, *format.Fault) {
 	s.element, s.component, s.terminator = sep, component, terminator
 	s.rest = s.rest[at:]
 	s.pos++
-	return &segment{pos: s.pos, e: append(e, string(component))}, nil
+	return &segment{pos: s.pos, e: append(e, string([]byte{component}))}, nil
 }
 
 func alphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
+// space skips what may stand between segments: line ends, indentation, and the
+// fillers of old transfers.
+func (s *scanner) space() { s.rest = bytes.TrimLeft(s.rest, " \t\r\n\x00\x1a") }
+
 // next cuts the next segment off; nil at the end. The last one may lack its
 // terminator: what depends on it is checked by counts and control numbers.
 func (s *scanner) next() *segment {
 	for {
-		s.rest = bytes.TrimLeft(s.rest, " \t\r\n\x00\x1a")
+		s.space()
 		if len(s.rest) == 0 {
 			return nil
 		}
@@ -168,7 +172,7 @@ func (s *scanner) next() *segment {
 
 // peekISA says whether another interchange begins here.
 func (s *scanner) peekISA() bool {
-	s.rest = bytes.TrimLeft(s.rest, " \t\r\n\x00\x1a")
+	s.space()
 	return len(s.rest) > 3 && string(s.rest[:3]) == "ISA" && !alphanumeric(s.rest[3])
 }
 
