@@ -25,6 +25,7 @@ test: test/unit test/real ## all tests: unit, in-process Kafka, and the real par
 
 .PHONY: test/unit
 test/unit: ## unit tests and the in-process Kafka, under a virtual clock
+	@tools/need redis-server redis-server
 	GOWORK=off go test -timeout 10m $(SYNC) ./...
 
 .PHONY: test/race
@@ -32,10 +33,10 @@ test/race: ## the same under the race detector
 	GOWORK=off go test -race -timeout 20m $(SYNC) ./...
 
 # One package at a time: each starts servers of its own. -count=1, since a cached
-# result says nothing about a server.
+# result says nothing about a server. The benchmark is not a test.
 .PHONY: test/real
 test/real: ## end to end on real Kafka, registry, Redis and ERP, which it starts itself
-	cd test && GOWORK=off go test -p 1 -count 1 -timeout 18m ./...
+	cd test && GOWORK=off go test -p 1 -count 1 -timeout 15m $$(GOWORK=off go list ./... | grep -v /bench$$)
 
 .PHONY: lint
 lint: ## golangci-lint with the house rules, over both modules
@@ -59,7 +60,7 @@ verify: verify/modules verify/generated verify/schemas verify/policies verify/ch
 verify/modules:
 	GOWORK=off go build ./... && GOWORK=off go mod verify >/dev/null
 	cd test && GOWORK=off go vet ./...
-	@for m in . test tools tools/chart; do (cd $$m && GOWORK=off go mod tidy -diff) || { echo "$$m: run go mod tidy" >&2; exit 1; }; done
+	@for m in . test; do (cd $$m && GOWORK=off go mod tidy -diff) || { echo "$$m: run go mod tidy" >&2; exit 1; }; done
 
 .PHONY: verify/generated
 verify/generated:
@@ -88,21 +89,24 @@ verify/compose:
 	@if docker compose version >/dev/null 2>&1; then docker compose config --quiet; fi
 
 .PHONY: bench
-bench: ## measure against the floor; writes bench.json
-	cd test && BENCH_OUT=$(CURDIR)/bench.json GOWORK=off go test -tags bench -count 1 -timeout 30m -run TestBench -v ./bench
+bench: ## measure against the floor; prints a table and writes bench.json
+	cd test && BENCH_OUT=$(CURDIR)/bench.json GOWORK=off go test -count 1 -timeout 60m -run '^TestBench$$' -v ./bench
 
+FAULTS := STOCKWEAVE_FAULTS=long TRIES=1500 GOWORK=off go test -p 1 -count 1 -timeout 120m
 .PHONY: faults
 faults: ## the long fault runs on real brokers
-	cd test && STOCKWEAVE_FAULTS=long GOWORK=off go test -p 1 -count 1 -timeout 120m ./...
+	cd test && $(FAULTS) ./takeover ./kill
 
+SOAK ?= 3600
 .PHONY: soak
-soak: ## the end-to-end suite again and again, for SOAK (default 1h)
-	cd test && end=$$((SECONDS + $(or $(SOAK_SECONDS),3600))); while [ $$SECONDS -lt $$end ]; do \
-	  STOCKWEAVE_FAULTS=long GOWORK=off go test -p 1 -count 1 -timeout 120m ./...; done
+soak: ## the fault runs again and again, for SOAK seconds
+	cd test && end=$$((SECONDS + $(SOAK))); while [ $$SECONDS -lt $$end ]; do $(FAULTS) ./takeover ./kill; done
 
+CHECKS ?= 20000
 .PHONY: sim
-sim: ## simulation under a virtual clock; SEEDS=n
-	STOCKWEAVE_SEEDS=$(or $(SEEDS),200) GOWORK=off go test -count 1 -timeout 60m $(SYNC) -run 'Sim' ./...
+sim: ## random histories and faults: CHECKS of the ledger, 20 runs of the runner
+	GOWORK=off go test -count 1 -timeout 60m ./pkg/inventory -rapid.checks $(CHECKS)
+	GOWORK=off go test -count 20 -timeout 60m $(SYNC) ./pkg/stream
 
 .PHONY: mutants
 mutants: ## break each guarantee once and see its test turn red

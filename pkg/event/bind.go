@@ -175,22 +175,21 @@ func skipper(s avro.Schema, depth int) (func(*reader), error) {
 	case *avro.FixedSchema:
 		return func(r *reader) { r.skip(s.Size()) }, nil
 	}
-	switch typ := s.Type(); typ {
-	case avro.Null:
-		return func(*reader) {}, nil
-	case avro.Boolean:
-		return func(r *reader) { r.flag() }, nil
-	case avro.Int, avro.Long, avro.Enum:
-		return func(r *reader) { r.long() }, nil
-	case avro.Float:
-		return func(r *reader) { r.skip(4) }, nil
-	case avro.Double:
-		return func(r *reader) { r.skip(8) }, nil
-	case avro.String, avro.Bytes:
-		return func(r *reader) { r.take() }, nil
-	default:
-		return nil, fmt.Errorf("type %s is not supported", typ)
+	skip, ok := map[avro.Type]func(*reader){
+		avro.Null:    func(*reader) {},
+		avro.Boolean: func(r *reader) { r.flag() },
+		avro.Int:     func(r *reader) { r.long() },
+		avro.Long:    func(r *reader) { r.long() },
+		avro.Enum:    func(r *reader) { r.long() },
+		avro.Float:   func(r *reader) { r.skip(4) },
+		avro.Double:  func(r *reader) { r.skip(8) },
+		avro.String:  func(r *reader) { r.take() },
+		avro.Bytes:   func(r *reader) { r.take() },
+	}[s.Type()]
+	if !ok {
+		return nil, fmt.Errorf("type %s is not supported", s.Type())
 	}
+	return skip, nil
 }
 
 func skipBlocks(item avro.Schema, keyed bool, depth int) (func(*reader), error) {

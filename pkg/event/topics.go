@@ -112,8 +112,24 @@ func compacted(name, key string, partitions int32) TopicSpec {
 
 // big allows records that hold a whole raw message.
 func (s TopicSpec) big() TopicSpec {
-	s.Configs["max.message.bytes"] = strconv.Itoa(2 << 20)
+	s.Configs["max.message.bytes"] = strconv.Itoa(bigBatch)
 	return s
+}
+
+// The largest batches: of topics that carry whole messages, and the broker's
+// default less what its own accounting adds.
+const (
+	bigBatch   = 2 << 20
+	plainBatch = 1_000_012
+)
+
+// MaxBatch is the largest batch, and so record, that a topic takes, bytes.
+func MaxBatch(topic string) int32 {
+	switch topic {
+	case TopicRaw, TopicParked, TopicDeadCanonicalizer, TopicDeadATP, TopicDeadATPAPI, TopicDeadERPWriter, TopicDeadChannel:
+		return bigBatch
+	}
+	return plainBatch
 }
 
 // logAppendTime makes the broker's clock the ledger's (EXACTLY-ONCE §6).

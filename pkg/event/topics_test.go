@@ -71,3 +71,16 @@ func TestTopicSpecs(t *testing.T) {
 		}
 	}
 }
+
+// What a topic's producer may send, its broker takes.
+func TestMaxBatchIsTheTopicsOwn(t *testing.T) {
+	for _, s := range TopicSpecs() {
+		limit, err := strconv.Atoi(s.Configs["max.message.bytes"])
+		if err != nil {
+			limit = 1_048_588 // Kafka's default
+		}
+		if got := int(MaxBatch(s.Name)); got > limit || limit > 1_048_588 && got != limit {
+			t.Errorf("%s: batches of %d bytes to a topic that takes %d", s.Name, got, limit)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
 )
@@ -53,12 +54,7 @@ func (c *Channel) Sells(k inventory.Key) bool {
 	if len(c.Items) == 0 {
 		return true
 	}
-	for _, i := range c.Items {
-		if i == k.Item {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.Items, k.Item)
 }
 
 // Listing is the channel's own id of an item.

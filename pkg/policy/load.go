@@ -122,7 +122,7 @@ func (l *loader) bytes(file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading: %w", err)

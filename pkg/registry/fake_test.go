@@ -36,7 +36,6 @@ func newFake(t *testing.T, f *fake) *sr.Client {
 	mux.HandleFunc("PUT /config/{subject}", f.config)
 	mux.HandleFunc("POST /subjects/{subject}/versions", f.register)
 	mux.HandleFunc("GET /schemas/ids/{id}", f.schema)
-	mux.HandleFunc("GET /schemas/ids/{id}/schema", f.schema)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -130,10 +129,6 @@ func (f *fake) schema(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil || id < 1 || id > len(f.byID) {
 		refuse(w, http.StatusNotFound, 40403, "schema not found")
-		return
-	}
-	if r.URL.Path == "/schemas/ids/"+strconv.Itoa(id)+"/schema" {
-		_, _ = w.Write([]byte(f.byID[id-1]))
 		return
 	}
 	answer(w, http.StatusOK, map[string]string{"schema": f.byID[id-1]})

@@ -1,3 +1,6 @@
+// Package simulate holds counterparts that stand for real systems in tests and in
+// the demo: an ERP and a channel, each with a ledger of its own and faults that can
+// be scripted or drawn from a seed. They know nothing of the services.
 package simulate
 
 import (

@@ -31,6 +31,11 @@ type Config struct {
 	// static group instance id, so a restart never waits out the session.
 	Instance string `yaml:"instance"`
 
+	// MaxBatch, when set, is the largest batch, and so record, a topic takes, in
+	// bytes. It must not be above the topic's max.message.bytes; the client's own
+	// limit is the broker's default, 1,000,012.
+	MaxBatch func(topic string) int32 `yaml:"-"`
+
 	Dialer  func(ctx context.Context, network, host string) (net.Conn, error) `yaml:"-"`
 	TLS     *tls.Config                                                       `yaml:"-"`
 	Log     *slog.Logger                                                      `yaml:"-"`

@@ -92,6 +92,9 @@ func (c Config) options() []kgo.Opt {
 		kgo.FetchMaxWait(fetchWait),
 		kgo.WithLogger(clientLog{c.logger()}),
 	}
+	if c.MaxBatch != nil {
+		opts = append(opts, kgo.ProducerBatchMaxBytesFn(c.MaxBatch))
+	}
 	if c.Dialer != nil {
 		opts = append(opts, kgo.Dialer(c.Dialer))
 	}

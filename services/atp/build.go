@@ -43,6 +43,9 @@ func DefaultConfig() Config {
 // Validate reports every fault at once.
 func (c *Config) Validate() error {
 	var errs []error
+	if c.Kafka.Instance == "" {
+		errs = append(errs, errors.New("kafka.instance: required, the StatefulSet's ordinal: it makes the transactional id"))
+	}
 	if c.Group == "" {
 		errs = append(errs, errors.New("atp.group: required"))
 	}

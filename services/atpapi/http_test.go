@@ -177,8 +177,11 @@ func TestAPIKeys(t *testing.T) {
 		header, value string
 		want          int
 	}{
-		{"X-API-Key", "right", 200}, {"Authorization", "Bearer right", 200},
-		{"X-API-Key", "wrong", 401}, {"Authorization", "Basic right", 401}, {"X-API-Key", "", 401},
+		{"X-API-Key", "right", 200},
+		{"Authorization", "Bearer right", 200},
+		{"X-API-Key", "wrong", 401},
+		{"Authorization", "Basic right", 401},
+		{"X-API-Key", "", 401},
 	} {
 		rec := w.get(t, "/v1/atp/A", tt.header, tt.value)
 		if rec.Code != tt.want {

@@ -133,20 +133,20 @@ func (r *reader) read(ctx context.Context, q query) (*answer, *problem) {
 	key := q.key.String()
 	partition, seen, ok := r.place(key)
 	if !ok {
-		return nil, notReady("the number of partitions is not known yet", nil)
+		return nil, notReady("the number of partitions is not known yet")
 	}
 	values, m, found, err := r.store.item(ctx, partition, key)
 	switch {
 	case err != nil:
 		return nil, &problem{status: 503, code: "redis_unavailable", title: "The store does not answer", cause: err}
 	case !found:
-		return nil, notReady("the partition is not loaded", nil)
+		return nil, notReady("the partition is not loaded")
 	case !m.caughtUp():
-		return nil, notReady(fmt.Sprintf("the partition is being loaded: %d of %d", m.next, m.target), nil)
+		return nil, notReady(fmt.Sprintf("the partition is being loaded: %d of %d", m.next, m.target))
 	case m.topic == seen.topic && m.next < seen.next:
 		// Invariant 5: a Redis that fell back is not answered from, even before the
 		// projector has noticed.
-		return nil, notReady("the store fell back and is being loaded", nil)
+		return nil, notReady("the store fell back and is being loaded")
 	case len(values) == 0:
 		return nil, &problem{status: 404, code: "unknown_item", title: "Unknown item", detail: fmt.Sprintf("entity %q has no item %q", q.key.Entity, q.key.Item)}
 	}
@@ -158,8 +158,8 @@ func (r *reader) read(ctx context.Context, q query) (*answer, *problem) {
 	return r.answer(q, ch, ps, m)
 }
 
-func notReady(detail string, cause error) *problem {
-	return &problem{status: 503, code: "not_caught_up", title: "Not caught up", detail: detail, cause: cause}
+func notReady(detail string) *problem {
+	return &problem{status: 503, code: "not_caught_up", title: "Not caught up", detail: detail}
 }
 
 func (r *reader) channel(q query) (*policy.Channel, *problem) {

@@ -43,7 +43,7 @@ func TestCorpusX12(t *testing.T) {
 	}
 	src := load(t, shipped).Sources["wms"]
 	seen := 0
-	for _, row := range strings.Split(string(b), "\n") {
+	for row := range strings.SplitSeq(string(b), "\n") {
 		cols := strings.Split(row, "\t")
 		if len(cols) < 7 || !strings.HasPrefix(cols[0], "x12/944/") && !strings.HasPrefix(cols[0], "x12/945/") {
 			continue

@@ -82,13 +82,13 @@ func uses(v reflect.Value) string {
 		if v.IsNil() {
 			return ""
 		}
-		if f, ok := v.Interface().(*gojq.Func); ok && slices.Contains(forbidden, f.Name) {
+		if f, ok := reflect.TypeAssert[*gojq.Func](v); ok && slices.Contains(forbidden, f.Name) {
 			return f.Name
 		}
 		return uses(v.Elem())
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if name := uses(v.Field(i)); name != "" {
+		for _, field := range v.Fields() {
+			if name := uses(field); name != "" {
 				return name
 			}
 		}

@@ -80,7 +80,7 @@ func touchExpected(t *testing.T, files []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range strings.Split(string(b), "\n") {
+		for line := range strings.SplitSeq(string(b), "\n") {
 			_, name, ok := strings.Cut(line, "expected: ")
 			if !ok {
 				continue

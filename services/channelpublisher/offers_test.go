@@ -219,7 +219,7 @@ func TestNothingIsOfferedBeforeEverythingIsRead(t *testing.T) {
 	// A restart with what stands on offer known says nothing again.
 	again := newStage(t, shop())
 	again.board, again.flog = s.board, s.flog
-	again.evaluator.log = s.flog
+	again.log = s.flog
 	again.begin(t)
 	again.take1(t, s.flog.recs...)
 	again.look(t)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -195,11 +197,13 @@ func TestWhateverTheChannelAnswersWhatItShowsDecides(t *testing.T) {
 		"429 then well":         {[]simulate.ChannelFault{simulate.ChannelThrottle}, nil, event.Confirmed, "", 2},
 		"refused":               {[]simulate.ChannelFault{simulate.ChannelRefuse}, nil, event.Refused, "not_for_sale", 1},
 		"down": {
-			[]simulate.ChannelFault{simulate.ChannelUnavailable, simulate.ChannelUnavailable, simulate.ChannelUnavailable}, nil,
+			[]simulate.ChannelFault{simulate.ChannelUnavailable, simulate.ChannelUnavailable, simulate.ChannelUnavailable},
+			nil,
 			event.Unconfirmed, codeUnreachable, 3,
 		},
 		"throttled throughout": {
-			[]simulate.ChannelFault{simulate.ChannelThrottle, simulate.ChannelThrottle, simulate.ChannelThrottle}, nil,
+			[]simulate.ChannelFault{simulate.ChannelThrottle, simulate.ChannelThrottle, simulate.ChannelThrottle},
+			nil,
 			event.Unconfirmed, codeThrottled, 3,
 		},
 		"accepted, not shown": {[]simulate.ChannelFault{simulate.ChannelLag, simulate.ChannelLag, simulate.ChannelLag}, nil, event.Unconfirmed, codeNotShown, 3},
@@ -370,5 +374,18 @@ func TestEveryAdapterOpens(t *testing.T) {
 	}
 	if _, err := open(&policy.Channel{Name: "shop", Type: "fax"}, &cfg, time.Now); err == nil {
 		t.Error("a fax was opened")
+	}
+}
+
+// TestEveryAdapterHasItsPaper: a folder with a README that shows a configuration.
+func TestEveryAdapterHasItsPaper(t *testing.T) {
+	for name := range adapters() {
+		b, err := os.ReadFile(filepath.Join("channel", name, "README.md"))
+		if err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(string(b), "type: "+name) {
+			t.Errorf("the README of %s shows no configuration", name)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package channelpublisher
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -146,10 +147,8 @@ func (r *road) says(t *testing.T, what string, ok func(event.OfferResult) bool) 
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for {
-		for _, res := range r.results {
-			if ok(res) {
-				return
-			}
+		if slices.ContainsFunc(r.results, ok) {
+			return
 		}
 		fs := r.reader.PollFetches(ctx)
 		if ctx.Err() != nil {

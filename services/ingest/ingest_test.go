@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -112,9 +113,7 @@ func TestDoor(t *testing.T) {
 	key := map[string]string{"X-Api-Key": "wms-key", "Content-Type": "text/plain"}
 	with := func(h map[string]string, more ...string) map[string]string {
 		out := map[string]string{}
-		for k, v := range h {
-			out[k] = v
-		}
+		maps.Copy(out, h)
 		for i := 0; i < len(more); i += 2 {
 			out[more[i]] = more[i+1]
 		}
@@ -174,7 +173,7 @@ func TestDoor(t *testing.T) {
 			if len(l.recs) != 0 {
 				t.Error("a refused message is in the log")
 			}
-			p := readProblem(t, w.Result())
+			p := readProblem(t, w)
 			if p.Code != tc.code || p.Status != tc.status || p.Type != "urn:stockweave:problem:"+tc.code {
 				t.Errorf("problem %+v, want code %s", p, tc.code)
 			}
@@ -187,13 +186,13 @@ func TestDoor(t *testing.T) {
 	}
 }
 
-func readProblem(t *testing.T, r *http.Response) problem {
+func readProblem(t *testing.T, w *httptest.ResponseRecorder) problem {
 	t.Helper()
-	if ct := r.Header.Get("Content-Type"); ct != "application/problem+json" {
+	if ct := w.Header().Get("Content-Type"); ct != "application/problem+json" {
 		t.Errorf("content type %q", ct)
 	}
 	var p problem
-	if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
+	if err := json.NewDecoder(bytes.NewReader(w.Body.Bytes())).Decode(&p); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -283,17 +282,17 @@ func TestLogDown(t *testing.T) {
 	l := &log{down: errors.New("no broker")}
 	now := noon
 	s := newTestServer(t, l, func() time.Time { return now })
-	send := func() *http.Response {
+	send := func() *httptest.ResponseRecorder {
 		req := httptest.NewRequest(http.MethodPost, "/v1/messages/wms", strings.NewReader("ISA*"))
 		req.Header.Set("X-Api-Key", "wms-key")
 		w := httptest.NewRecorder()
 		s.handler().ServeHTTP(w, req)
-		return w.Result()
+		return w
 	}
 	for range 3 {
-		r := send()
-		if p := readProblem(t, r); r.StatusCode != 503 || p.Code != "kafka_unavailable" || r.Header.Get("Retry-After") != "5" {
-			t.Fatalf("%d %+v", r.StatusCode, p)
+		w := send()
+		if p := readProblem(t, w); w.Code != http.StatusServiceUnavailable || p.Code != "kafka_unavailable" || w.Header().Get("Retry-After") != "5" {
+			t.Fatalf("%d %+v", w.Code, p)
 		}
 	}
 	if s.gate.ready() == nil {
@@ -303,8 +302,8 @@ func TestLogDown(t *testing.T) {
 	l.down = nil
 	l.mu.Unlock()
 	now = now.Add(2 * probeEvery)
-	if r := send(); r.StatusCode != 202 {
-		t.Errorf("%d after the log is back", r.StatusCode)
+	if w := send(); w.Code != http.StatusAccepted {
+		t.Errorf("%d after the log is back", w.Code)
 	}
 }
 
@@ -316,7 +315,7 @@ func TestOverload(t *testing.T) {
 	req := httptest.NewRequest(http.MethodPost, "/v1/messages/wms", strings.NewReader("ISA*"))
 	w := httptest.NewRecorder()
 	s.handler().ServeHTTP(w, req)
-	if p := readProblem(t, w.Result()); p.Code != "overloaded" || w.Code != 503 {
+	if p := readProblem(t, w); p.Code != "overloaded" || w.Code != 503 {
 		t.Errorf("%d %+v", w.Code, p)
 	}
 }
@@ -327,7 +326,7 @@ func TestOtherRoutes(t *testing.T) {
 		method, target, _ := strings.Cut(path, " ")
 		w := httptest.NewRecorder()
 		s.handler().ServeHTTP(w, httptest.NewRequest(method, target, nil))
-		if p := readProblem(t, w.Result()); p.Code != code {
+		if p := readProblem(t, w); p.Code != code {
 			t.Errorf("%s: %+v", path, p)
 		}
 	}
@@ -409,8 +408,10 @@ func TestAgainstKafka(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		if err != nil || res.StatusCode != 202 {
+		if err := res.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		if err != nil || res.StatusCode != http.StatusAccepted {
 			t.Fatalf("%d bytes: %d %s %v", len(body), res.StatusCode, b, err)
 		}
 		var a accepted

@@ -52,11 +52,10 @@ func writeProblem(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	var p *problem
-	if !errors.As(err, &p) {
+	p, ok := errors.AsType[*problem](err)
+	if !ok {
 		p = newProblem(http.StatusInternalServerError, "internal", "")
-		var he *echo.HTTPError
-		if errors.As(err, &he) {
+		if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 			code := map[int]string{
 				http.StatusNotFound: "not_found", http.StatusMethodNotAllowed: "method_not_allowed",
 			}[he.Code]

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 	"github.com/stockweave/stockweave/services/atp"
@@ -56,7 +57,7 @@ type logConfig struct {
 
 func defaultConfig() *Config {
 	return &Config{
-		Kafka:       stream.Config{Brokers: []string{"127.0.0.1:9092"}, Instance: "0"},
+		Kafka:       stream.Config{Brokers: []string{"127.0.0.1:9092"}, MaxBatch: event.MaxBatch},
 		Redis:       atpapi.DefaultRedis(),
 		Registry:    registryConfig{URL: "http://127.0.0.1:8081/apis/ccompat/v7"},
 		PoliciesDir: "policies",
@@ -94,9 +95,6 @@ func loadConfig(path string) (*Config, error) {
 	var errs []error
 	if len(cfg.Kafka.Brokers) == 0 {
 		errs = append(errs, errors.New("kafka.brokers: at least one is required"))
-	}
-	if cfg.Kafka.Instance == "" {
-		errs = append(errs, errors.New("kafka.instance: required"))
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -52,6 +53,10 @@ func applyTopics(ctx context.Context, kafka stream.Config, registryURL string, t
 		partitions := s.Partitions
 		if topics.Partitions > 0 && partitions > 1 {
 			partitions = topics.Partitions
+		}
+		if topics.ReplicationFactor > 1 {
+			// Durable means more than one copy (Invariant 1), and one replica may be away.
+			s.Configs["min.insync.replicas"] = strconv.Itoa(int(topics.ReplicationFactor) - 1)
 		}
 		specs = append(specs, stream.TopicSpec{
 			Name: s.Name, Partitions: partitions, Replicas: topics.ReplicationFactor, Configs: s.Configs,

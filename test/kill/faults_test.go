@@ -38,8 +38,8 @@ func shortFaults() []fault {
 		killCanonicalizer(),
 		killATP("atp-1"),
 		killCaller("erp-writer", "books", "a draft created, not answered", true, call(http.MethodPost, "/documents", "/documents")),
-		flushRedis(),
 		killProjector(),
+		flushRedis(),
 		killCaller("channel-publisher", "webshop", "a value set, not answered", true, call(http.MethodPut, "/listings/", "")),
 		killATP("atp-0", "atp-1"),
 		killCaller("erp-writer", "books", "a document posted, not answered", true, call(http.MethodPost, "/documents/", "/post")),
@@ -57,7 +57,8 @@ func longFaults() []fault {
 		killCaller("erp-writer", "books", "a draft not posted yet", false, call(http.MethodPost, "/documents/", "/post")),
 		killCaller("channel-publisher", "market", "a webhook taken, not answered", true, call(http.MethodPost, "/webhook", "")),
 		killCaller("channel-publisher", "webshop", "a value not set yet", false, call(http.MethodPut, "/listings/", "")),
-		zombie(), usurped(), takeOver(), flushRedis(),
+		zombie(), usurped(), takeOver(),
+		flushRedis(), killProjector(), // while it loads Redis again
 	)
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"time"
 )
@@ -94,9 +95,9 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer.Body.Bytes()) // nobody is there to read it
 }
 
+// call matches requests by method and by how their path begins and ends.
 func call(method, prefix, suffix string) func(*http.Request) bool {
 	return func(r *http.Request) bool {
-		p := r.URL.Path
-		return r.Method == method && len(p) >= len(prefix)+len(suffix) && p[:len(prefix)] == prefix && p[len(p)-len(suffix):] == suffix
+		return r.Method == method && strings.HasPrefix(r.URL.Path, prefix) && strings.HasSuffix(r.URL.Path, suffix)
 	}
 }

@@ -3,6 +3,7 @@ package road
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -81,11 +82,11 @@ func (b *books) quantity(t *testing.T, product, location string) string {
 
 // document is a stock move in Tryton.
 type document struct {
-	Ref                string // our posting's id; empty for what was there before
-	Kind               string // the document around the move
-	Item, From, To     string
-	Quantity, State    string
-	EffectiveDateKnown bool
+	Ref             string // our posting's id; empty for what was there before
+	Kind            string // the document around the move
+	Item, From, To  string
+	Quantity, State string
+	Date            string // on which it counts
 }
 
 // documents lists all moves there are, drafts and cancelled ones too.
@@ -96,7 +97,7 @@ func (b *books) documents(t *testing.T) []document {
 		State    string
 		Quantity json.Number
 		Shipment *string
-		Date     json.RawMessage `json:"effective_date"`
+		Date     struct{ Year, Month, Day int } `json:"effective_date"`
 		Product  struct{ Code string }
 		From     struct{ Code string } `json:"from_location"`
 		To       struct{ Code string } `json:"to_location"`
@@ -109,7 +110,7 @@ func (b *books) documents(t *testing.T) []document {
 		d := document{
 			Kind: "move", Item: m.Product.Code, From: m.From.Code, To: m.To.Code,
 			Quantity: strings.TrimSuffix(m.Quantity.String(), ".0"), State: m.State,
-			EffectiveDateKnown: len(m.Date) > 0 && string(m.Date) != "null",
+			Date: fmt.Sprintf("%04d-%02d-%02d", m.Date.Year, m.Date.Month, m.Date.Day),
 		}
 		if m.Ref != nil {
 			d.Ref = *m.Ref
@@ -125,5 +126,5 @@ func (b *books) documents(t *testing.T) []document {
 
 // said is the document without our reference.
 func (d document) said() string {
-	return strings.Join([]string{d.Kind, d.Item, d.Quantity, d.From, "→", d.To, d.State}, " ")
+	return strings.Join([]string{d.Kind, d.Item, d.Quantity, d.From, "→", d.To, d.State, d.Date}, " ")
 }

@@ -43,17 +43,18 @@ func story() []fold.Fact {
 
 // postings are the documents that the ERP must hold at the end, one a movement.
 // The count finds one piece missing; the shipment of 09:55, told after it, explains
-// the piece, and the count's own correction is taken back.
+// the piece, and the count's own correction is taken back. All of it counts on the
+// warehouse's own day of the movement, whenever it is posted.
 func postings() []string {
 	return []string{
-		"shipment.in SKU-2 24 supplier → DC1/storage done",
-		"shipment.out SKU-1 3 DC1/storage → customer done",
-		"shipment.out SKU-2 1 DC1/storage → customer done",
-		"shipment.out SKU-1 2 DC1/storage → customer done",
-		"shipment.internal SKU-1 1 DC1/storage → lost_found done",
-		"shipment.out SKU-1 1 DC1/storage → customer done",
-		"move SKU-1 1 lost_found → DC1/storage done",
-		"shipment.out.return SKU-1 1 customer → DC1/returned done",
+		"shipment.in SKU-2 24 supplier → DC1/storage done 2026-11-23",
+		"shipment.out SKU-1 3 DC1/storage → customer done 2026-11-23",
+		"shipment.out SKU-2 1 DC1/storage → customer done 2026-11-23",
+		"shipment.out SKU-1 2 DC1/storage → customer done 2026-11-23",
+		"shipment.internal SKU-1 1 DC1/storage → lost_found done 2026-11-23",
+		"shipment.out SKU-1 1 DC1/storage → customer done 2026-11-23",
+		"move SKU-1 1 lost_found → DC1/storage done 2026-11-23",
+		"shipment.out.return SKU-1 1 customer → DC1/returned done 2026-11-23",
 	}
 }
 

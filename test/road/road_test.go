@@ -40,7 +40,7 @@ func TestRoad(t *testing.T) {
 	}
 	// The registry was stopped after the apply: everything above went without it.
 	if resp, err := w.http.Get(w.Registry.URL() + "/subjects"); err == nil {
-		resp.Body.Close()
+		defer resp.Body.Close()
 		t.Errorf("the registry answers %s; it was to be down", resp.Status)
 	}
 }

@@ -39,6 +39,7 @@ type world struct {
 // schemas are registered: from there on nothing may need it.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	began := time.Now()
 	w := &world{channels: map[string]*simulate.Channel{}, http: &http.Client{Timeout: settleLimit}}
 	env := map[string]string{}
 
@@ -80,6 +81,7 @@ channel_publisher:
 		Ingest: w.Ingest(), Policies: set, Key: key, HTTP: w.http, Getenv: func(name string) string { return env[name] },
 	}
 	w.follow(t)
+	t.Logf("the parts were up, and topics, schemas and policies applied, after %s", time.Since(began).Round(time.Millisecond))
 	return w
 }
 

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"testing"
@@ -45,15 +46,19 @@ func (s *Stack) Rest(t testing.TB, limit time.Duration, readers []Reader) {
 	defer reads.Close()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	var why error
 	for _, r := range readers {
 		for {
 			behind := r.behind(ctx, reads)
 			if behind == nil {
 				break
 			}
+			if ctx.Err() != nil {
+				t.Fatalf("not at rest after %s: %v", limit, cmp.Or(why, behind))
+			}
+			why = behind
 			select {
 			case <-ctx.Done():
-				t.Fatalf("not at rest after %s: %v", limit, behind)
 			case <-tick.C:
 			}
 		}
