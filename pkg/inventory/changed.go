@@ -67,20 +67,21 @@ func number(n int64) string { return strconv.FormatInt(n, 10) }
 // ChangedPositions are the positions of the locations changed since ClearChanged,
 // sorted by location, each as part i of n. Their version is the item's version now:
 // that of the commit they belong to.
-func (l *Ledger) ChangedPositions() []Position {
-	if len(l.changes) == 0 {
-		return nil
-	}
+func (l *Ledger) ChangedPositions() []Position { return l.AppendChangedPositions(nil) }
+
+// AppendChangedPositions is ChangedPositions into memory of the caller's.
+func (l *Ledger) AppendChangedPositions(ps []Position) []Position {
+	from := len(ps)
 	slices.SortFunc(l.changes, func(a, b change) int {
 		return strings.Compare(string(a.location), string(b.location))
 	})
-	ps := make([]Position, len(l.changes))
+	ps = slices.Grow(ps, len(l.changes))[:from+len(l.changes)]
 	for i := range l.changes {
 		c := &l.changes[i]
-		p := &ps[i]
+		p := &ps[from+i]
 		l.fill(p, l.location(c.location))
 		p.Version = l.head.Version
-		p.Part, p.Parts = int32(i+1), int32(len(ps))
+		p.Part, p.Parts = int32(i+1), int32(len(l.changes))
 		p.RecordedAt, p.EventID, p.PolicyVersion = c.recordedAt, c.eventID, c.policyVersion
 		p.Lineage, p.Partition, p.Offset = c.at.Lineage, c.at.Partition, c.at.Offset
 	}

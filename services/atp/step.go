@@ -37,24 +37,22 @@ type processor struct {
 
 	// What follows is memory that one call leaves to the next, and no more: each
 	// use begins with an empty value.
-	arena   arena
-	event   inventory.Event
-	outcome inventory.Outcome
-	piece   inventory.Piece
-	scratch []byte        // a state record while it is encoded
-	out     stream.Record // what is emitted: emit copies it
+	arena     arena
+	flushed   bool // the transaction that the arena's memory is of has ended
+	positions []inventory.Position
+	event     inventory.Event
+	outcome   inventory.Outcome
+	piece     inventory.Piece
+	scratch   []byte        // a state record while it is encoded
+	out       stream.Record // what is emitted: emit copies it
 }
 
-// ledger is the decoded state of one key and the place of its last event, which
-// its positions carry.
+// ledger is the decoded state of one key.
 type ledger struct {
 	*inventory.Ledger
-	pieces          *pieces
-	headKey         string // state keys of the two pieces that nearly every event writes
-	outsideKey      string
-	lineage, offset int64
-	partition       int32
-	policy          int64
+	pieces     *pieces
+	headKey    string // state keys of the two pieces that nearly every event writes
+	outsideKey string
 }
 
 // Group is the ledger an event belongs to: its key, or none for a control record.
@@ -70,6 +68,10 @@ func (p *processor) Group(rec *stream.Record) (string, error) {
 
 // Step decides one event and says so in one outcome (Invariant 2).
 func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Record)) error {
+	if p.flushed { // a step after a flush is of another transaction
+		p.flushed = false
+		p.arena.reset()
+	}
 	p.event = inventory.Event{}
 	ev := &p.event
 	if err := p.codecs.DecodeEvent(in.Value, ev); err != nil {
@@ -122,7 +124,6 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 	} else if err != nil {
 		return fmt.Errorf("applying event %s: %w", ev.ID, err)
 	}
-	led.lineage, led.partition, led.offset, led.policy = in.Lineage, in.Partition, in.Offset, policy.Version
 
 	value, err := p.codecs.AppendOutcome(p.arena.room(), &p.outcome)
 	if err != nil {
@@ -164,6 +165,7 @@ func rejected(ev *inventory.Event, f *inventory.Fault, in stream.Input) inventor
 // Flush writes the pieces a transaction changed and publishes, once, each
 // location it changed.
 func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
+	p.flushed = true
 	led, ok := st.Object().(*ledger)
 	if !ok {
 		return nil
@@ -190,10 +192,9 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 	if fail != nil {
 		return fail
 	}
-	positions := led.ChangedPositions()
-	for i := range positions {
-		pos := &positions[i]
-		pos.Lineage, pos.Partition, pos.Offset, pos.PolicyVersion = led.lineage, led.partition, led.offset, led.policy
+	p.positions = led.AppendChangedPositions(p.positions[:0])
+	for i := range p.positions {
+		pos := &p.positions[i]
 		value, err := p.codecs.AppendPosition(p.arena.room(), pos)
 		if err != nil {
 			return fmt.Errorf("encoding position of %s: %w", st.Group(), err)

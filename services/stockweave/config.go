@@ -27,7 +27,10 @@ type Config struct {
 	Topics      topicsConfig       `yaml:"topics"`
 	PoliciesDir string             `yaml:"policies_dir"`
 	Admin       adminConfig        `yaml:"admin"`
-	Log         logConfig          `yaml:"log"`
+	// GCPercent is Go's GOGC where the environment says nothing: memory for less
+	// processor time. GOMEMLIMIT bounds it.
+	GCPercent int       `yaml:"gc_percent"`
+	Log       logConfig `yaml:"log"`
 
 	Ingest           ingest.Config           `yaml:"ingest"`
 	Canonicalizer    canonicalizer.Config    `yaml:"canonicalizer"`
@@ -62,6 +65,7 @@ func defaultConfig() *Config {
 		Registry:    registryConfig{URL: "http://127.0.0.1:8081/apis/ccompat/v7"},
 		PoliciesDir: "policies",
 		Admin:       adminConfig{Listen: "127.0.0.1:9100"},
+		GCPercent:   400,
 		Log:         logConfig{Level: "info"},
 
 		Ingest:           ingest.DefaultConfig(),
@@ -95,6 +99,9 @@ func loadConfig(path string) (*Config, error) {
 	var errs []error
 	if len(cfg.Kafka.Brokers) == 0 {
 		errs = append(errs, errors.New("kafka.brokers: at least one is required"))
+	}
+	if cfg.GCPercent < 50 || cfg.GCPercent > 1000 {
+		errs = append(errs, errors.New("gc_percent: must be between 50 and 1000"))
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -105,6 +106,9 @@ func (e entry) command(ctx context.Context, args []string, stdout, stderr io.Wri
 	if *checkOnly {
 		fmt.Fprintln(stdout, "valid")
 		return nil
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(cfg.GCPercent)
 	}
 	log := newLog(stderr, cfg.level()).With(slog.String("service", e.name), slog.String("instance", cfg.Kafka.Instance))
 	metrics := prometheus.NewRegistry()

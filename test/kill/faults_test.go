@@ -406,7 +406,8 @@ func takeOver() fault {
 			t.Fatal("a dead worker keeps its place in the group")
 		}
 		w.goesOn(t)
-		w.revive(t, "atp-0", "atp-1")
+		w.revive(t, "atp-0")
+		w.ready(t, "atp-1")
 		return hit, "the other worker took over and gave back"
 	}}
 }

@@ -2,9 +2,11 @@ package road
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/stockweave/stockweave/pkg/simulate/road"
 	"github.com/stockweave/stockweave/test/fold"
 )
 
@@ -120,4 +122,37 @@ func expected(t *testing.T) figures {
 		}
 	}
 	return f
+}
+
+// TestStoryIsTheScenario holds the figures that the scenario's own expected.json
+// names, which the demo compares with, against those that the story folds to.
+func TestStoryIsTheScenario(t *testing.T) {
+	dir := filepath.Join("..", "..", "examples", "scenario")
+	s, err := road.Load(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := figures{}
+	for item, x := range s.Expected.ATP {
+		named["http "+item+" atp"] = x.ATP
+		for location, states := range x.Locations {
+			for state, q := range states {
+				named[fmt.Sprintf("http %s %s %s", item, location, state)] = q
+			}
+		}
+	}
+	for channel, listings := range s.Expected.Channels {
+		for listing, q := range listings {
+			named["channel "+channel+" "+listing] = q
+		}
+	}
+	if len(named) < 10 {
+		t.Fatalf("%s names %d figures", dir, len(named))
+	}
+	all := expected(t)
+	for name, q := range named {
+		if q != all[name] {
+			t.Errorf("%s: the scenario expects %q, the story folds to %q", name, q, all[name])
+		}
+	}
 }

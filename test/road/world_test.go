@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -97,8 +96,7 @@ func (w *world) channel(t *testing.T, name string, o simulate.ChannelOptions) st
 	return url
 }
 
-// shippedPolicies is a copy of the shipped folder with the two things changed that
-// the shipped one leaves to the site: the ERP is Tryton, and the shop has an address.
+// shippedPolicies is a copy of the shipped folder with another ERP: Tryton.
 func shippedPolicies(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -110,17 +108,6 @@ func shippedPolicies(t *testing.T) string {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "erp", "books.yaml"), books, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "channels", "webshop.yaml")
-	shop, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(shop), "url_env:") {
-		shop = append(shop, "url_env: STOCKWEAVE_WEBSHOP_URL\n"...)
-	}
-	if err := os.WriteFile(path, shop, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return dir
