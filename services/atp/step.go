@@ -34,6 +34,7 @@ type Policies interface {
 type processor struct {
 	codecs   *event.Codecs
 	policies Policies
+	policy   *inventory.Policy // the one last used: a version's content never changes
 
 	// What follows is memory that one call leaves to the next, and no more: each
 	// use begins with an empty value.
@@ -111,11 +112,15 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 		return stream.ErrNoop
 	}
 
-	policy, err := p.policies.Ledger(in.Header.PolicyVersion, "")
-	if err != nil {
-		return fmt.Errorf("policy of partition %d: %w: %w", in.Partition, stream.ErrStop, err)
+	if p.policy == nil || p.policy.Version != in.Header.PolicyVersion {
+		policy, err := p.policies.Ledger(in.Header.PolicyVersion, "")
+		if err != nil {
+			return fmt.Errorf("policy of partition %d: %w: %w", in.Partition, stream.ErrStop, err)
+		}
+		p.policy = policy
 	}
-	p.outcome, err = led.Apply(policy, ev, inventory.At{Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset})
+	var err error
+	p.outcome, err = led.Apply(p.policy, ev, inventory.At{Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset})
 	if led.pieces.err != nil {
 		return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, led.pieces.err)
 	}

@@ -94,19 +94,27 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		return nil, fmt.Errorf("building worker: %w", err)
 	}
 	env.Health.Ready("canonicalizer", worker.Ready)
+	work := whenLoaded(worker.Run, items.Loaded(), locations.Loaded())
 	return []service.Task{items.Run, locations.Run, func(ctx context.Context) error {
 		defer producer.Close()
-		// Master data is known up to now before the first message: else a restart
-		// would park what was never missing (EXACTLY-ONCE §9).
-		for _, t := range []*stream.Table{items, locations} {
+		return work(ctx)
+	}}, nil
+}
+
+// whenLoaded starts a task when all tables are loaded. Master data is known up to
+// now before the first message: else a restart would park what was never missing
+// (EXACTLY-ONCE §9).
+func whenLoaded(task service.Task, loaded ...<-chan struct{}) service.Task {
+	return func(ctx context.Context) error {
+		for _, l := range loaded {
 			select {
-			case <-t.Loaded():
+			case <-l:
 			case <-ctx.Done():
 				return nil
 			}
 		}
-		return worker.Run(ctx)
-	}}, nil
+		return task(ctx)
+	}
 }
 
 // handler canonicalizes the messages of one partition in their order. Partitions

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -272,6 +273,31 @@ func TestNoReceiptBeforeItsEvents(t *testing.T) {
 	out, err := h.batch(t.Context(), []*stream.Record{rec})
 	if err != nil || len(out) != 1 || written != 3 || out[0].Topic != event.TopicReceipts {
 		t.Errorf("%d receipts after %d records: %v", len(out), written, err)
+	}
+}
+
+func TestNothingIsReadBeforeMasterDataIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		items, locations := make(chan struct{}), make(chan struct{})
+		started := false
+		task := whenLoaded(func(context.Context) error { started = true; return nil }, items, locations)
+		done := make(chan error, 1)
+		go func() { done <- task(t.Context()) }()
+		close(locations)
+		synctest.Wait()
+		if started {
+			t.Fatal("started before the items are known")
+		}
+		close(items)
+		if err := <-done; err != nil || !started {
+			t.Errorf("started %v, %v", started, err)
+		}
+	})
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := whenLoaded(func(context.Context) error { t.Error("started while stopping"); return nil }, make(chan struct{}))(stopped)
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -50,6 +50,9 @@ func policiesApply(ctx context.Context, args []string, stdout, stderr io.Writer)
 // single keys and one control record to each partition of inventory.events
 // (DESIGN §6). Ids are functions of the content, so applying twice changes nothing.
 func applyPolicies(ctx context.Context, kafka stream.Config, codecs *event.Codecs, set *policy.Set, now func() time.Time) (int, error) {
+	if err := sameContent(ctx, kafka, codecs, set); err != nil {
+		return 0, err
+	}
 	at := inventory.Instant(now().UnixMilli())
 	producer, err := stream.NewProducer(kafka)
 	if err != nil {
@@ -103,6 +106,30 @@ func applyPolicies(ctx context.Context, kafka stream.Config, codecs *event.Codec
 		return 0, fmt.Errorf("publishing control records: %w", err)
 	}
 	return len(settings), nil
+}
+
+// sameContent refuses another content for a version that is published already: a
+// replay would decide otherwise than the original did (Invariant 8).
+func sameContent(ctx context.Context, kafka stream.Config, codecs *event.Codecs, set *policy.Set) error {
+	published := ""
+	err := readTable(ctx, kafka, event.TopicPolicies, func(rec *stream.Record) error {
+		var c event.PolicyContent
+		if err := codecs.DecodePolicy(rec.Value, &c); err != nil {
+			return fmt.Errorf("decoding policy %s: %w", rec.Key, err)
+		}
+		if c.Name == policy.LedgerName && c.Version == set.Ledger.Version {
+			published = c.Hash
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if published != "" && published != set.LedgerHash {
+		return fmt.Errorf("%w: ledger policy version %d is published with another content: a changed policy needs a new version",
+			errMisuse, set.Ledger.Version)
+	}
+	return nil
 }
 
 func settingRecord(codecs *event.Codecs, s policy.SafetyStock, version int64, at inventory.Instant) (*stream.Record, error) {

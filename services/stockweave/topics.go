@@ -112,39 +112,51 @@ func publishIDs(ctx context.Context, kafka stream.Config, ids []event.SchemaID) 
 // loadCodecs reads schemas.v1 to its end.
 func loadCodecs(ctx context.Context, kafka stream.Config) (*event.Codecs, error) {
 	ids := event.NewIDs()
-	table, err := stream.NewTable(stream.TableConfig{Config: kafka, Topic: event.TopicSchemas, Apply: func(rec *stream.Record) error {
-		if rec.Value == nil {
-			return nil
-		}
+	err := readTable(ctx, kafka, event.TopicSchemas, func(rec *stream.Record) error {
 		id, err := event.DecodeSchemaID(rec.Value)
 		if err != nil {
 			return fmt.Errorf("decoding schema id %s: %w", rec.Key, err)
 		}
 		ids.Add(id)
 		return nil
-	}})
+	})
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", event.TopicSchemas, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
-	done := make(chan error, 1)
-	go func() { done <- table.Run(ctx) }()
-	select {
-	case <-table.Loaded():
-		cancel()
-		if err := <-done; err != nil {
-			return nil, fmt.Errorf("reading %s: %w", event.TopicSchemas, err)
-		}
-	case err := <-done:
-		cancel()
-		if err == nil {
-			err = context.Cause(ctx)
-		}
-		return nil, fmt.Errorf("reading %s: %w", event.TopicSchemas, err)
+		return nil, err
 	}
 	codecs, err := event.NewCodecs(ids)
 	if err != nil {
 		return nil, fmt.Errorf("schemas are not registered yet (run: stockweave topics apply): %w", err)
 	}
 	return codecs, nil
+}
+
+// readTable calls apply with every record of a compacted topic up to its end now,
+// tombstones apart.
+func readTable(ctx context.Context, kafka stream.Config, topic string, apply func(*stream.Record) error) error {
+	table, err := stream.NewTable(stream.TableConfig{Config: kafka, Topic: topic, Apply: func(rec *stream.Record) error {
+		if rec.Value == nil {
+			return nil
+		}
+		return apply(rec)
+	}})
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", topic, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- table.Run(ctx) }()
+	select {
+	case <-table.Loaded():
+		cancel()
+		err = <-done
+	case err = <-done:
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", topic, err)
+	}
+	return nil
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"maps"
 	"os"
+	"reflect"
 	"testing"
 	"time"
 
+	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/test/harness"
 )
 
@@ -68,6 +70,7 @@ func disturb(t *testing.T, w *world, d *delivery, faults []fault) {
 	sent, seen := make(chan error, 1), make(chan []string, 1)
 	go func() { sent <- d.run(ctx) }()
 	go func() { seen <- w.watch(ctx) }()
+	go debugSample(ctx, w, d)
 	// The masters and the opening come first.
 	if !poll(ctx, receiptLimit, func() bool { return d.acked.Load() >= 60 }) {
 		t.Fatalf("only %d messages taken within %s", d.acked.Load(), receiptLimit)
@@ -95,17 +98,49 @@ func disturb(t *testing.T, w *world, d *delivery, faults []fault) {
 	t.Logf("%d messages in %s, %d sent again; hits %v", len(d.ids), time.Since(began).Round(time.Millisecond), d.again.Load(), hits)
 }
 
-// rebuilt folds the log again. What stands outside must not move.
+// rebuilt folds the log again. The state and every outcome must come out as they
+// were, and what stands outside must not move.
 func rebuilt(t *testing.T, w *world, before *figures) {
+	t.Helper()
 	documents, values := len(w.erp.Documents("")), w.values()
+	w.tail.Lock()
+	events, outcomes := len(w.tail.Events), len(w.tail.Outcomes)
+	w.tail.Unlock()
 	began := time.Now()
 	was, is := rebuild(t, w)
+	took := time.Since(began)
 	sameState(t, was, is)
+	w.tail.Lock()
+	first, second := byPlace(w.tail.Outcomes[:outcomes]), byPlace(w.tail.Outcomes[outcomes:])
+	w.tail.Unlock()
+	if len(second) != events || len(first) != events {
+		t.Errorf("%d events, %d outcomes before and %d of the rebuild", events, len(first), len(second))
+	}
+	for at, o := range first {
+		if !reflect.DeepEqual(o, second[at]) {
+			t.Errorf("the outcome of partition %d offset %d was\n%+v\nand is rebuilt as\n%+v", at.partition, at.offset, o, second[at])
+			break
+		}
+	}
 	if n := len(w.erp.Documents("")); n != documents || n == 0 {
 		t.Errorf("%d ERP documents after the rebuild, %d before", n, documents)
 	}
 	if now := w.values(); !maps.Equal(now, values) || len(now) != len(before.values) {
-		t.Errorf("channel values changed with the rebuild")
+		t.Error("channel values changed with the rebuild")
 	}
-	t.Logf("rebuilt and read again by all in %s", time.Since(began).Round(time.Millisecond))
+	t.Logf("%d events rebuilt and read again by all in %s", events, took.Round(time.Millisecond))
+}
+
+// place is where an event stands on the ledger's log.
+type place struct {
+	partition int32
+	offset    int64
+}
+
+func byPlace(all []inventory.Outcome) map[place]*inventory.Outcome {
+	m := make(map[place]*inventory.Outcome, len(all))
+	for i := range all {
+		m[place{all[i].Partition, all[i].Offset}] = &all[i]
+	}
+	return m
 }
