@@ -33,6 +33,7 @@ type codec[T any] struct {
 	id      uint32 // of our latest version
 	byID    map[uint32]func(r *reader, x *T)
 	scratch *scratch
+	decoded bool // its texts come out of decoded events: see writer
 }
 
 // scratch is memory shared by all codecs of a set.
@@ -41,10 +42,16 @@ type scratch struct {
 	words            *words
 }
 
+// ofTheLedger says whether the ledger alone writes a topic, out of events it has
+// decoded.
+func ofTheLedger(topic string) bool {
+	return topic == TopicOutcomes || topic == TopicPositions || topic == TopicState
+}
+
 // newCodec binds a table to the versions of a topic. It fails where the table is
 // not the latest schema, field by field.
 func newCodec[T any](ids *IDs, sc *scratch, topic string, t *table[T]) (codec[T], error) {
-	c := codec[T]{topic: topic, table: t, byID: map[uint32]func(*reader, *T){}, scratch: sc}
+	c := codec[T]{topic: topic, table: t, byID: map[uint32]func(*reader, *T){}, scratch: sc, decoded: ofTheLedger(topic)}
 	versions, err := ids.versions(topic)
 	if err != nil {
 		return c, err
@@ -70,20 +77,39 @@ func newCodec[T any](ids *IDs, sc *scratch, topic string, t *table[T]) (codec[T]
 	return c, nil
 }
 
+// roomy is the spare capacity from which a value is encoded where it belongs;
+// with less it is encoded aside first and copied.
+const roomy = 1 << 10
+
 func (c *codec[T]) append(dst []byte, x *T) ([]byte, error) {
 	w, ok := c.scratch.writers.Get().(*writer)
 	if !ok {
 		w = &writer{}
 	}
-	w.b, w.err = append(w.b[:0], 0), nil
-	w.b = binary.BigEndian.AppendUint32(w.b, c.id)
+	own := w.b
+	from := 0
+	inPlace := cap(dst)-len(dst) >= roomy
+	if inPlace {
+		w.b, from = dst, len(dst)
+	} else {
+		w.b = own[:0]
+	}
+	w.err, w.decoded = nil, c.decoded
+	w.b = binary.BigEndian.AppendUint32(append(w.b, 0), c.id)
 	c.table.enc(w, x)
-	if len(w.b) > MaxValue {
-		w.fail("%d bytes are more than %d", len(w.b), MaxValue)
+	if len(w.b)-from > MaxValue {
+		w.fail("%d bytes are more than %d", len(w.b)-from, MaxValue)
 	}
 	err := w.err
-	if err == nil {
+	switch {
+	case err != nil:
+	case inPlace:
+		dst = w.b
+	default:
 		dst = append(dst, w.b...) // into memory of the value's own size, not of the buffer's
+	}
+	if inPlace {
+		w.b = own
 	}
 	if cap(w.b) <= keepScratch {
 		c.scratch.writers.Put(w)

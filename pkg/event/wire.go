@@ -30,6 +30,9 @@ const aliasUpTo = 4096
 type writer struct {
 	b   []byte
 	err error
+	// decoded says that every text comes out of a decoded value or our own code, so
+	// that its encoding has been checked already.
+	decoded bool
 }
 
 func (w *writer) fail(format string, args ...any) {
@@ -60,7 +63,7 @@ func (w *writer) flag(v bool) {
 }
 
 func (w *writer) text(s string) {
-	if len(s) > MaxBytes || !utf8.ValidString(s) {
+	if len(s) > MaxBytes || !w.decoded && !utf8.ValidString(s) {
 		w.fail("string of %d bytes is too long or not UTF-8", len(s))
 		return
 	}

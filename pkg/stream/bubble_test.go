@@ -28,6 +28,7 @@ type bubble struct {
 	c   *kfake.Cluster
 	cl  *kgo.Client // produces by number, and asks
 
+	mu      sync.Mutex
 	workers []*worker
 }
 
@@ -185,7 +186,9 @@ func (b *bubble) runner(instance string, p Processor, change ...func(*RunnerConf
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &worker{b: b, r: r, cfg: cfg, cancel: cancel, done: make(chan error, 1), readiness: r.Ready}
+	b.mu.Lock()
 	b.workers = append(b.workers, w)
+	b.mu.Unlock()
 	go func() { w.done <- r.Run(ctx) }()
 	return w
 }
@@ -244,7 +247,6 @@ type counter struct {
 	after func(Input, *State) error // after the count was changed
 	flush func(*State) error
 	decod int
-	big   int // bytes to add to each output
 }
 
 type count struct{ n int }

@@ -64,9 +64,7 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	if reg == nil {
 		return c
 	}
-	err := reg.Register(c)
-	var known prometheus.AlreadyRegisteredError
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[prometheus.AlreadyRegisteredError](reg.Register(c)); ok {
 		if old, ok := known.ExistingCollector.(C); ok {
 			return old
 		}

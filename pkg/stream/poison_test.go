@@ -118,10 +118,7 @@ func (b *bubble) wantNone(topic string) {
 }
 
 // huge emits an output the log refuses for the keys named.
-type huge struct {
-	counter
-	dead int // bytes to add to a dead letter
-}
+type huge struct{ counter }
 
 func (h *huge) Step(in Input, st *State, emit func(*Record)) error {
 	if string(in.Value) == "huge" {
@@ -239,11 +236,11 @@ func TestStepNoop(t *testing.T) {
 // A stop lets the open transaction commit.
 func TestDrain(t *testing.T) {
 	inBubble(t, 1, func(b *bubble) {
-		in, go_ := make(chan struct{}), make(chan struct{})
+		in, goOn := make(chan struct{}), make(chan struct{})
 		p := &counter{step: func(i Input, _ *State) error {
 			if i.Offset == 0 {
 				close(in)
-				<-go_
+				<-goOn
 			}
 			return nil
 		}}
@@ -251,7 +248,7 @@ func TestDrain(t *testing.T) {
 		w := b.runner("0", p)
 		<-in
 		w.cancel()
-		close(go_)
+		close(goOn)
 		if err := <-w.done; err != nil {
 			t.Fatal(err)
 		}

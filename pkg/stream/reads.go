@@ -166,7 +166,7 @@ func (m topicMeta) idString() string { return hex.EncodeToString(m.id[:]) }
 // meta asks for a topic's metadata; fresh goes past the cache.
 func (r *RestoreReads) meta(ctx context.Context, fresh bool, topic string) (topicMeta, error) {
 	rt := kmsg.NewMetadataRequestTopic()
-	rt.Topic = kmsg.StringPtr(topic)
+	rt.Topic = new(topic)
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = append(req.Topics, rt)
 	age := 10 * time.Second
@@ -205,7 +205,7 @@ func (r *RestoreReads) meta(ctx context.Context, fresh bool, topic string) (topi
 func (r *RestoreReads) settle(ctx context.Context, txnID string, timeout time.Duration) error {
 	for n := 1; ; n++ {
 		req := kmsg.NewPtrInitProducerIDRequest()
-		req.TransactionalID = kmsg.StringPtr(txnID)
+		req.TransactionalID = new(txnID)
 		req.TransactionTimeoutMillis = int32(timeout.Milliseconds()) //nolint:gosec // seconds
 		req.ProducerID, req.ProducerEpoch = -1, -1
 		resp, err := req.RequestWith(ctx, r.cl)

@@ -74,6 +74,13 @@ const (
 	rewinding // of a worker: it is to be read again
 )
 
+// metadataAge is how old the cluster's metadata must be for the transactional
+// client to ask again. A batch that the broker refuses for the moment, because the
+// markers of the transaction before are still being written, is sent again after
+// such an update: at the client's default of 5 s the worker would stand still for
+// that long.
+const metadataAge = 50 * time.Millisecond
+
 // open starts the client. No work is done in its callbacks.
 func (r *Runner) open(ctx context.Context, facts logFacts) (*session, error) {
 	s := &session{
@@ -95,6 +102,7 @@ func (r *Runner) open(ctx context.Context, facts logFacts) (*session, error) {
 		kgo.TransactionalID(r.identity()),
 		kgo.TransactionTimeout(transactionTimeout),
 		kgo.ConcurrentTransactionsBackoff(2 * time.Millisecond),
+		kgo.MetadataMinAge(metadataAge),
 		kgo.RecordPartitioner(partitioner(nil)), // by number: co-partitioned outputs (§2)
 		kgo.ProducerBatchCompression(r.codec),
 		// The end of the transaction flushes; lingering until then makes few
@@ -244,7 +252,7 @@ func (s *session) work(ctx context.Context) error {
 			if err := s.events(ctx); err != nil {
 				return err
 			}
-			poll = s.armed(ctx)
+			poll = s.armed(ctx) //nolint:fatcontext // of ctx anew, not of the last one
 		}
 		var err error
 		if s.suspect != nil {
@@ -407,7 +415,7 @@ func (s *session) identityTaken(ctx context.Context) error {
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Group = s.r.cfg.Group
 	req.MemberID, req.Generation = member, generation
-	req.InstanceID = kmsg.StringPtr(s.r.identity())
+	req.InstanceID = new(s.r.identity())
 	resp, err := req.RequestWith(ctx, s.r.reads.cl)
 	if err != nil {
 		return nil // not known; joining again will tell

@@ -6,6 +6,7 @@ type slab struct {
 	chunks [][]output
 	n      int // taken
 	sent   int // handed to the client
+	dirty  int // outputs from here on hold nothing
 }
 
 // output is a record to produce, and the input record it comes from.
@@ -19,7 +20,7 @@ const slabChunk = 256
 
 func (s *slab) at(i int) *output { return &s.chunks[i/slabChunk][i%slabChunk] }
 
-// next takes an output.
+// next takes an output, to be overwritten wholly.
 func (s *slab) next() *output {
 	if s.n == len(s.chunks)*slabChunk {
 		s.chunks = append(s.chunks, make([]output, slabChunk))
@@ -40,12 +41,15 @@ func (s *slab) unsent() *output {
 // back gives the outputs back that were not handed over.
 func (s *slab) back() { s.n = s.sent }
 
-// reset gives all back. What they point to is let go of, but for a while's worth.
+// reset gives all back. What is taken again is overwritten; of what a larger
+// transaction has left behind it, some is let go of each time.
 func (s *slab) reset() {
-	for i := range s.n {
-		*s.at(i) = output{}
+	s.dirty = max(s.dirty, s.n)
+	for range min(s.dirty-s.n, slabChunk) {
+		s.dirty--
+		*s.at(s.dirty) = output{}
 	}
-	if keep := 4*s.n/slabChunk + 64; len(s.chunks) > keep {
+	if keep := 4*s.dirty/slabChunk + 64; len(s.chunks) > keep {
 		s.chunks = s.chunks[:keep]
 	}
 	s.n, s.sent = 0, 0

@@ -208,20 +208,15 @@ func TestObjectsAreBounded(t *testing.T) {
 
 func TestSlab(t *testing.T) {
 	var s slab
-	for round := range 3 {
-		for i := range 3*slabChunk + 7 {
+	sizes := []int{3*slabChunk + 7, 5, 5, 5, 5, slabChunk}
+	for round, size := range sizes {
+		for i := range size {
 			o := s.next()
-			if o.offset != 0 || o.rec.Value != nil {
-				t.Fatal("an output was not cleared")
-			}
-			o.offset, o.rec.Value = int64(i+1), []byte{1}
+			*o = output{offset: int64(i + 1), rec: Record{Value: []byte{1}}}
 			if i%5 == 4 {
 				s.back()
 			} else if got := s.unsent(); got != o || s.unsent() != nil {
 				t.Fatal("handed over another output")
-			}
-			if i%5 == 4 {
-				*o = output{}
 			}
 		}
 		if last := s.at(s.n - 1); s.find(&last.rec) != last || s.find(new(Record)) != nil {
@@ -231,5 +226,16 @@ func TestSlab(t *testing.T) {
 		if s.n != 0 || len(s.chunks) == 0 {
 			t.Errorf("round %d: %d chunks", round, len(s.chunks))
 		}
+	}
+	held := 0
+	for _, c := range s.chunks {
+		for i := range c {
+			if c[i].rec.Value != nil {
+				held++
+			}
+		}
+	}
+	if held > slabChunk {
+		t.Errorf("%d outputs are still held", held)
 	}
 }

@@ -104,7 +104,9 @@ func TestTableReadCommitted(t *testing.T) {
 			t.Error(s)
 		}
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -229,8 +230,7 @@ func (s *session) step(p *partition, rec *Record) *fault {
 		t.records--
 		return nil
 	}
-	var rej *Rejection
-	if errors.As(err, &rej) {
+	if rej, ok := errors.AsType[*Rejection](err); ok {
 		if st != nil && !st.over.kept {
 			// Nothing of this transaction hangs on the object, so the promise
 			// of the failed Step not to have touched it need not be relied on.
@@ -281,7 +281,7 @@ func (s *session) deadLetter(p *partition, rec *Record, code, reason string) *fa
 func (t *txn) output(rec *Record) {
 	o := t.slab.next()
 	o.rec = *rec
-	o.rec.Context = nil
+	o.rec.Context = nil //nolint:fatcontext // the client sets its own
 	o.rec.Timestamp = t.began
 	o.part, o.offset = t.cur.id, t.curOff
 	if !t.s.ownPartition(rec.Topic) {
@@ -290,12 +290,7 @@ func (t *txn) output(rec *Record) {
 }
 
 func (s *session) ownPartition(topic string) bool {
-	for _, t := range s.r.cfg.OwnPartition {
-		if t == topic {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.r.cfg.OwnPartition, topic)
 }
 
 // produce hands the outputs taken over since the last call to the client. The

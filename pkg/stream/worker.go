@@ -328,7 +328,7 @@ func (c *consumer) work(ctx context.Context) error {
 			for _, p := range started {
 				c.takeUp(p)
 			}
-			poll = c.armed(ctx)
+			poll = c.armed(ctx) //nolint:fatcontext // of ctx anew, not of the last one
 		}
 		fs := c.cl.PollRecords(poll, c.w.cfg.MaxRecords)
 		var fault error

@@ -34,7 +34,9 @@ func (b *bubble) worker(change func(*WorkerConfig)) *carrier {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &carrier{w: w, cfg: cfg, worker: &worker{b: b, cancel: cancel, done: make(chan error, 1), cfg: RunnerConfig{Config: cfg.Config}, readiness: w.Ready}}
+	b.mu.Lock()
 	b.workers = append(b.workers, c.worker)
+	b.mu.Unlock()
 	go func() { c.done <- w.Run(ctx) }()
 	return c
 }

@@ -280,8 +280,7 @@ func (p *workPart) each(ctx context.Context, recs []*Record) (int, error) {
 			outs, err = w.cfg.Handle(ctx, rec)
 			return err
 		})
-		var rej *Rejection
-		if errors.As(err, &rej) {
+		if rej, ok := errors.AsType[*Rejection](err); ok {
 			var dead *Record
 			if dead, err = p.dead(rec, rej.Code, rej.err.Error()); err == nil {
 				outs = []*Record{dead}

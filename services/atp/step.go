@@ -1,7 +1,6 @@
 package atp
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -183,15 +182,14 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 			return
 		}
 		p.piece = piece
-		value, err := p.codecs.AppendState(p.scratch[:0], &p.piece)
-		p.scratch = value
+		value, err := p.codecs.AppendState(nil, &p.piece) // it stays in memory as the committed state
 		switch {
 		case err != nil:
 			fail = errors.Join(fail, fmt.Errorf("encoding state %s: %w", key, err))
 		case len(value) > maxPieceBytes:
 			fail = errors.Join(fail, fmt.Errorf("state %s is %d bytes, over %d", key, len(value), maxPieceBytes))
 		default:
-			st.Put(key, bytes.Clone(value)) // it stays in memory as the committed state
+			st.Put(key, value)
 		}
 	})
 	if fail != nil {

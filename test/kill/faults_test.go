@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -82,23 +81,43 @@ func (f fault) hit(t *testing.T, w *world, d *delivery) {
 // killATP kills workers at once while each has a transaction open.
 func killATP(names ...string) fault {
 	return fault{strings.Join(names, " and "), func(t *testing.T, w *world, _ *delivery) (bool, string) {
-		if !poll(t.Context(), aim, func() bool { return w.open(t, names...) == nil }) {
-			t.Fatalf("no transaction of %v within %s: %v", names, aim, w.open(t, names...))
-		}
-		var wg sync.WaitGroup
-		for _, name := range names {
-			wg.Go(w.processes[name].Kill9)
-		}
-		wg.Wait()
-		states := w.transactions(t, names...)
+		states := w.killOpen(t, names...)
 		w.revive(t, names...)
-		for _, s := range states {
-			if !isOpen(s) {
-				return false, ""
-			}
-		}
-		return true, strings.Join(states, ", ")
+		return !slices.ContainsFunc(states, func(s string) bool { return !isOpen(s) }), strings.Join(states, ", ")
 	}}
+}
+
+// killOpen kills workers and returns the states of the transactions they leave.
+func (w *world) killOpen(t *testing.T, names ...string) []string {
+	t.Helper()
+	w.freeze(t, names...)
+	for _, name := range names {
+		w.processes[name].Kill9()
+	}
+	return w.transactions(t, names...)
+}
+
+// freeze stops workers at a moment at which each has a transaction open.
+func (w *world) freeze(t *testing.T, names ...string) {
+	t.Helper()
+	if !poll(t.Context(), aim, func() bool {
+		if w.open(t, names...) != nil {
+			return false
+		}
+		for _, name := range names {
+			w.processes[name].Pause()
+		}
+		// What they had sent has reached the broker.
+		if sleep(t.Context(), 10*time.Millisecond) && w.open(t, names...) == nil {
+			return true
+		}
+		for _, name := range names {
+			w.processes[name].Resume()
+		}
+		return false
+	}) {
+		t.Fatalf("no transaction of %v within %s: %v", names, aim, w.open(t, names...))
+	}
 }
 
 // transactions are the states of workers' transactions; their ids are the names.
@@ -332,9 +351,7 @@ func flushRedis() fault {
 func zombie() fault {
 	return fault{"atp-1 frozen", func(t *testing.T, w *world, _ *delivery) (bool, string) {
 		p := w.processes["atp-1"]
-		if !w.freeze(t) {
-			return false, ""
-		}
+		w.freeze(t, "atp-1")
 		before := len(p.Log(t))
 		if !poll(t.Context(), time.Minute, func() bool { return !w.member(t, "atp-1") && !isOpen(w.transactions(t, "atp-1")[0]) }) {
 			t.Fatal("a frozen worker keeps its place in the group or its transaction")
@@ -356,28 +373,12 @@ func zombie() fault {
 	}}
 }
 
-// freeze stops atp-1 with a transaction open.
-func (w *world) freeze(t *testing.T) bool {
-	t.Helper()
-	if !poll(t.Context(), aim, func() bool { return w.open(t, "atp-1") == nil }) {
-		t.Fatalf("no transaction of atp-1 within %s", aim)
-	}
-	w.processes["atp-1"].Pause()
-	if w.transactions(t, "atp-1")[0] == "Ongoing" && sleep(t.Context(), 200*time.Millisecond) && w.transactions(t, "atp-1")[0] == "Ongoing" {
-		return true
-	}
-	w.processes["atp-1"].Resume()
-	return false
-}
-
 // usurped freezes a worker and starts another under its name: the frozen one must
 // end when it goes on, and never drive its successor out.
 func usurped() fault {
 	return fault{"atp-1 frozen and replaced", func(t *testing.T, w *world, _ *delivery) (bool, string) {
 		old := w.processes["atp-1"]
-		if !w.freeze(t) {
-			return false, ""
-		}
+		w.freeze(t, "atp-1")
 		w.start(t, "atp-1b", "atp", "1")
 		w.ready(t, "atp-1b")
 		old.Resume()
@@ -397,11 +398,7 @@ func usurped() fault {
 // takeOver kills a worker for longer than its session: the other does its work.
 func takeOver() fault {
 	return fault{"atp-0 gone for long", func(t *testing.T, w *world, _ *delivery) (bool, string) {
-		if !poll(t.Context(), aim, func() bool { return w.open(t, "atp-0") == nil }) {
-			t.Fatalf("no transaction of atp-0 within %s", aim)
-		}
-		w.processes["atp-0"].Kill9()
-		hit := isOpen(w.transactions(t, "atp-0")[0])
+		hit := isOpen(w.killOpen(t, "atp-0")[0])
 		if !poll(t.Context(), time.Minute, func() bool { return !w.member(t, "atp-0") }) {
 			t.Fatal("a dead worker keeps its place in the group")
 		}

@@ -70,7 +70,6 @@ func disturb(t *testing.T, w *world, d *delivery, faults []fault) {
 	sent, seen := make(chan error, 1), make(chan []string, 1)
 	go func() { sent <- d.run(ctx) }()
 	go func() { seen <- w.watch(ctx) }()
-	go debugSample(ctx, w, d)
 	// The masters and the opening come first.
 	if !poll(ctx, receiptLimit, func() bool { return d.acked.Load() >= 60 }) {
 		t.Fatalf("only %d messages taken within %s", d.acked.Load(), receiptLimit)
