@@ -29,6 +29,7 @@ type delivery struct {
 	inflight atomic.Int64
 	broken   atomic.Int64 // requests that were sent and got no answer
 	again    atomic.Int64 // sent more than once
+	waiting  atomic.Int64 // of a wave that was sent: without a receipt
 }
 
 func (d *delivery) run(ctx context.Context) error {
@@ -37,24 +38,32 @@ func (d *delivery) run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("wave %d: %w", n, err)
 		}
-		if !poll(ctx, receiptLimit, func() bool { return d.received(ids) }) {
-			return fmt.Errorf("wave %d: not all of its messages have a receipt after %s", n, receiptLimit)
+		if !poll(ctx, receiptLimit, func() bool { return d.missing(ids) == 0 }) {
+			return fmt.Errorf("wave %d: %d of its messages have no receipt after %s", n, d.missing(ids), receiptLimit)
 		}
 		d.ids = append(d.ids, ids...)
 	}
 	return nil
 }
 
-// received says whether every message has its receipt: all it became is durable.
-func (d *delivery) received(ids []string) bool {
+// missing counts messages without a receipt: with one, all it became is durable.
+func (d *delivery) missing(ids []string) int {
 	d.w.tail.Lock()
 	defer d.w.tail.Unlock()
+	n := 0
 	for _, id := range ids {
 		if _, ok := d.w.tail.Receipts[id]; !ok {
-			return false
+			n++
 		}
 	}
-	return true
+	d.waiting.Store(int64(n))
+	return n
+}
+
+// standing says how far the delivery has come. A message that was lost after its
+// 202 shows as one that is waited for.
+func (d *delivery) standing() string {
+	return fmt.Sprintf("%d of %d messages taken, %d of a whole wave waited for", d.acked.Load(), d.load.messages, d.waiting.Load())
 }
 
 // wave sends messages side by side and returns their raw ids, of the try that was

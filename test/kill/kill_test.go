@@ -74,6 +74,11 @@ func disturb(t *testing.T, w *world, d *delivery, faults []fault) {
 	if !poll(ctx, receiptLimit, func() bool { return d.acked.Load() >= 60 }) {
 		t.Fatalf("only %d messages taken within %s", d.acked.Load(), receiptLimit)
 	}
+	defer func() {
+		if t.Failed() {
+			t.Log(d.standing())
+		}
+	}()
 	hits := map[string]int{}
 	for _, f := range faults {
 		struck := time.Now()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -153,5 +152,5 @@ func sameState(t *testing.T, was, is map[string][]byte) {
 			t.Errorf("the state has no piece of kind %s: %v", kind, kinds)
 		}
 	}
-	t.Log(fmt.Sprintf("%d pieces of state rebuilt byte by byte, by kind %v", len(was), kinds))
+	t.Logf("%d pieces of state rebuilt byte by byte, by kind %v", len(was), kinds)
 }
