@@ -1,6 +1,10 @@
 package atp
 
-import "github.com/stockweave/stockweave/pkg/stream"
+import (
+	"slices"
+
+	"github.com/stockweave/stockweave/pkg/stream"
+)
 
 // arena is the memory of what one transaction emits, cut from chunks. The log's
 // client holds what was cut until the transaction has ended; then reset lets the
@@ -59,7 +63,7 @@ func (c *chunks[T]) keep(b []T) []T {
 	if last := &c.all[c.used-1]; len(b) > 0 && cap(*last)-len(*last) >= len(b) && &b[0] == &(*last)[:len(*last)+1][len(*last)] {
 		*last = (*last)[:len(*last)+len(b)]
 	}
-	return b[:len(b):len(b)]
+	return slices.Clip(b)
 }
 
 func (c *chunks[T]) reset() {

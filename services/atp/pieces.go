@@ -19,63 +19,54 @@ type pieces struct {
 	err    error
 }
 
-func (p *pieces) read(kind string, n ...string) (inventory.Piece, bool) {
+func (p *pieces) read(kind string, n ...string) inventory.Piece {
 	key := inventory.StateKey(p.key, kind, n...)
 	value := p.st.Get(key)
 	if value == nil {
-		return inventory.Piece{}, false
+		return inventory.Piece{}
 	}
 	var piece inventory.Piece
 	if err := p.codecs.DecodeState([]byte(key), value, &piece); err != nil {
 		if p.err == nil {
 			p.err = fmt.Errorf("state %s: %w", key, err)
 		}
-		return inventory.Piece{}, false
+		return inventory.Piece{}
 	}
-	return piece, true
+	return piece
 }
 
 func (p *pieces) Head() *inventory.Head {
-	piece, _ := p.read(inventory.PieceHead)
-	return piece.Head
+	return p.read(inventory.PieceHead).Head
 }
 
 func (p *pieces) Outside() *inventory.Outside {
-	piece, _ := p.read(inventory.PieceOutside)
-	return piece.Outside
+	return p.read(inventory.PieceOutside).Outside
 }
 
 func (p *pieces) Location(l inventory.Location) *inventory.LocationState {
-	piece, _ := p.read(inventory.PieceLocation, string(l))
-	return piece.Location
+	return p.read(inventory.PieceLocation, string(l)).Location
 }
 
 func (p *pieces) IDs(segment int64) []inventory.Seen {
-	piece, _ := p.read(inventory.PieceIDs, strconv.FormatInt(segment, 10))
-	return piece.IDs
+	return p.read(inventory.PieceIDs, strconv.FormatInt(segment, 10)).IDs
 }
 
 func (p *pieces) Journal(l inventory.Location, segment int64) []inventory.Entry {
-	piece, _ := p.read(inventory.PieceJournal, string(l), strconv.FormatInt(segment, 10))
-	return piece.Journal
+	return p.read(inventory.PieceJournal, string(l), strconv.FormatInt(segment, 10)).Journal
 }
 
 func (p *pieces) Line(id string) *inventory.Line {
-	piece, _ := p.read(inventory.PieceLine, id)
-	return piece.Line
+	return p.read(inventory.PieceLine, id).Line
 }
 
 func (p *pieces) SupplyLine(id string) *inventory.SupplyLine {
-	piece, _ := p.read(inventory.PieceSupply, id)
-	return piece.Supply
+	return p.read(inventory.PieceSupply, id).Supply
 }
 
 func (p *pieces) Ref(hash string) *inventory.RefTarget {
-	piece, _ := p.read(inventory.PieceRef, hash)
-	return piece.Ref
+	return p.read(inventory.PieceRef, hash).Ref
 }
 
 func (p *pieces) View(s inventory.Source, l inventory.Location) *inventory.View {
-	piece, _ := p.read(inventory.PieceView, string(s), string(l))
-	return piece.View
+	return p.read(inventory.PieceView, string(s), string(l)).View
 }

@@ -43,7 +43,6 @@ type processor struct {
 	event     inventory.Event
 	outcome   inventory.Outcome
 	piece     inventory.Piece
-	scratch   []byte        // a state record while it is encoded
 	out       stream.Record // what is emitted: emit copies it
 }
 
@@ -159,7 +158,7 @@ func (p *processor) control(in stream.Input, ev *inventory.Event) error {
 // changed but that it was seen.
 func rejected(ev *inventory.Event, f *inventory.Fault, in stream.Input) inventory.Outcome {
 	return inventory.Outcome{
-		Kind: inventory.Rejected, Codes: []inventory.Code{inventory.Code(f.Code)}, Detail: f.Error(),
+		Kind: inventory.Rejected, Codes: []inventory.Code{f.Code}, Detail: f.Error(),
 		EventID: ev.ID, EventKind: ev.Kind, Key: ev.Key, Source: ev.Source, Document: ev.Document, Refs: ev.Refs,
 		OccurredAt: ev.OccurredAt, RecordedAt: ev.RecordedAt, PolicyVersion: in.Header.PolicyVersion,
 		Trace: ev.Trace, Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset,

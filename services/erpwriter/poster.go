@@ -196,8 +196,7 @@ func (p *poster) close(r event.PostingResult, d erp.Document, status string, err
 
 // judge reads an error's fate, code and how long the ERP asked to wait.
 func judge(err error) (erp.Fate, string, time.Duration) {
-	var e *erp.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*erp.Error](err); ok {
 		return e.Fate, e.Code, e.RetryAfter
 	}
 	return erp.Unknown, erp.CodeUnreachable, 0

@@ -356,6 +356,7 @@ func (f *fake) Create(_ context.Context, r erp.Request) (erp.Document, error) {
 	f.docs[r.Ref] = d
 	return d, nil
 }
+
 func (f *fake) Finish(_ context.Context, d erp.Document) (erp.Document, error) { return d, f.call() }
 
 // An ERP that is down for two hours loses nothing, keeps the order, and is not

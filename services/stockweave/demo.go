@@ -60,9 +60,9 @@ func demo(ctx context.Context, o demoOptions, stdout io.Writer, log *slog.Logger
 	}
 	defer func() { err = errors.Join(err, st.stop()) }()
 
-	out := io.Writer(io.Discard)
-	if !o.json {
-		out = stdout
+	out := stdout
+	if o.json {
+		out = io.Discard
 	}
 	fmt.Fprintf(out, "%s\n\n", s.Title)
 	p := &player{scenario: s, stage: st, out: out}

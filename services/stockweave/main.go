@@ -23,6 +23,9 @@ const (
 	exitMisuse = 2
 )
 
+// version is set by the linker when a release is built.
+var version = "dev"
+
 // errMisuse marks a fault of the command line or the configuration.
 var errMisuse = errors.New("misuse")
 
@@ -44,6 +47,10 @@ func commands() []command {
 		{"demo", "run everything in one process, on embedded parts, and play a scenario", demoCommand},
 		{"topics apply", "create topics, register schemas, publish their ids", topicsApply},
 		{"policies apply", "publish the ledger policy and settings", policiesApply},
+		{"version", "print the version", func(_ context.Context, _ []string, stdout, _ io.Writer) error {
+			_, err := fmt.Fprintln(stdout, version)
+			return err
+		}},
 		{"check", "check policies, mappings and schemas; print every fault", checkCommand},
 		{"probe", "ask a URL, /readyz by default, and succeed on 200", probeCommand},
 		{"counterparts", "serve a simulated ERP and channel for each of the policies", counterpartsCommand},

@@ -167,17 +167,18 @@ func sayInstant(i inventory.Instant) string {
 }
 
 func sayOutcome(o *inventory.Outcome) string {
-	s := string(o.Kind)
+	var b strings.Builder
+	b.WriteString(string(o.Kind))
 	if o.Late {
-		s += " late"
+		b.WriteString(" late")
 	}
 	for _, c := range o.Codes {
-		s += " !" + string(c)
+		b.WriteString(" !" + string(c))
 	}
 	for _, m := range o.Moves {
-		s += fmt.Sprintf("; %s %s %s → %s", m.Type, m.Quantity, sayPlace(m.From), sayPlace(m.To))
+		fmt.Fprintf(&b, "; %s %s %s → %s", m.Type, m.Quantity, sayPlace(m.From), sayPlace(m.To))
 	}
-	return s
+	return b.String()
 }
 
 func sayPlace(p inventory.Place) string {
@@ -188,11 +189,12 @@ func sayPlace(p inventory.Place) string {
 }
 
 func sayAnswer(a *road.ATP) string {
-	s := fmt.Sprintf("%s (version %d)", a.ATP, a.Version)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (version %d)", a.ATP, a.Version)
 	for _, l := range a.Locations {
-		s += fmt.Sprintf("; %s on_hand %s reserved %s atp %s", l.Location, l.States["on_hand"], l.Reserved, l.ATP)
+		fmt.Fprintf(&b, "; %s on_hand %s reserved %s atp %s", l.Location, l.States["on_hand"], l.Reserved, l.ATP)
 	}
-	return s
+	return b.String()
 }
 
 // because is a result's code and reason, where it has one.

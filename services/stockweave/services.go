@@ -36,16 +36,23 @@ type entry struct {
 	name  string
 	about string
 	build func(context.Context, *Config, parts, service.Env) ([]service.Task, error)
+	valid func(*Config) error // its section alone
 }
 
 func serviceTable() []entry {
 	return []entry{
-		{"ingest", "take messages and make them durable", buildIngest},
-		{"canonicalizer", "turn raw messages into canonical events", buildCanonicalizer},
-		{"atp", "fold events into the ledger, exactly once", buildATP},
-		{"atp-api", "keep Redis and answer ATP over HTTP", buildATPAPI},
-		{"erp-writer", "post documents to ERPs", buildERPWriter},
-		{"channel-publisher", "show channels what they may sell", buildChannelPublisher},
+		{"ingest", "take messages and make them durable", buildIngest, func(c *Config) error { return c.Ingest.Validate() }},
+		{"canonicalizer", "turn raw messages into canonical events", buildCanonicalizer, func(c *Config) error { return c.Canonicalizer.Validate() }},
+		{"atp", "fold events into the ledger, exactly once", buildATP, func(c *Config) error {
+			c.ATP.Kafka = c.Kafka
+			return c.ATP.Validate()
+		}},
+		{"atp-api", "keep Redis and answer ATP over HTTP", buildATPAPI, func(c *Config) error {
+			c.ATPAPI.Redis = c.Redis
+			return c.ATPAPI.Validate()
+		}},
+		{"erp-writer", "post documents to ERPs", buildERPWriter, func(c *Config) error { return c.ERPWriter.Validate() }},
+		{"channel-publisher", "show channels what they may sell", buildChannelPublisher, func(c *Config) error { return c.ChannelPublisher.Validate() }},
 	}
 }
 
@@ -98,6 +105,9 @@ func (e entry) command(ctx context.Context, args []string, stdout, stderr io.Wri
 	cfg, err := loadConfig(*path)
 	if err != nil {
 		return err
+	}
+	if err := e.valid(cfg); err != nil {
+		return fmt.Errorf("%w: invalid configuration:\n%w", errMisuse, err)
 	}
 	set, err := policy.Load(cfg.PoliciesDir)
 	if err != nil {

@@ -66,10 +66,10 @@ func (st *stage) start(ctx context.Context, s *road.Scenario, log *slog.Logger) 
 	if st.policies, err = policy.Load(s.Policies); err != nil {
 		return fmt.Errorf("%w: %w", errMisuse, err)
 	}
-	if err := st.embedded(); err != nil {
+	if err := st.embedded(ctx); err != nil {
 		return err
 	}
-	if err := st.counterparts(s); err != nil {
+	if err := st.counterparts(ctx, s); err != nil {
 		return err
 	}
 	st.cfg.Kafka.Log = log
@@ -116,7 +116,7 @@ func (st *stage) start(ctx context.Context, s *road.Scenario, log *slog.Logger) 
 }
 
 // embedded starts the in-process log, registry and cache.
-func (st *stage) embedded() error {
+func (st *stage) embedded(ctx context.Context) error {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		return fmt.Errorf("starting the embedded log: %w", err)
@@ -134,7 +134,7 @@ func (st *stage) embedded() error {
 	st.cfg.Registry.URL = registry.URL()
 	st.cfg.Redis.Addresses = []string{redis.Addr()}
 	for name, listen := range map[string]*string{"ingest": &st.cfg.Ingest.Listen, "atp-api": &st.cfg.ATPAPI.Listen} {
-		if *listen, err = freeAddress(); err != nil {
+		if *listen, err = freeAddress(ctx); err != nil {
 			return err
 		}
 		st.urls[name] = "http://" + *listen
@@ -142,9 +142,15 @@ func (st *stage) embedded() error {
 	return nil
 }
 
+// listenLoopback listens on a free port of this machine alone.
+func listenLoopback(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp", "127.0.0.1:0")
+}
+
 // freeAddress is a loopback address nobody listens on now.
-func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddress(ctx context.Context) (string, error) {
+	ln, err := listenLoopback(ctx)
 	if err != nil {
 		return "", fmt.Errorf("finding a free port: %w", err)
 	}
@@ -154,7 +160,7 @@ func freeAddress() (string, error) {
 
 // counterparts starts a simulated system for every ERP and channel of the
 // policies, and makes up the secrets that the policies leave to the environment.
-func (st *stage) counterparts(s *road.Scenario) error {
+func (st *stage) counterparts(ctx context.Context, s *road.Scenario) error {
 	st.key = rand.Text()
 	sum := sha256.Sum256([]byte(st.key))
 	for _, src := range st.policies.Sources {
@@ -173,7 +179,7 @@ func (st *stage) counterparts(s *road.Scenario) error {
 			st.secret(s, e.KeyEnv, rand.Text())
 		}
 		erp := simulate.NewERP(simulate.ERPOptions{Key: st.secrets[e.KeyEnv]})
-		url, err := st.serve(erp)
+		url, err := st.serve(ctx, erp)
 		if err != nil {
 			return err
 		}
@@ -195,7 +201,7 @@ func (st *stage) counterparts(s *road.Scenario) error {
 			opts.Key = opts.Secret
 		}
 		channel := simulate.NewChannel(opts)
-		url, err := st.serve(channel)
+		url, err := st.serve(ctx, channel)
 		if err != nil {
 			return err
 		}
@@ -230,8 +236,8 @@ func (st *stage) sender() *road.Sender {
 
 func (st *stage) getenv(name string) string { return st.secrets[name] }
 
-func (st *stage) serve(h http.Handler) (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+func (st *stage) serve(ctx context.Context, h http.Handler) (string, error) {
+	ln, err := listenLoopback(ctx)
 	if err != nil {
 		return "", fmt.Errorf("starting a counterpart: %w", err)
 	}

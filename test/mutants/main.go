@@ -79,7 +79,7 @@ func (m mutant) kill(ctx context.Context, root string) error {
 	if err != nil {
 		return fmt.Errorf("making a folder: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a leftover in the temporary folder harms nobody
 	broken := filepath.Join(dir, filepath.Base(path))
 	if err := os.WriteFile(broken, bytes.Replace(src, []byte(m.old), []byte(m.new), 1), 0o600); err != nil {
 		return fmt.Errorf("writing the broken source: %w", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -66,9 +67,7 @@ func (c *Client) Call(ctx context.Context, method, url string, header http.Heade
 	if err != nil {
 		return Answer{}, Outage(CodeUnreachable, 0, fmt.Errorf("making the request: %w", err))
 	}
-	for k, v := range header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, header)
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
 		return Answer{}, Outage(CodeUnreachable, 0, err)

@@ -90,8 +90,7 @@ const codeSetUp = "erp_setup"
 
 // setUp makes a refusal met while learning an outage.
 func setUp(err error) error {
-	var no *refusal
-	if errors.As(err, &no) {
+	if _, refused := errors.AsType[*refusal](err); refused {
 		return erp.Outage(codeSetUp, 0, err)
 	}
 	return err

@@ -254,8 +254,7 @@ func (a *Adapter) Create(ctx context.Context, r erp.Request) (erp.Document, erro
 // taken tells the refusal of a reference that is there already from any other,
 // without reading the message, which is for people and in their language.
 func (a *Adapter) taken(ctx context.Context, ref string, err error) error {
-	var no *refusal
-	if !errors.As(err, &no) {
+	if _, refused := errors.AsType[*refusal](err); !refused {
 		return err
 	}
 	if _, ok, findErr := a.Find(ctx, ref); findErr != nil {
@@ -345,8 +344,7 @@ func (a *Adapter) resolve(ctx context.Context, r erp.Request) (m *master, p prod
 
 // settle gives a plain refusal its fate: permanent.
 func settle(err error) error {
-	var no *refusal
-	if errors.As(err, &no) {
+	if _, refused := errors.AsType[*refusal](err); refused {
 		return &erp.Error{Fate: erp.Permanent, Code: erp.CodeRefused, Err: err}
 	}
 	return err
