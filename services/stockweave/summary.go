@@ -32,7 +32,7 @@ func (p *player) summary() *summary {
 	t.Lock()
 	s := &summary{
 		Messages: t.Raws, Events: len(t.Events), Outcomes: map[string]int{}, Rejected: len(t.Dead), Parked: len(t.Parked),
-		Positions: len(t.Positions), Offers: len(t.Offers), LatencyMS: p.stage.latency.percentiles(), Differences: slices.Clone(p.wrong),
+		Positions: len(t.Positions), Offers: len(t.Offers), LatencyMS: p.stage.latency.percentiles(), Differences: append([]string{}, p.wrong...), // an empty list, never null
 	}
 	for i := range t.Outcomes {
 		s.Outcomes[string(t.Outcomes[i].Kind)]++
