@@ -14,6 +14,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -66,8 +67,8 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if err != nil {
 		return nil, fmt.Errorf("building the projector: %w", err)
 	}
-	pl := newPlaces(cfg.Codecs)
-	table, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicLocations, Apply: pl.apply})
+	pl := place.New(cfg.Codecs)
+	table, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicLocations, Apply: pl.Apply})
 	if err != nil {
 		return nil, fmt.Errorf("reading locations: %w", err)
 	}

@@ -55,7 +55,7 @@ func (w *web) location(t *testing.T, name inventory.Location, zone string, publi
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.reader.places.apply(&stream.Record{Key: []byte("acme|" + string(name)), Value: value}); err != nil {
+	if err := w.reader.places.Apply(&stream.Record{Key: []byte("acme|" + string(name)), Value: value}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -109,7 +110,7 @@ func newRig(t *testing.T, s *store, l *fakeLog) *rig {
 			return nil
 		},
 	}
-	r.reader = &reader{store: s, codecs: codecs, places: newPlaces(codecs), atp: policy.ATPPolicy{}, now: now}
+	r.reader = &reader{store: s, codecs: codecs, places: place.New(codecs), atp: policy.ATPPolicy{}, now: now}
 	r.reader.setPartitions(1)
 	return r
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -34,7 +35,7 @@ func (p *problem) Error() string { return p.code + ": " + p.detail }
 type reader struct {
 	store    *store
 	codecs   *event.Codecs
-	places   *places
+	places   *place.Places
 	atp      policy.ATPPolicy
 	channels []policy.Channel
 	now      func() time.Time
@@ -199,7 +200,7 @@ func (r *reader) positions(key inventory.Key, values map[string]string) ([]inven
 // answer computes what the facts mean today (DOMAIN §8).
 func (r *reader) answer(q query, ch *policy.Channel, ps []inventory.Position, m mark) (*answer, *problem) {
 	now := r.now()
-	today := func(l inventory.Location) inventory.Day { return dayAt(now, r.places.of(q.key.Entity, l).zone) }
+	today := func(l inventory.Location) inventory.Day { return r.places.Day(now, q.key.Entity, l) }
 	a := &answer{Entity: string(q.key.Entity), Item: string(q.key.Item), Formula: formula}
 	var days []string
 	var promised []inventory.Position
@@ -246,7 +247,7 @@ func (r *reader) atLocation(p *inventory.Position, today inventory.Day) atLocati
 	return atLocation{
 		Location: string(p.Location), ATP: max(0, r.atp.At(p, today)).String(), States: states,
 		Reserved: total(p.Reserved).String(), Supply: total(p.Supply).String(), SafetyStock: p.SafetyStock.String(),
-		Day: date(today), Publishable: r.places.of(p.Key.Entity, p.Location).publishable,
+		Day: place.Date(today), Publishable: r.publishable(p.Key.Entity, p.Location),
 		Version: p.Version, RecordedAt: instant(p.RecordedAt), EventID: p.EventID,
 	}
 }
@@ -268,4 +269,11 @@ func instant(t inventory.Instant) string {
 		return ""
 	}
 	return time.UnixMilli(int64(t)).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+}
+
+// publishable says whether a location's stock may be shown. One without a master
+// record is: leaving its stock out would hide it.
+func (r *reader) publishable(e inventory.Entity, l inventory.Location) bool {
+	pl, ok := r.places.Of(e, l)
+	return !ok || pl.Publishable
 }

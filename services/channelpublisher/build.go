@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
@@ -39,7 +40,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if err != nil {
 		return nil, fmt.Errorf("opening producer: %w", err)
 	}
-	b := &builder{cfg: &cfg, env: env, count: count, board: newBoard(cfg.Codecs), zones: newZones(cfg.Codecs), view: view, producer: producer}
+	b := &builder{cfg: &cfg, env: env, count: count, board: newBoard(cfg.Codecs), zones: place.New(cfg.Codecs), view: view, producer: producer}
 	tasks, err := b.tasks()
 	if err != nil {
 		return nil, err
@@ -57,7 +58,7 @@ type builder struct {
 	env      service.Env
 	count    *metrics
 	board    *board
-	zones    *zones
+	zones    *place.Places
 	view     *stream.RestoreReads
 	producer *stream.Producer
 }
@@ -67,7 +68,7 @@ func (b *builder) tasks() ([]service.Task, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading offers: %w", err)
 	}
-	locations, err := stream.NewTable(stream.TableConfig{Config: b.cfg.Kafka, Topic: event.TopicLocations, Apply: b.zones.apply})
+	locations, err := stream.NewTable(stream.TableConfig{Config: b.cfg.Kafka, Topic: event.TopicLocations, Apply: b.zones.Apply})
 	if err != nil {
 		return nil, fmt.Errorf("reading locations: %w", err)
 	}

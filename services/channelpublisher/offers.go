@@ -12,6 +12,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -35,7 +36,7 @@ type evaluator struct {
 	log      logView
 	channels []policy.Channel
 	atp      policy.ATPPolicy
-	zones    *zones
+	zones    *place.Places
 	board    *board
 	produce  func(context.Context, ...*stream.Record) error // all acked when nil
 	dead     func(stream.DeadLetter) (*stream.Record, error)
@@ -182,7 +183,7 @@ func (e *evaluator) days() string {
 	var ds []string
 	for i := range e.channels {
 		for _, l := range e.channels[i].Locations {
-			if d := date(e.zones.day(now, e.channels[i].Entity, l)); !slices.Contains(ds, d) {
+			if d := place.Date(e.zones.Day(now, e.channels[i].Entity, l)); !slices.Contains(ds, d) {
 				ds = append(ds, d)
 			}
 		}
@@ -280,7 +281,7 @@ func (e *evaluator) evaluate(c *policy.Channel, k inventory.Key, it *item) (o ev
 	if !offered && len(c.From(ps)) == 0 {
 		return o, false // never there, never offered
 	}
-	today := func(l inventory.Location) inventory.Day { return e.zones.day(now, k.Entity, l) }
+	today := func(l inventory.Location) inventory.Day { return e.zones.Day(now, k.Entity, l) }
 	o = event.Offer{
 		Channel: c.Name, Key: k, Listing: c.Listing(k.Item), Quantity: c.Promise(ps, &e.atp, today),
 		At: inventory.Instant(now.UnixMilli()),
@@ -289,7 +290,7 @@ func (e *evaluator) evaluate(c *policy.Channel, k inventory.Key, it *item) (o ev
 	for _, l := range c.Locations {
 		day = max(day, today(l))
 	}
-	o.Day = date(day)
+	o.Day = place.Date(day)
 	for i := range ps {
 		p := &ps[i]
 		if p.Version >= o.Version {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -92,7 +93,7 @@ func newStage(t *testing.T, channels ...policy.Channel) *stage {
 	codecs := event.TestCodecs()
 	s := &stage{flog: &fakeLog{}, clock: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
 	s.evaluator = &evaluator{
-		codecs: codecs, log: s.flog, channels: channels, zones: newZones(codecs), board: newBoard(codecs), count: count,
+		codecs: codecs, log: s.flog, channels: channels, zones: place.New(codecs), board: newBoard(codecs), count: count,
 		dead: func(d stream.DeadLetter) (*stream.Record, error) { return deadLetter(codecs, d) },
 		now:  func() time.Time { return s.clock }, logger: slog.New(slog.DiscardHandler), parts: map[int32]*partition{},
 		produce: func(_ context.Context, recs ...*stream.Record) error {
@@ -251,7 +252,7 @@ func TestANewDayIsEvaluated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.zones.apply(&stream.Record{Key: []byte("acme|DC1"), Value: value}); err != nil {
+	if err := s.zones.Apply(&stream.Record{Key: []byte("acme|DC1"), Value: value}); err != nil {
 		t.Fatal(err)
 	}
 	s.clock = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)

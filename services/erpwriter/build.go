@@ -15,6 +15,7 @@ import (
 	"os"
 
 	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
@@ -70,12 +71,12 @@ type builder struct {
 
 // planner reads outcomes; a date needs the locations' zones first.
 func (b *builder) planner() ([]service.Task, error) {
-	z := newZones(b.cfg.Codecs)
-	table, err := stream.NewTable(stream.TableConfig{Config: b.cfg.Kafka, Topic: event.TopicLocations, Apply: z.apply})
+	places := place.New(b.cfg.Codecs)
+	table, err := stream.NewTable(stream.TableConfig{Config: b.cfg.Kafka, Topic: event.TopicLocations, Apply: places.Apply})
 	if err != nil {
 		return nil, fmt.Errorf("reading locations: %w", err)
 	}
-	p := &planner{codecs: b.cfg.Codecs, erps: b.cfg.ERPs, zone: z.of, metrics: b.metrics}
+	p := &planner{codecs: b.cfg.Codecs, erps: b.cfg.ERPs, zone: places.Zone, metrics: b.metrics}
 	w, err := b.worker("planner", event.TopicOutcomes, p)
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func mainERP() policy.ERP {
 	}
 }
 
-func place(l inventory.Location, a inventory.Account) inventory.Place {
+func stateAt(l inventory.Location, a inventory.Account) inventory.Place {
 	return inventory.Place{Location: l, Account: a}
 }
 
@@ -65,14 +65,14 @@ func zonesForTest(_ inventory.Entity, l inventory.Location, other *time.Location
 
 func TestPlan(t *testing.T) {
 	q := 5 * inventory.One
-	receipt := inventory.Move{Type: inventory.Receipt, From: outside(inventory.Supplier), To: place("DC1", inventory.OnHand), Quantity: q}
-	pick := inventory.Move{Type: inventory.Pick, From: place("DC1", inventory.OnHand), To: place("DC1", inventory.Picked), Quantity: q}
-	ship := inventory.Move{Type: inventory.Ship, From: place("DC1", inventory.Picked), To: outside(inventory.Customer), Quantity: q}
-	hold := inventory.Move{Type: inventory.Hold, From: place("DC1", inventory.OnHand), To: place("DC1", inventory.Quarantine), Quantity: q}
-	opening := inventory.Move{Type: inventory.OpeningBalance, From: outside(inventory.Opening), To: place("DC1", inventory.OnHand), Quantity: q}
-	storeShip := inventory.Move{Type: inventory.Ship, From: place("STORE", inventory.OnHand), To: outside(inventory.Customer), Quantity: q}
-	storeReceipt := inventory.Move{Type: inventory.Receipt, From: outside(inventory.Supplier), To: place("STORE", inventory.OnHand), Quantity: q}
-	found := inventory.Move{Type: inventory.CountDifference, From: outside(inventory.Adjustment), To: place("DC1", inventory.OnHand), Quantity: q, Reason: "count"}
+	receipt := inventory.Move{Type: inventory.Receipt, From: outside(inventory.Supplier), To: stateAt("DC1", inventory.OnHand), Quantity: q}
+	pick := inventory.Move{Type: inventory.Pick, From: stateAt("DC1", inventory.OnHand), To: stateAt("DC1", inventory.Picked), Quantity: q}
+	ship := inventory.Move{Type: inventory.Ship, From: stateAt("DC1", inventory.Picked), To: outside(inventory.Customer), Quantity: q}
+	hold := inventory.Move{Type: inventory.Hold, From: stateAt("DC1", inventory.OnHand), To: stateAt("DC1", inventory.Quarantine), Quantity: q}
+	opening := inventory.Move{Type: inventory.OpeningBalance, From: outside(inventory.Opening), To: stateAt("DC1", inventory.OnHand), Quantity: q}
+	storeShip := inventory.Move{Type: inventory.Ship, From: stateAt("STORE", inventory.OnHand), To: outside(inventory.Customer), Quantity: q}
+	storeReceipt := inventory.Move{Type: inventory.Receipt, From: outside(inventory.Supplier), To: stateAt("STORE", inventory.OnHand), Quantity: q}
+	found := inventory.Move{Type: inventory.CountDifference, From: outside(inventory.Adjustment), To: stateAt("DC1", inventory.OnHand), Quantity: q, Reason: "count"}
 
 	other := outcome(inventory.Applied, receipt)
 	other.Key.Entity = "globex"
@@ -122,7 +122,7 @@ func TestPostingID(t *testing.T) {
 func TestPlanForSeveralERPs(t *testing.T) {
 	second := mainERP()
 	second.Name = "second"
-	m := inventory.Move{Type: inventory.Receipt, From: outside(inventory.Supplier), To: place("DC1", inventory.OnHand), Quantity: inventory.One}
+	m := inventory.Move{Type: inventory.Receipt, From: outside(inventory.Supplier), To: stateAt("DC1", inventory.OnHand), Quantity: inventory.One}
 	got := plan(outcome(inventory.Applied, m), []policy.ERP{mainERP(), second}, zonesForTest)
 	if len(got) != 2 || got[0].ERP != "main" || got[1].ERP != "second" || got[0].ID == got[1].ID {
 		t.Fatalf("got %+v", got)
@@ -132,7 +132,7 @@ func TestPlanForSeveralERPs(t *testing.T) {
 // A replayed outcome gives the same bytes on the topic, whatever the clock says.
 func TestPlanReplaysEqual(t *testing.T) {
 	p := &planner{codecs: event.TestCodecs(), erps: []policy.ERP{mainERP()}, zone: zonesForTest, metrics: testMetrics(t)}
-	m := inventory.Move{Type: inventory.Receipt, From: outside(inventory.Supplier), To: place("DC1", inventory.OnHand), Quantity: inventory.One}
+	m := inventory.Move{Type: inventory.Receipt, From: outside(inventory.Supplier), To: stateAt("DC1", inventory.OnHand), Quantity: inventory.One}
 	rec := outcomeRecord(t, outcome(inventory.Applied, m, m))
 	first, err := p.batch(t.Context(), records(rec))
 	if err != nil || len(first) != 2 {

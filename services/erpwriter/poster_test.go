@@ -85,7 +85,7 @@ func (b *bench) restart(t *testing.T) *poster {
 // receive is the posting of a receipt of some units under a document number.
 func receive(number string, units int64) *event.Posting {
 	o := outcome(inventory.Applied, inventory.Move{
-		Type: inventory.Receipt, From: outside(inventory.Supplier), To: place("DC1", inventory.OnHand),
+		Type: inventory.Receipt, From: outside(inventory.Supplier), To: stateAt("DC1", inventory.OnHand),
 		Quantity: inventory.Quantity(units) * inventory.One,
 	})
 	o.Document.Number = number
@@ -193,7 +193,7 @@ func TestRefusalsAreResults(t *testing.T) {
 	unmapped := receive("1", 1)
 	unmapped.Lines[0].To.Account = inventory.Quarantine
 	samePlace := receive("2", 1)
-	samePlace.Lines[0].From = place("DC1", inventory.Picked)
+	samePlace.Lines[0].From = stateAt("DC1", inventory.Picked)
 	item := receive("3", 1)
 	item.Lines[0].Item = "NO-SUCH"
 	for _, c := range []struct {

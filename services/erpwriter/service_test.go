@@ -121,12 +121,12 @@ func day(t *testing.T, n int) (recs []*stream.Record, ids []string, holds int64)
 	t.Helper()
 	for i := range n {
 		moves := []inventory.Move{{
-			Type: inventory.Receipt, From: outside(inventory.Supplier), To: place("DC1", inventory.OnHand), Quantity: 2 * inventory.One,
+			Type: inventory.Receipt, From: outside(inventory.Supplier), To: stateAt("DC1", inventory.OnHand), Quantity: 2 * inventory.One,
 		}}
 		holds += 2
 		if i%3 == 0 {
 			moves = append(moves, inventory.Move{
-				Type: inventory.Ship, From: place("DC1", inventory.OnHand), To: outside(inventory.Customer), Quantity: inventory.One,
+				Type: inventory.Ship, From: stateAt("DC1", inventory.OnHand), To: outside(inventory.Customer), Quantity: inventory.One,
 			})
 			holds--
 		}
@@ -201,7 +201,7 @@ func TestNothingIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := outcome(inventory.Applied, inventory.Move{
-		Type: inventory.Receipt, From: outside(inventory.Supplier), To: place("DC1", inventory.OnHand), Quantity: inventory.One,
+		Type: inventory.Receipt, From: outside(inventory.Supplier), To: stateAt("DC1", inventory.OnHand), Quantity: inventory.One,
 	})
 	bad.Key.Item = "NO-SUCH"
 	recs, ids, holds := day(t, 2)
