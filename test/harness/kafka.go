@@ -21,7 +21,7 @@ var kafkaPom []byte
 
 // Limits of a cluster's life.
 const (
-	kafkaStart = 90 * time.Second
+	kafkaStart = 180 * time.Second
 	kafkaStop  = 10 * time.Second // with the quorum gone a clean stop takes for ever
 )
 

@@ -43,13 +43,16 @@ func TestBrokersKilled(t *testing.T) {
 	f := c.feed(2 * time.Millisecond)
 	o := c.owner("0")
 	for id := 1; id <= 3; id++ {
+		began := time.Now()
 		before := o.gauge(t, "stockweave_stream_records_total")
 		eventually(t, "records flow", func() bool { return o.gauge(t, "stockweave_stream_records_total") > before+200 })
 		c.kafka.Kill(t, id)
 		before = o.gauge(t, "stockweave_stream_records_total")
 		eventually(t, "records flow with a broker down", func() bool { return o.gauge(t, "stockweave_stream_records_total") > before+200 })
+		t.Logf("broker %d killed, records flow again after %v", id, time.Since(began))
 		c.kafka.Restart(t, id)
 		c.kafka.Healthy(t)
+		t.Logf("broker %d is back after %v", id, time.Since(began))
 	}
 	f.stop()
 	c.caughtUp()
