@@ -59,7 +59,7 @@ verify: verify/modules verify/generated verify/schemas verify/policies verify/ch
 .PHONY: verify/modules
 verify/modules:
 	GOWORK=off go build ./... && GOWORK=off go mod verify >/dev/null
-	cd test && GOWORK=off go vet ./...
+	cd test && GOWORK=off go vet ./... && GOWORK=off go vet -tags bench ./bench
 	@for m in . test; do (cd $$m && GOWORK=off go mod tidy -diff) || { echo "$$m: run go mod tidy" >&2; exit 1; }; done
 
 .PHONY: verify/generated
@@ -90,7 +90,7 @@ verify/compose:
 
 .PHONY: bench
 bench: ## measure against the floor; prints a table and writes bench.json
-	cd test && BENCH_OUT=$(CURDIR)/bench.json GOWORK=off go test -count 1 -timeout 60m -run '^TestBench$$' -v ./bench
+	cd test && BENCH_OUT=$(CURDIR)/bench.json GOWORK=off go test -tags bench -count 1 -timeout 60m -run '^TestBench$$' -v ./bench
 
 FAULTS := STOCKWEAVE_FAULTS=long TRIES=1500 GOWORK=off go test -p 1 -count 1 -timeout 120m
 .PHONY: faults

@@ -48,7 +48,8 @@ func policiesApply(ctx context.Context, args []string, stdout, stderr io.Writer)
 // applyPolicies publishes what atp decides by, in the order that lets a worker
 // find what the log names: first the content to policies.v1, then the settings of
 // single keys and one control record to each partition of inventory.events
-// (DESIGN §6). Ids are functions of the content, so applying twice changes nothing.
+// (DESIGN §6). Ids are functions of the version, so applying twice changes nothing,
+// and a safety stock changed without a new version is a visible conflict.
 func applyPolicies(ctx context.Context, kafka stream.Config, codecs *event.Codecs, set *policy.Set, now func() time.Time) (int, error) {
 	if err := sameContent(ctx, kafka, codecs, set); err != nil {
 		return 0, err
