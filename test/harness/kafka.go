@@ -14,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 //go:embed kafka/pom.xml
@@ -260,17 +261,17 @@ func (c *Cluster) answers(ctx context.Context, b *broker) error {
 	if child == nil {
 		return fmt.Errorf("broker %d is down", b.id)
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(loopback(b.port)), kgo.MetadataMinAge(10*time.Millisecond))
+	client, err := kgo.NewClient(kgo.SeedBrokers(loopback(b.port)))
 	if err != nil {
 		return fmt.Errorf("opening a client: %w", err)
 	}
 	defer client.Close()
-	admin := kadm.NewClient(client)
 	return child.await(ctx, child.name, func(ctx context.Context) error {
-		if _, err := admin.ApiVersions(ctx); err != nil {
-			return fmt.Errorf("asking for versions: %w", err)
-		}
-		meta, err := admin.BrokerMetadata(ctx)
+		// Asked of a broker each time: kadm answers a question about brokers alone from
+		// what its client heard last, which after a restart can be a cluster without b.
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = []kmsg.MetadataRequestTopic{}
+		meta, err := req.RequestWith(ctx, client.SeedBrokers()[0])
 		if err != nil {
 			return fmt.Errorf("asking for brokers: %w", err)
 		}
