@@ -121,6 +121,17 @@ func (c *codec[T]) append(dst []byte, x *T) ([]byte, error) {
 }
 
 func (c *codec[T]) decode(value []byte, into *T) error {
+	r, ok := c.scratch.readers.Get().(*reader)
+	if !ok {
+		r = &reader{words: c.scratch.words}
+	}
+	err := c.read(r, value, into)
+	c.scratch.readers.Put(r)
+	return err
+}
+
+// read is decode by a reader of the caller's.
+func (c *codec[T]) read(r *reader, value []byte, into *T) error {
 	if len(value) < prefixSize || value[0] != 0 || len(value) > MaxValue {
 		return c.undecodable(errors.New("not a value in the Confluent wire format"))
 	}
@@ -131,10 +142,6 @@ func (c *codec[T]) decode(value []byte, into *T) error {
 			return c.undecodable(fmt.Errorf("%w: %d", ErrUnknownSchema, id))
 		}
 	}
-	r, ok := c.scratch.readers.Get().(*reader)
-	if !ok {
-		r = &reader{words: c.scratch.words}
-	}
 	r.b, r.i, r.s, r.err = value, prefixSize, "", nil
 	var zero T
 	*into = zero
@@ -144,7 +151,6 @@ func (c *codec[T]) decode(value []byte, into *T) error {
 	}
 	err := r.err
 	r.b, r.s, r.err = nil, "", nil
-	c.scratch.readers.Put(r)
 	if err != nil {
 		*into = zero
 		return c.undecodable(err)

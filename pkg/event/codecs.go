@@ -122,6 +122,25 @@ func (c *Codecs) DecodeEvent(value []byte, into *inventory.Event) error {
 	return c.events.decode(value, into)
 }
 
+// EventBuf is an event and the memory to decode one after the other into it. The
+// zero value is ready; one goroutine uses it.
+type EventBuf struct {
+	Event inventory.Event
+
+	reader   reader
+	movement inventory.Movement
+}
+
+// DecodeEventInto is DecodeEvent into memory used again. The event's texts are
+// value's own memory: they hold for as long as nobody writes to value, and keep all
+// of it, so what is to stay longer must be cloned. Kinds, sources, entities and
+// locations, of which there are few, are not: the ledger keeps those. The event
+// holds until the next call.
+func (c *Codecs) DecodeEventInto(value []byte, buf *EventBuf) error {
+	buf.reader.words, buf.reader.into = c.events.scratch.words, buf
+	return c.events.read(&buf.reader, value, &buf.Event)
+}
+
 // AppendOutcome appends a record of inventory.outcomes.
 func (c *Codecs) AppendOutcome(dst []byte, x *inventory.Outcome) ([]byte, error) {
 	return c.outcomes.append(dst, x)

@@ -128,12 +128,27 @@ func decodeEvent(r *reader, x *inv.Event) {
 	x.Refs = decodeAll(r, minRef, decodeRef)
 	x.Attributes = decodeAll(r, minAttribute, attributeTable.dec)
 	decodeOptTrace(r, &x.Trace)
-	x.Movement = decodeBody(r, decodeMovement)
+	x.Movement = decodeEventMovement(r)
 	x.Count = decodeBody(r, countTable.dec)
 	x.Demand = decodeBody(r, demandTable.dec)
 	x.Supply = decodeBody(r, supplyTable.dec)
 	x.Setting = decodeBody(r, settingTable.dec)
 	x.Control = decodeBody(r, controlTable.dec)
+}
+
+// decodeEventMovement is the body that most events have; an EventBuf brings the
+// memory for it.
+func decodeEventMovement(r *reader) *inv.Movement {
+	if r.into == nil {
+		return decodeBody(r, decodeMovement)
+	}
+	if !r.some() {
+		return nil
+	}
+	m := &r.into.movement
+	*m = inv.Movement{}
+	decodeMovement(r, m)
+	return m
 }
 
 func encodeMove(w *writer, x *inv.Move) {

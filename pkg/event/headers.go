@@ -2,6 +2,7 @@ package event
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
 )
@@ -39,40 +40,42 @@ type CE struct {
 }
 
 // Headers returns the context as message headers: ce_specversion 1.0, ce_id,
-// ce_source, ce_type, and ce_time and traceparent where they are stated.
+// ce_source, ce_type, and ce_time and traceparent where they are stated. Their
+// values must not be written to.
 func (ce CE) Headers() []Header {
-	size := len("1.0") + len(ce.ID) + len(ce.Source) + len(ce.Type) + len(ce.TraceParent) + len(time.RFC3339Nano)
-	hs, _ := AppendCE(make([]Header, 0, 6), make([]byte, 0, size), ce)
-	return hs
+	return AppendCE(make([]Header, 0, 6), ce, AppendStamp(nil, ce.Time))
 }
 
 // AppendCE appends the context's headers to hs, whatever the client's own type of
-// a header is, and their values to buf, and returns both. Records carry these by
-// the hundred thousand a second, so the memory is the caller's.
+// a header is, and returns them. Records carry these by the hundred thousand a
+// second, so it copies nothing: the values are the memory of ce's texts and of
+// stamp, its Time as AppendStamp writes it, and must not be written to.
 func AppendCE[H ~struct {
 	Key   string
 	Value []byte
-}](hs []H, buf []byte, ce CE) ([]H, []byte) {
-	put := func(key, value string) {
-		from := len(buf)
-		buf = append(buf, value...)
-		hs = append(hs, H{Key: key, Value: buf[from:len(buf):len(buf)]})
-	}
-	put(ceVersion, "1.0")
-	put(ceID, ce.ID)
-	put(ceSource, ce.Source)
-	put(ceType, ce.Type)
-	if ce.Time != 0 {
-		from := len(buf)
-		if buf = appendInstant(buf, ce.Time); len(buf) > from {
-			hs = append(hs, H{Key: ceTime, Value: buf[from:len(buf):len(buf)]})
-		}
+}](hs []H, ce CE, stamp []byte) []H {
+	hs = append(hs, H{ceVersion, textBytes("1.0")}, H{ceID, textBytes(ce.ID)}, H{ceSource, textBytes(ce.Source)}, H{ceType, textBytes(ce.Type)})
+	if len(stamp) > 0 {
+		hs = append(hs, H{ceTime, stamp[:len(stamp):len(stamp)]})
 	}
 	if ce.TraceParent != "" {
-		put(TraceParent, ce.TraceParent)
+		hs = append(hs, H{TraceParent, textBytes(ce.TraceParent)})
 	}
-	return hs, buf
+	return hs
 }
+
+// AppendStamp writes a time as it stands in ce_time: RFC 3339 in UTC with
+// milliseconds. It writes nothing for one that is not stated or beyond the year
+// 9999.
+func AppendStamp(b []byte, t inventory.Instant) []byte {
+	if t == 0 {
+		return b
+	}
+	return appendInstant(b, t)
+}
+
+// textBytes is the text's own memory.
+func textBytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // ParseCE is the opposite of Headers. What is missing stays empty, other headers
 // are passed over, and a time that is not RFC 3339 is not stated.

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
 )
@@ -181,6 +182,7 @@ type reader struct {
 	last  string // the last word: the next one is often the same
 	err   error
 	words *words
+	into  *EventBuf // nil: texts and bodies get memory of their own
 }
 
 func (r *reader) fail(err error) {
@@ -332,12 +334,15 @@ func (r *reader) text() string {
 		return ""
 	}
 	var s string
-	if len(r.b) <= aliasUpTo {
+	switch {
+	case r.into != nil:
+		s = unsafe.String(&r.b[from], to-from)
+	case len(r.b) <= aliasUpTo:
 		if r.s == "" {
 			r.s = string(r.b)
 		}
 		s = r.s[from:to]
-	} else {
+	default:
 		s = string(r.b[from:to])
 	}
 	if !utf8.ValidString(s) {

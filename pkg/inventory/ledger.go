@@ -118,12 +118,23 @@ func (l *Ledger) Noop(lineage, offset int64, id string) (bool, error) {
 // before. The error is a *Fault: the event is rejected and the ledger, its fence
 // included, is unchanged.
 func (l *Ledger) Apply(p *Policy, ev *Event, at At) (Outcome, error) {
+	var out Outcome
+	err := l.ApplyInto(&out, p, ev, at)
+	return out, err
+}
+
+// ApplyInto is Apply into an outcome of the caller's. The memory of its Moves is
+// used again, so they hold until the next call with the same outcome. After an
+// error the outcome is empty.
+func (l *Ledger) ApplyInto(out *Outcome, p *Policy, ev *Event, at At) error {
+	moves := out.Moves[:0]
+	*out = Outcome{}
 	if f := ev.check(); f != nil {
-		return Outcome{}, f
+		return f
 	}
 	id, content := HashID(ev.ID), ContentHash(ev)
 	var pl plan
-	pl.kind, pl.at = Applied, ev.OccurredAt
+	pl.kind, pl.at, pl.moves = Applied, ev.OccurredAt, moves
 	if had, seen := l.seen(id); seen {
 		pl.kind = Duplicate
 		if had != content {
@@ -133,10 +144,10 @@ func (l *Ledger) Apply(p *Policy, ev *Event, at At) (Outcome, error) {
 		}
 	} else {
 		if f := l.decide(p, ev, &pl); f != nil {
-			return Outcome{}, f
+			return f
 		}
 		if f := l.conclude(&pl); f != nil {
-			return Outcome{}, f
+			return f
 		}
 		// From here on nothing fails.
 		l.post(p, ev, &pl, at)
@@ -148,14 +159,13 @@ func (l *Ledger) Apply(p *Policy, ev *Event, at At) (Outcome, error) {
 	l.head.Fence = Fence{Lineage: at.Lineage, Offset: at.Offset, IDHash: id}
 	l.head.Clock = max(l.head.Clock, ev.RecordedAt)
 	l.headDirty = true
-	return Outcome{
-		Kind: pl.kind, Late: pl.late, Codes: pl.codes, Detail: pl.detail,
-		EventID: ev.ID, EventKind: ev.Kind, Key: ev.Key, Source: ev.Source, Document: ev.Document, Refs: ev.Refs,
-		Moves: pl.moves, OccurredAt: pl.at, RecordedAt: ev.RecordedAt,
-		Version: l.head.Version, PolicyVersion: p.Version, Line: pl.line,
-		Attributes: ev.Attributes, Trace: ev.Trace,
-		Lineage: at.Lineage, Partition: at.Partition, Offset: at.Offset,
-	}, nil
+	out.Kind, out.Late, out.Codes, out.Detail = pl.kind, pl.late, pl.codes, pl.detail
+	out.EventID, out.EventKind, out.Key, out.Source = ev.ID, ev.Kind, ev.Key, ev.Source
+	out.Document, out.Refs, out.Attributes, out.Trace = ev.Document, ev.Refs, ev.Attributes, ev.Trace
+	out.Moves, out.OccurredAt, out.RecordedAt = pl.moves, pl.at, ev.RecordedAt
+	out.Version, out.PolicyVersion, out.Line = l.head.Version, p.Version, pl.line
+	out.Lineage, out.Partition, out.Offset = at.Lineage, at.Partition, at.Offset
+	return nil
 }
 
 // Skew is how far a stated time may lie beyond receipt, and a count's as-of beyond
@@ -289,7 +299,6 @@ func (l *Ledger) inHead(name Location) (int, bool) {
 // create adds a location that is not known yet. The first MaxHeadLocations stand
 // in the head, later ones in pieces of their own.
 func (l *Ledger) create(name Location) *LocationState {
-	name = Location(strings.Clone(string(name))) // not the memory of an event
 	i, _ := l.inHead(name)
 	if len(l.head.Locations) < MaxHeadLocations {
 		l.head.Locations = slices.Insert(l.head.Locations, i, LocationState{Location: name})

@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"unsafe"
 )
 
 // State is what a group holds: its pieces as committed, and beside them what the
 // open transaction has staged. One goroutine uses it.
 //
-// Values given to Put are kept, not copied: the caller must not write to them
-// afterwards. Values that Get returns must not be written to.
+// Keys and values given to Put are kept, not copied: the caller must not write to
+// them afterwards. Values that Get returns must not be written to.
 type State struct {
 	group  string
 	pieces []piece  // committed, by key
@@ -18,7 +19,9 @@ type State struct {
 	object any
 
 	cache        *objectCache
-	newer, older *State // in cache
+	spare        *spare // memory of replaced values
+	slot         int  // in cache, from 1; 0: not there
+	used         bool // since the cache last looked
 }
 
 // A piece is one state record. In an overlay a nil value is a tombstone.
@@ -43,11 +46,14 @@ type undo struct {
 	fresh bool // the piece was appended
 }
 
+// few pieces are looked through.
+const few = 4
+
 // indexed is the number of staged pieces from which on a map finds them.
 const indexed = 24
 
 // NewState returns an empty state, for tests of processors.
-func NewState(group string) *State { return &State{group: group} }
+func NewState(group string) *State { return &State{group: group, spare: new(spare)} }
 
 // Group names the state.
 func (s *State) Group() string { return s.group }
@@ -65,6 +71,15 @@ func (s *State) Get(key string) []byte {
 	return nil
 }
 
+// Own is the state's own memory of a key that it holds, else the key. Who names a
+// piece often is served fastest by it.
+func (s *State) Own(key string) string {
+	if i, ok := s.search(key); ok {
+		return s.pieces[i].key
+	}
+	return key
+}
+
 // Put stages a piece. It reaches the log only if its bytes differ from what is
 // committed.
 func (s *State) Put(key string, value []byte) {
@@ -72,6 +87,16 @@ func (s *State) Put(key string, value []byte) {
 		value = []byte{} // nil on the log is a tombstone
 	}
 	s.stage(key, value)
+}
+
+// Room is empty memory for a value of n bytes that is to be Put. It may be that of
+// a value which a commit has replaced: who uses Room must Put every value once, and
+// under one key.
+func (s *State) Room(n int) []byte {
+	if s.spare == nil {
+		return make([]byte, 0, n)
+	}
+	return s.spare.room(n)
 }
 
 // Delete stages a tombstone.
@@ -214,6 +239,13 @@ func (o *overlay) reset() {
 }
 
 func (s *State) search(key string) (int, bool) {
+	if len(s.pieces) <= few {
+		for i := range s.pieces { // the same memory: no need to look at it
+			if k := s.pieces[i].key; len(k) == len(key) && unsafe.StringData(k) == unsafe.StringData(key) {
+				return i, true
+			}
+		}
+	}
 	lo, hi := 0, len(s.pieces)
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
@@ -233,9 +265,9 @@ func (s *State) set(key string, value []byte) {
 	case ok && value == nil:
 		s.pieces = slices.Delete(s.pieces, i, i+1)
 	case ok:
+		s.spare.take(s.pieces[i].value, value)
 		s.pieces[i].value = value
 	case value != nil:
-		key = strings.Clone(key)
 		if len(s.pieces) == 0 && strings.HasPrefix(key, s.group) {
 			s.group = key[:len(s.group)] // share the bytes
 		}
@@ -257,11 +289,12 @@ func (s *State) changed(p piece) bool {
 type store struct {
 	groups map[string]*State
 	cache  *objectCache
+	spare  *spare
 	free   []*overlay
 }
 
 func newStore() *store {
-	return &store{groups: map[string]*State{}, cache: new(objectCache)}
+	return &store{groups: map[string]*State{}, cache: new(objectCache), spare: new(spare)}
 }
 
 // load applies a record of the changelog; nil removes. The value is copied: it
@@ -272,12 +305,12 @@ func (s *store) load(group, key string, value []byte) {
 		if value == nil {
 			return
 		}
-		st = &State{group: strings.Clone(group), cache: s.cache}
+		st = &State{group: strings.Clone(group), cache: s.cache, spare: s.spare}
 	}
 	if value != nil {
 		value = append(make([]byte, 0, len(value)), value...)
 	}
-	st.set(key, value)
+	st.set(strings.Clone(key), value)
 	if len(st.pieces) == 0 {
 		delete(s.groups, group)
 	} else if _, known := s.groups[group]; !known {
@@ -291,7 +324,7 @@ func (s *store) get(group string) *State {
 	if st := s.groups[group]; st != nil {
 		return st
 	}
-	st := &State{group: strings.Clone(group), cache: s.cache}
+	st := &State{group: strings.Clone(group), cache: s.cache, spare: s.spare}
 	s.groups[st.group] = st
 	return st
 }
@@ -330,54 +363,48 @@ func (s *store) settle(st *State, commit bool) {
 	}
 }
 
-// objectCache bounds how many groups of a partition keep their decoded form, the
-// least recently used going first.
+// objectCache bounds how many groups of a partition keep their decoded form. It
+// goes around in a ring and drops what was not used since it last came by: near
+// enough to the least recently used, and a use touches nothing but the group.
 type objectCache struct {
-	limit          int
-	n              int
-	newest, oldest *State
+	limit int
+	ring  []*State
+	hand  int
 }
 
-func (c *objectCache) linked(s *State) bool { return s.newer != nil || s.older != nil || c.newest == s }
-
 func (c *objectCache) use(s *State) {
-	if c.newest == s {
-		return
+	s.used = true
+	if s.slot == 0 {
+		c.ring = append(c.ring, s)
+		s.slot = len(c.ring)
 	}
-	c.remove(s)
-	c.n++
-	s.older = c.newest
-	if c.newest != nil {
-		c.newest.newer = s
-	} else {
-		c.oldest = s
-	}
-	c.newest = s
 }
 
 func (c *objectCache) remove(s *State) {
-	if !c.linked(s) {
+	if s.slot == 0 {
 		return
 	}
-	c.n--
-	if s.newer != nil {
-		s.newer.older = s.older
-	} else {
-		c.newest = s.older
-	}
-	if s.older != nil {
-		s.older.newer = s.newer
-	} else {
-		c.oldest = s.newer
-	}
-	s.newer, s.older = nil, nil
+	last := len(c.ring) - 1
+	c.ring[s.slot-1] = c.ring[last]
+	c.ring[s.slot-1].slot = s.slot
+	c.ring[last] = nil
+	c.ring = c.ring[:last]
+	s.slot = 0
 }
 
 // evict drops objects beyond the limit; between transactions only, when no object
 // holds what has not been put.
 func (c *objectCache) evict() {
-	for c.n > c.limit {
-		s := c.oldest
+	for len(c.ring) > c.limit {
+		if c.hand >= len(c.ring) {
+			c.hand = 0
+		}
+		s := c.ring[c.hand]
+		if s.used {
+			s.used = false
+			c.hand++
+			continue
+		}
 		c.remove(s)
 		s.object = nil
 	}

@@ -154,8 +154,8 @@ func TestStoreLoads(t *testing.T) {
 	}
 }
 
-// Decoded groups are bounded, the least recently used going first, and never one of
-// an open transaction.
+// Decoded groups are bounded, what is in use going last, and never one of an open
+// transaction.
 func TestObjectsAreBounded(t *testing.T) {
 	st := newStore()
 	st.cache.limit = 3
@@ -178,7 +178,7 @@ func TestObjectsAreBounded(t *testing.T) {
 		}
 		st.cache.evict()
 	}
-	held := func() string {
+	held := func() []string {
 		var names []string
 		for n, s := range st.groups {
 			if s.Object() != nil {
@@ -186,23 +186,35 @@ func TestObjectsAreBounded(t *testing.T) {
 			}
 		}
 		slices.Sort(names)
-		return strings.Join(names, "")
+		return names
 	}
 	use("a", "b", "c")
-	use("a")
-	use("d")
-	if got := held(); got != "acd" || st.cache.n != 3 {
-		t.Error(got, st.cache.n)
+	use("d") // one of the others goes, and the ring has gone around once
+	if got := held(); len(got) != 3 {
+		t.Fatal(got)
 	}
-	use("e", "f", "g", "h")
-	if got := held(); got != "fgh" {
-		t.Error(got)
+	for i := range 20 {
+		keep := held()[0]
+		use(keep)
+		use(fmt.Sprint("new", i))
+		if got := held(); !slices.Contains(got, keep) || len(st.cache.ring) != 3 {
+			t.Fatalf("%s was used last and is gone: %q", keep, got)
+		}
 	}
-	s := st.get("f")
+	use("e", "f", "g", "h") // all of one transaction; beyond the limit only until it has ended
+	if len(st.cache.ring) != 3 {
+		t.Error(len(st.cache.ring))
+	}
+	s := st.cache.ring[1]
 	st.touch(s)
-	st.settle(s, false)
-	if got := held(); got != "gh" || st.cache.n != 2 {
-		t.Error(got, st.cache.n)
+	st.settle(s, false) // an abort drops the object
+	if s.Object() != nil || len(st.cache.ring) != 2 {
+		t.Error(s.Object(), len(st.cache.ring))
+	}
+	for i, s := range st.cache.ring {
+		if s.slot != i+1 || s.Object() == nil {
+			t.Error(i, s.slot)
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package atp
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unsafe"
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -40,9 +42,11 @@ type processor struct {
 	arena     arena
 	flushed   bool // the transaction that the arena's memory is of has ended
 	positions []inventory.Position
-	event     inventory.Event
+	event     event.EventBuf
 	outcome   inventory.Outcome
 	piece     inventory.Piece
+	stampOf   inventory.Instant // the time that stamp writes
+	stamp     []byte
 	out       stream.Record // what is emitted: emit copies it
 }
 
@@ -62,7 +66,7 @@ func (p *processor) Group(rec *stream.Record) (string, error) {
 	case string(rec.Key) == event.ControlKey:
 		return "", nil
 	}
-	return string(rec.Key), nil
+	return unsafe.String(unsafe.SliceData(rec.Key), len(rec.Key)), nil // as good as the record
 }
 
 // Step decides one event and says so in one outcome (Invariant 2).
@@ -70,10 +74,10 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 	if p.flushed { // a step after a flush is of another transaction
 		p.flushed = false
 		p.arena.reset()
+		p.stampOf, p.stamp = 0, nil
 	}
-	p.event = inventory.Event{}
-	ev := &p.event
-	if err := p.codecs.DecodeEvent(in.Value, ev); err != nil {
+	ev := &p.event.Event
+	if err := p.codecs.DecodeEventInto(in.Value, &p.event); err != nil {
 		return stream.Reject("undecodable", err)
 	}
 	ev.RecordedAt = inventory.Instant(in.Timestamp.UnixMilli())
@@ -88,10 +92,11 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 		if ev.Key.String() != st.Group() {
 			return stream.Rejectf("key_mismatch", "event of %q under key %q", ev.Key.String(), st.Group())
 		}
-		ps := &pieces{st: st, codecs: p.codecs, key: ev.Key}
+		key := inventory.Key{Entity: ev.Key.Entity, Item: inventory.Item(strings.Clone(string(ev.Key.Item)))} // outlives the event
+		ps := &pieces{st: st, codecs: p.codecs, key: key}
 		led = &ledger{
-			Ledger: inventory.NewLedger(ev.Key, ps), pieces: ps,
-			headKey: inventory.StateKey(ev.Key, inventory.PieceHead), outsideKey: inventory.StateKey(ev.Key, inventory.PieceOutside),
+			Ledger: inventory.NewLedger(key, ps), pieces: ps,
+			headKey: st.Own(inventory.StateKey(key, inventory.PieceHead)), outsideKey: st.Own(inventory.StateKey(key, inventory.PieceOutside)),
 		}
 		if ps.err != nil {
 			return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, ps.err)
@@ -117,8 +122,7 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 		}
 		p.policy = policy
 	}
-	var err error
-	p.outcome, err = led.Apply(p.policy, ev, inventory.At{Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset})
+	err := led.ApplyInto(&p.outcome, p.policy, ev, inventory.At{Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset})
 	if led.pieces.err != nil {
 		return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, led.pieces.err)
 	}
@@ -181,14 +185,14 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 			return
 		}
 		p.piece = piece
-		value, err := p.codecs.AppendState(nil, &p.piece) // it stays in memory as the committed state
+		value, err := p.codecs.AppendState(p.arena.room(), &p.piece)
 		switch {
 		case err != nil:
 			fail = errors.Join(fail, fmt.Errorf("encoding state %s: %w", key, err))
 		case len(value) > maxPieceBytes:
 			fail = errors.Join(fail, fmt.Errorf("state %s is %d bytes, over %d", key, len(value), maxPieceBytes))
 		default:
-			st.Put(key, value)
+			st.Put(key, append(st.Room(len(value)), value...))
 		}
 	})
 	if fail != nil {
@@ -234,15 +238,17 @@ func (l *ledger) stateKey(kind string, n []string) string {
 	return inventory.StateKey(l.Key(), kind, n...)
 }
 
-// headers are the CloudEvents context of a record and the trace it continues.
+// headers are the CloudEvents context of a record and the trace it continues. They
+// point into the id and into in, which the record then keeps.
 func (p *processor) headers(id, typ string, at inventory.Instant, in []stream.RecordHeader) []stream.RecordHeader {
 	ce := event.CE{ID: id, Source: source, Type: typ, Time: at}
 	for i := range in {
 		if in[i].Key == event.TraceParent {
-			ce.TraceParent = string(in[i].Value)
+			ce.TraceParent = unsafe.String(unsafe.SliceData(in[i].Value), len(in[i].Value))
 		}
 	}
-	hs, buf := event.AppendCE(p.arena.headerRoom(), p.arena.room(), ce)
-	p.arena.keep(buf)
-	return p.arena.keepHeaders(hs)
+	if at != p.stampOf { // records of one batch share their time
+		p.stampOf, p.stamp = at, p.arena.keep(event.AppendStamp(p.arena.room(), at))
+	}
+	return p.arena.keepHeaders(event.AppendCE(p.arena.headerRoom(), ce, p.stamp))
 }

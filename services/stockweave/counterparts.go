@@ -37,8 +37,11 @@ func counterparts(set *policy.Set, getenv func(string) string) http.Handler {
 		serve("/erp/"+e.Name, simulate.NewERP(simulate.ERPOptions{Key: getenv(e.KeyEnv)}))
 	}
 	for _, c := range set.Channels {
-		secret := getenv(c.SecretEnv)
-		serve("/channel/"+c.Name, simulate.NewChannel(simulate.ChannelOptions{Key: secret, Secret: secret}))
+		opts := simulate.ChannelOptions{Secret: getenv(c.SecretEnv)}
+		if c.Type == policy.ChannelSimulated { // a webhook is signed, and reading back carries no key
+			opts.Key = opts.Secret
+		}
+		serve("/channel/"+c.Name, simulate.NewChannel(opts))
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	return mux

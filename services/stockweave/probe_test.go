@@ -37,11 +37,15 @@ func TestProbe(t *testing.T) {
 }
 
 func TestCounterparts(t *testing.T) {
-	set := &policy.Set{ERPs: []policy.ERP{{Name: "books", KeyEnv: "K"}}, Channels: []policy.Channel{{Name: "webshop"}}}
+	set := &policy.Set{ERPs: []policy.ERP{{Name: "books", KeyEnv: "K"}}, Channels: []policy.Channel{
+		{Name: "webshop", Type: policy.ChannelSimulated}, {Name: "keyed", Type: policy.ChannelSimulated, SecretEnv: "K"},
+		{Name: "market", Type: policy.ChannelWebhook, SecretEnv: "K"},
+	}}
 	srv := httptest.NewServer(counterparts(set, func(name string) string { return map[string]string{"K": "secret"}[name] }))
 	defer srv.Close()
 	for path, want := range map[string]int{
 		"/": 200, "/erp/books/quantities": 401, "/channel/webshop/listings": 200, "/channel/other/listings": 404,
+		"/channel/keyed/listings": 401, "/channel/market/listings": 200,
 	} {
 		resp, err := http.Get(srv.URL + path)
 		if err != nil {

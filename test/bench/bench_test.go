@@ -216,7 +216,7 @@ func (r *rig) atp(t *testing.T, n int) took {
 	p := harness.Start(t, harness.Run{Args: []string{"atp"}, Name: "atp-load", Config: r.conf(admin, 0)})
 	if path := os.Getenv("BENCH_PROFILE"); path != "" {
 		p.Ready(t, fmt.Sprintf("http://127.0.0.1:%d/healthz", admin))
-		profile(t, fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/profile?seconds=4", admin), path)
+		profile(t, fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/profile?seconds=10", admin), path)
 	}
 	r.applied(t, n)
 	wall := time.Since(began)
