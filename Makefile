@@ -18,7 +18,7 @@ build: ## build bin/stockweave as it ships
 
 .PHONY: demo
 demo: ## run everything in one process and play the scenario
-	go run ./services/stockweave demo
+	go run -pgo=off ./services/stockweave demo
 
 .PHONY: test
 test: test/unit test/real ## all tests: unit, in-process Kafka, and the real parts
@@ -26,7 +26,7 @@ test: test/unit test/real ## all tests: unit, in-process Kafka, and the real par
 .PHONY: test/unit
 test/unit: ## unit tests and the in-process Kafka, under a virtual clock
 	@tools/need redis-server redis-server
-	GOWORK=off go test -timeout 10m $(SYNC) ./...
+	GOWORK=off go test -pgo=off -timeout 10m $(SYNC) ./...
 
 .PHONY: test/race
 test/race: ## the same under the race detector
@@ -58,7 +58,7 @@ verify: verify/modules verify/generated verify/schemas verify/policies verify/ch
 
 .PHONY: verify/modules
 verify/modules:
-	GOWORK=off go build ./... && GOWORK=off go mod verify >/dev/null
+	GOWORK=off go build -pgo=off ./... && GOWORK=off go mod verify >/dev/null
 	cd test && GOWORK=off go vet ./... && GOWORK=off go vet -tags bench ./bench
 	@for m in . test; do (cd $$m && GOWORK=off go mod tidy -diff) || { echo "$$m: run go mod tidy" >&2; exit 1; }; done
 
@@ -92,6 +92,10 @@ verify/compose:
 bench: ## measure against the floor; prints a table and writes bench.json
 	cd test && BENCH_OUT=$(CURDIR)/bench.json GOWORK=off go test -tags bench -count 1 -timeout 60m -run '^TestBench$$' -v ./bench
 
+.PHONY: profile
+profile: ## measure anew what the build is optimised by, on a quiet machine
+	cd test && BENCH_PROFILE=$(CURDIR)/services/stockweave/default.pgo GOWORK=off go test -tags bench -count 1 -timeout 60m -run '^TestBench$$' -v ./bench
+
 FAULTS := STOCKWEAVE_FAULTS=long TRIES=1500 GOWORK=off go test -p 1 -count 1 -timeout 120m
 .PHONY: faults
 faults: ## the long fault runs on real brokers
@@ -122,6 +126,10 @@ fuzz: ## every fuzz target, FUZZTIME each
 .PHONY: image
 image: ## build the container image stockweave:dev
 	docker build --build-arg VERSION=$(VERSION) -t stockweave:dev .
+
+.PHONY: test/compose
+test/compose: image ## start the compose file on a Docker engine, play the scenario, compare every figure
+	cd test && STOCKWEAVE_COMPOSE=1 GOWORK=off go test -count 1 -timeout 15m -run '^TestComposeUp$$' -v ./deploy
 
 .PHONY: clean
 clean: ## remove what was built

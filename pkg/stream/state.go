@@ -209,8 +209,10 @@ func (o *overlay) find(key string) int {
 		}
 		return -1
 	}
+	last := len(key) - 1
 	for i := range o.pieces {
-		if o.pieces[i].key == key {
+		// Keys of one group differ at their end, if anywhere.
+		if k := o.pieces[i].key; len(k) == len(key) && (last < 0 || k[last] == key[last] && k == key) {
 			return i
 		}
 	}

@@ -94,10 +94,9 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 		}
 		key := inventory.Key{Entity: ev.Key.Entity, Item: inventory.Item(strings.Clone(string(ev.Key.Item)))} // outlives the event
 		ps := &pieces{st: st, codecs: p.codecs, key: key}
-		led = &ledger{
-			Ledger: inventory.NewLedger(key, ps), pieces: ps,
-			headKey: st.Own(inventory.StateKey(key, inventory.PieceHead)), outsideKey: st.Own(inventory.StateKey(key, inventory.PieceOutside)),
-		}
+		led = &ledger{Ledger: inventory.NewLedger(key, ps), pieces: ps}
+		both := inventory.StateKey(key, inventory.PieceHead) + inventory.StateKey(key, inventory.PieceOutside) // side by side in memory
+		led.headKey, led.outsideKey = st.Own(both[:len(both)/2]), st.Own(both[len(both)/2:])
 		if ps.err != nil {
 			return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, ps.err)
 		}

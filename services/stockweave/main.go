@@ -68,11 +68,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return len(args) >= len(words) && slices.Equal(args[:len(words)], words)
 	})
 	if i < 0 {
-		fmt.Fprintln(stderr, "usage: stockweave COMMAND [flags]")
-		for _, c := range cmds {
-			fmt.Fprintf(stderr, "  %-18s %s\n", c.name, c.about)
+		out, code := stderr, exitMisuse
+		if len(args) == 1 && slices.Contains([]string{"help", "-h", "--help"}, args[0]) {
+			out, code = stdout, exitOK
 		}
-		return exitMisuse
+		fmt.Fprintln(out, "usage: stockweave COMMAND [flags]")
+		for _, c := range cmds {
+			fmt.Fprintf(out, "  %-18s %s\n", c.name, c.about)
+		}
+		return code
 	}
 	err := cmds[i].run(ctx, args[len(strings.Fields(cmds[i].name)):], stdout, stderr)
 	switch {

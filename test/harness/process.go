@@ -62,7 +62,7 @@ func build() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "stockweave")
-	cmd := exec.Command("go", "build", "-o", path, "./services/stockweave")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "./services/stockweave")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOWORK=off") // what ships is what go.mod says
 	if out, err := cmd.CombinedOutput(); err != nil {
