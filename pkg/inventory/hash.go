@@ -23,24 +23,28 @@ func HashID(id string) uint64 {
 
 func hexID(id string) (uint64, bool) {
 	var h uint64
-	for i := range 32 {
-		c := id[i]
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		if i < 16 {
-			h = h<<4 | uint64(c)
-		}
+	var bad byte
+	for i := range 16 {
+		d := hexDigits[id[i]]
+		bad |= d | hexDigits[id[16+i]]
+		h = h<<4 | uint64(d&15)
 	}
-	return h, true
+	return h, bad < 16
 }
+
+// hexDigits are the values of hex digits; of any other byte, more than 15.
+var hexDigits = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0x80
+	}
+	for i := range byte(10) {
+		t['0'+i] = i
+	}
+	for i := range byte(6) {
+		t['a'+i], t['A'+i] = 10+i, 10+i
+	}
+	return t
+}()
 
 // digest mixes words of eight bytes. It is stored (content hashes, document
 // hashes), so it never changes; TestHashesAreStable pins it.
