@@ -122,9 +122,9 @@ func (c *Codecs) DecodeEvent(value []byte, into *inventory.Event) error {
 	return c.events.decode(value, into)
 }
 
-// EventBuf is an event and the memory to decode one after the other into it. The
+// Buf is an event and the memory to decode one after the other into it. The
 // zero value is ready; one goroutine uses it.
-type EventBuf struct {
+type Buf struct {
 	Event inventory.Event
 
 	reader   reader
@@ -136,7 +136,7 @@ type EventBuf struct {
 // of it, so what is to stay longer must be cloned. Kinds, sources, entities and
 // locations, of which there are few, are not: the ledger keeps those. The event
 // holds until the next call.
-func (c *Codecs) DecodeEventInto(value []byte, buf *EventBuf) error {
+func (c *Codecs) DecodeEventInto(value []byte, buf *Buf) error {
 	buf.reader.words, buf.reader.into = c.events.scratch.words, buf
 	return c.events.read(&buf.reader, value, &buf.Event)
 }

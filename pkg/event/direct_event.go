@@ -136,7 +136,7 @@ func decodeEvent(r *reader, x *inv.Event) {
 	x.Control = decodeBody(r, controlTable.dec)
 }
 
-// decodeEventMovement is the body that most events have; an EventBuf brings the
+// decodeEventMovement is the body that most events have; an Buf brings the
 // memory for it.
 func decodeEventMovement(r *reader) *inv.Movement {
 	if r.into == nil {

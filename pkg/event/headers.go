@@ -1,6 +1,7 @@
 package event
 
 import (
+	"slices"
 	"time"
 	"unsafe"
 
@@ -56,7 +57,7 @@ func AppendCE[H ~struct {
 }](hs []H, ce CE, stamp []byte) []H {
 	hs = append(hs, H{ceVersion, textBytes("1.0")}, H{ceID, textBytes(ce.ID)}, H{ceSource, textBytes(ce.Source)}, H{ceType, textBytes(ce.Type)})
 	if len(stamp) > 0 {
-		hs = append(hs, H{ceTime, stamp[:len(stamp):len(stamp)]})
+		hs = append(hs, H{ceTime, slices.Clip(stamp)})
 	}
 	if ce.TraceParent != "" {
 		hs = append(hs, H{TraceParent, textBytes(ce.TraceParent)})

@@ -182,7 +182,7 @@ type reader struct {
 	last  string // the last word: the next one is often the same
 	err   error
 	words *words
-	into  *EventBuf // nil: texts and bodies get memory of their own
+	into  *Buf // nil: texts and bodies get memory of their own
 }
 
 func (r *reader) fail(err error) {

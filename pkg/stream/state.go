@@ -18,10 +18,10 @@ type State struct {
 	over   *overlay // staged by the open transaction; nil when it has not touched the group
 	object any
 
-	cache        *objectCache
-	spare        *spare // memory of replaced values
-	slot         int  // in cache, from 1; 0: not there
-	used         bool // since the cache last looked
+	cache *objectCache
+	spare *spare // memory of replaced values
+	slot  int    // in cache, from 1; 0: not there
+	used  bool   // since the cache last looked
 }
 
 // A piece is one state record. In an overlay a nil value is a tombstone.

@@ -42,7 +42,7 @@ type processor struct {
 	arena     arena
 	flushed   bool // the transaction that the arena's memory is of has ended
 	positions []inventory.Position
-	event     event.EventBuf
+	event     event.Buf
 	outcome   inventory.Outcome
 	piece     inventory.Piece
 	stampOf   inventory.Instant // the time that stamp writes

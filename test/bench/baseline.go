@@ -21,7 +21,7 @@ const outputBytes = 110
 func baseline(ctx context.Context, brokers, in, out, group string, n int, commit time.Duration) error {
 	s, err := kgo.NewGroupTransactSession(
 		kgo.SeedBrokers(brokers), kgo.TransactionalID(group+"-0"), kgo.ConsumerGroup(group), kgo.ConsumeTopics(in),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.TransactionTimeout(10*time.Second), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 	)
 	if err != nil {

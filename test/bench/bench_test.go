@@ -132,7 +132,6 @@ type rig struct {
 	registry *harness.RegistryServer
 	redis    *harness.RedisServer
 	codecs   *event.Codecs
-	config   string
 	policies string
 }
 
