@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -48,27 +51,31 @@ func policiesApply(ctx context.Context, args []string, stdout, stderr io.Writer)
 // applyPolicies publishes what atp decides by, in the order that lets a worker
 // find what the log names: first the content to policies.v1, then the settings of
 // single keys and one control record to each partition of inventory.events
-// (DESIGN §6). Ids are functions of the version, so applying twice changes nothing,
-// and a safety stock changed without a new version is a visible conflict.
+// (DESIGN §6). Ids are functions of the version, so applying twice changes nothing.
 func applyPolicies(ctx context.Context, kafka stream.Config, codecs *event.Codecs, set *policy.Set, now func() time.Time) (int, error) {
-	if err := sameContent(ctx, kafka, codecs, set); err != nil {
+	at := inventory.Instant(now().UnixMilli())
+	contents, err := published(set, at)
+	if err != nil {
 		return 0, err
 	}
-	at := inventory.Instant(now().UnixMilli())
+	if err := sameContent(ctx, kafka, codecs, contents); err != nil {
+		return 0, err
+	}
 	producer, err := stream.NewProducer(kafka)
 	if err != nil {
 		return 0, fmt.Errorf("opening producer: %w", err)
 	}
 	defer producer.Close()
-	content, err := codecs.AppendPolicy(nil, &event.PolicyContent{
-		Name: policy.LedgerName, Version: set.Ledger.Version, Hash: set.LedgerHash, Content: set.LedgerContent, At: at,
-	})
-	if err != nil {
-		return 0, fmt.Errorf("encoding the ledger policy: %w", err)
-	}
-	key := fmt.Appendf(nil, "%s@%d", policy.LedgerName, set.Ledger.Version)
-	if err := producer.Produce(ctx, &stream.Record{Topic: event.TopicPolicies, Key: key, Value: content}); err != nil {
-		return 0, fmt.Errorf("publishing the ledger policy: %w", err)
+	for i := range contents {
+		c := &contents[i]
+		value, err := codecs.AppendPolicy(nil, c)
+		if err != nil {
+			return 0, fmt.Errorf("encoding policy %s: %w", c.Name, err)
+		}
+		key := fmt.Appendf(nil, "%s@%d", c.Name, c.Version)
+		if err := producer.Produce(ctx, &stream.Record{Topic: event.TopicPolicies, Key: key, Value: value}); err != nil {
+			return 0, fmt.Errorf("publishing policy %s: %w", c.Name, err)
+		}
 	}
 
 	settings := make([]*stream.Record, 0, len(set.ATP.SafetyStock))
@@ -109,26 +116,47 @@ func applyPolicies(ctx context.Context, kafka stream.Config, codecs *event.Codec
 	return len(settings), nil
 }
 
+// published is what a version stands for: the ledger policy, which workers read, and
+// the settings of keys, which they take from the log and which stand there only so
+// that one version never means two things.
+func published(set *policy.Set, at inventory.Instant) ([]event.PolicyContent, error) {
+	settings, err := json.Marshal(set.ATP.SafetyStock)
+	if err != nil {
+		return nil, fmt.Errorf("encoding settings: %w", err)
+	}
+	sum := sha256.Sum256(settings)
+	v := set.Ledger.Version
+	return []event.PolicyContent{
+		{Name: policy.LedgerName, Version: v, Hash: set.LedgerHash, Content: set.LedgerContent, At: at},
+		{Name: settingsName, Version: v, Hash: hex.EncodeToString(sum[:]), Content: settings, At: at},
+	}, nil
+}
+
+// settingsName is that of the settings in policies.v1.
+const settingsName = "settings"
+
 // sameContent refuses another content for a version that is published already: a
 // replay would decide otherwise than the original did (Invariant 8).
-func sameContent(ctx context.Context, kafka stream.Config, codecs *event.Codecs, set *policy.Set) error {
-	published := ""
+func sameContent(ctx context.Context, kafka stream.Config, codecs *event.Codecs, contents []event.PolicyContent) error {
+	known := map[string]string{}
 	err := readTable(ctx, kafka, event.TopicPolicies, func(rec *stream.Record) error {
 		var c event.PolicyContent
 		if err := codecs.DecodePolicy(rec.Value, &c); err != nil {
 			return fmt.Errorf("decoding policy %s: %w", rec.Key, err)
 		}
-		if c.Name == policy.LedgerName && c.Version == set.Ledger.Version {
-			published = c.Hash
+		if c.Version == contents[0].Version {
+			known[c.Name] = c.Hash
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if published != "" && published != set.LedgerHash {
-		return fmt.Errorf("%w: ledger policy version %d is published with another content: a changed policy needs a new version",
-			errMisuse, set.Ledger.Version)
+	for _, c := range contents {
+		if hash, ok := known[c.Name]; ok && hash != c.Hash {
+			return fmt.Errorf("%w: version %d of policy %s is published with another content: a changed one needs a new version of the ledger policy",
+				errMisuse, c.Version, c.Name)
+		}
 	}
 	return nil
 }

@@ -53,6 +53,13 @@ func TestApplyTwice(t *testing.T) {
 	if !errors.Is(err, errMisuse) || !strings.Contains(err.Error(), "new version") {
 		t.Fatalf("another content for the same version: got %v", err)
 	}
+	if set, err = policy.Load(shippedPolicies); err != nil {
+		t.Fatal(err)
+	}
+	set.ATP.SafetyStock[0].Quantity++
+	if _, err = applyPolicies(t.Context(), kafka, codecs, set, time.Now); !errors.Is(err, errMisuse) || !strings.Contains(err.Error(), "settings") {
+		t.Fatalf("another safety stock for the same version: got %v", err)
+	}
 	set.Ledger.Version++
 	if set.LedgerContent, set.LedgerHash, err = policy.EncodeLedger(set.Ledger); err != nil {
 		t.Fatal(err)
