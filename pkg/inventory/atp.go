@@ -13,27 +13,8 @@ func ATP(p *Position, today Day, horizon, keepDays int) Quantity {
 // ATPOn is ATP for a delivery on day, which is today or later: the least over the
 // days from day on. The horizon still counts from today.
 func ATPOn(p *Position, today, day Day, horizon, keepDays int) Quantity {
-	free := saturate(p.States[OnHand], -p.SafetyStock)
-	least, found := Quantity(0), false
-	s := schedule{reserved: p.Reserved, supply: p.Supply, today: today, last: lastDay(today, horizon), keep: keepDays}
-	for {
-		next, claims, supply, ok := s.next()
-		if next > day || !ok {
-			// Until the next change, free is what it was: that is the state of day too.
-			if !found {
-				least, found = free, true
-			}
-		}
-		if !ok {
-			return least
-		}
-		free = saturate(saturate(free, supply), -claims)
-		if next >= day {
-			if !found || free < least {
-				least, found = free, true
-			}
-		}
-	}
+	s := newSchedule(p, today, horizon, keepDays)
+	return s.least(saturate(p.States[OnHand], -p.SafetyStock), day)
 }
 
 // lastDay is the last one within the horizon.
@@ -47,6 +28,33 @@ type schedule struct {
 	today, last      Day
 	keep             int
 	movable          bool // movable claims only
+}
+
+func newSchedule(p *Position, today Day, horizon, keepDays int) schedule {
+	return schedule{
+		reserved: p.Reserved, supply: p.Supply,
+		today: today, last: lastDay(today, horizon), keep: max(0, keepDays),
+	}
+}
+
+// least is the lowest that free stock, as it is before anything is due, falls on
+// any day from day on.
+func (s *schedule) least(free Quantity, day Day) Quantity {
+	least, found := Quantity(0), false
+	for {
+		next, claims, supply, ok := s.next()
+		// Free stays what it is until the day before next. If that is day or later,
+		// or nothing more changes, it counts.
+		if next > day || !ok {
+			if !found || free < least {
+				least, found = free, true
+			}
+		}
+		if !ok {
+			return least
+		}
+		free = saturate(saturate(free, supply), -claims)
+	}
 }
 
 // next is the next day with something due within the horizon, and what is.
@@ -69,8 +77,7 @@ func (s *schedule) next() (day Day, claims, supply Quantity, ok bool) {
 	}
 	for len(s.supply) > 0 && s.supply[0].Due <= day {
 		b := &s.supply[0]
-		overdue := int64(s.today) - int64(b.Due)
-		if b.Due != 0 && overdue <= int64(s.keep) {
+		if counts(b.Due, s.today, s.keep) {
 			supply = saturate(supply, b.Quantity)
 		}
 		s.supply = s.supply[1:]
@@ -78,23 +85,25 @@ func (s *schedule) next() (day Day, claims, supply Quantity, ok bool) {
 	return day, claims, supply, true
 }
 
+// counts says whether supply due on a day counts at all: undated never does, overdue
+// only so many days.
+func counts(due, today Day, keepDays int) bool {
+	return due != 0 && int64(today)-int64(due) <= int64(keepDays)
+}
+
 // Shortfall is how much a location lacks at worst, on any day within the horizon,
 // to serve the claims that may be served from elsewhere: movable claims due less
 // what is on hand and the supply due. Zero when it lacks nothing.
 func Shortfall(p *Position, today Day, horizon, keepDays int) Quantity {
-	s := schedule{
-		reserved: p.Reserved, supply: p.Supply,
-		today: today, last: lastDay(today, horizon), keep: keepDays, movable: true,
-	}
-	free, most := max(0, p.States[OnHand]), Quantity(0)
-	for {
-		_, claims, supply, ok := s.next()
-		if !ok {
-			return most
-		}
-		free = saturate(saturate(free, supply), -claims)
-		most = max(most, -free)
-	}
+	return ShortfallOn(p, today, today, horizon, keepDays)
+}
+
+// ShortfallOn is Shortfall at worst on any day from day on, which is today or later:
+// what supply has made good by then takes nothing from a delivery on day.
+func ShortfallOn(p *Position, today, day Day, horizon, keepDays int) Quantity {
+	s := newSchedule(p, today, horizon, keepDays)
+	s.movable = true
+	return max(0, -s.least(max(0, p.States[OnHand]), day))
 }
 
 // Network is what may be promised from several locations together: what each has
@@ -150,14 +159,29 @@ type ChannelRule struct {
 // ChannelQuantity is what a channel shows of a group's ATP: the share, less the
 // buffer, at most the cap, rounded down to the unit, never below zero.
 func ChannelQuantity(group Quantity, r ChannelRule) Quantity {
-	q := max(0, group)
-	if r.Share > 0 && r.Share < One {
-		q = q/One*r.Share + q%One*r.Share/One
+	q := r.capped(r.buffered(r.shared(max(0, group))))
+	return r.rounded(max(0, q))
+}
+
+// shared is the channel's share of zero or more.
+func (r *ChannelRule) shared(q Quantity) Quantity {
+	if r.Share <= 0 || r.Share >= One {
+		return q
 	}
-	q = max(0, saturate(q, -max(0, r.Buffer)))
-	if r.Cap > 0 {
-		q = min(q, r.Cap)
+	return q/One*r.Share + q%One*r.Share/One
+}
+
+func (r *ChannelRule) buffered(q Quantity) Quantity { return saturate(q, -max(0, r.Buffer)) }
+
+func (r *ChannelRule) capped(q Quantity) Quantity {
+	if r.Cap <= 0 {
+		return q
 	}
+	return min(q, r.Cap)
+}
+
+// rounded takes zero or more.
+func (r *ChannelRule) rounded(q Quantity) Quantity {
 	unit := r.Unit
 	if unit <= 0 {
 		unit = One
