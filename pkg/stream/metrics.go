@@ -12,6 +12,7 @@ import (
 type metrics struct {
 	commits, noops, gaps   prometheus.Counter
 	aborts, dead           *prometheus.CounterVec // by cause; by code
+	outcomes               *prometheus.CounterVec // by outcome
 	records                prometheus.Counter
 	txnRecords, txnSeconds prometheus.Observer
 	restores               prometheus.Observer
@@ -44,6 +45,7 @@ func newMetrics(reg prometheus.Registerer, group string) *metrics {
 	return &metrics{
 		commits:    counter("commits_total", "Transactions or offset commits that took effect.").WithLabelValues(),
 		aborts:     counter("aborts_total", "Transactions aborted, or attempts repeated, by cause.", "cause"),
+		outcomes:   counter("unknown_commits_total", "Commits whose answer was lost, by what became of the transaction's state.", "outcome"),
 		records:    counter("records_total", "Input records whose effects are committed.").WithLabelValues(),
 		noops:      counter("noops_total", "Input records that had been applied before.").WithLabelValues(),
 		gaps:       counter("gaps_total", "Jumps in input offsets that a second reading confirmed.").WithLabelValues(),

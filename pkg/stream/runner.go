@@ -36,6 +36,7 @@ type Runner struct {
 	metrics *metrics
 	now     func() time.Time
 	reads   *RestoreReads
+	kept    map[int32]*kept // by the session before, for the next; Run's own
 	current atomic.Pointer[session]
 	broken  atomic.Pointer[error]
 }
@@ -93,7 +94,7 @@ func (r *Runner) identity() string { return r.cfg.Group + "-" + r.cfg.Instance }
 
 // errReopen ends a session whose transaction has an unknown outcome, or whose
 // producer is fenced. The next session settles it by the same transactional id and
-// restores every partition.
+// restores every partition but those that resolve has kept.
 var errReopen = errors.New("session must be opened anew")
 
 // Run works until ctx is done, then finishes the open transaction and returns nil.
@@ -152,7 +153,8 @@ func (r *Runner) session(ctx context.Context) error {
 	}
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s, err := r.open(work, facts)
+	s, err := r.open(work, facts, r.kept)
+	r.kept = nil
 	if err != nil {
 		return err
 	}
@@ -168,6 +170,8 @@ func (r *Runner) session(ctx context.Context) error {
 	if errors.Is(err, errReopen) && ctx.Err() == nil {
 		if taken := s.identityTaken(ctx); taken != nil {
 			err = taken
+		} else if s.unknown {
+			r.kept = s.resolve(ctx, facts)
 		}
 	}
 	cancel()

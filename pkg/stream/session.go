@@ -28,13 +28,15 @@ type session struct {
 	mu      sync.Mutex
 	parts   map[int32]*partition
 	done    []*partition // restored, to be taken up
-	fault   error        // of a restore
-	revoked bool         // since the loop looked last
+	kept    map[int32]*kept
+	fault   error // of a restore
+	revoked bool  // since the loop looked last
 	joined  bool
 	wake    context.CancelFunc
 
 	// The rest is the loop's own.
 	txn      txn
+	unknown  bool // the transaction's outcome: what it staged stands beside the state
 	suspect  *suspect
 	failures int // aborts in a row
 }
@@ -81,13 +83,15 @@ const (
 // that long.
 const metadataAge = 50 * time.Millisecond
 
-// open starts the client. No work is done in its callbacks.
-func (r *Runner) open(ctx context.Context, facts logFacts) (*session, error) {
+// open starts the client. No work is done in its callbacks. The partitions kept are
+// taken up without a restore if they still can be.
+func (r *Runner) open(ctx context.Context, facts logFacts, kept map[int32]*kept) (*session, error) {
 	s := &session{
 		r:      r,
 		closed: make(chan struct{}),
 		slots:  make(chan struct{}, restoresAtOnce),
 		parts:  map[int32]*partition{},
+		kept:   kept,
 	}
 	s.txn.init(s)
 	restore := func(p *partition) {
@@ -141,8 +145,11 @@ func (r *Runner) open(ctx context.Context, facts logFacts) (*session, error) {
 func (s *session) onAssigned(_ context.Context, cl *kgo.Client, added map[string][]int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.joined = true
 	ids := added[s.r.cfg.Input]
+	if !s.joined { // what is not ours from the start is nothing to wait for
+		maps.DeleteFunc(s.kept, func(id int32, _ *kept) bool { return !slices.Contains(ids, id) })
+	}
+	s.joined = true
 	if len(ids) == 0 {
 		return
 	}
@@ -204,13 +211,17 @@ func (s *session) drop(p *partition) {
 
 // restore reads a partition's state and hands it to the loop.
 func (s *session) restore(ctx context.Context, facts logFacts, p *partition) {
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		return
+	var err error
+	res := s.reuse(ctx, facts, p)
+	if res == nil {
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+		case <-ctx.Done():
+			return
+		}
+		res, err = s.r.restore(ctx, facts, p.id)
 	}
-	res, err := s.r.restore(ctx, facts, p.id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

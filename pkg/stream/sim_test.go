@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,9 +20,9 @@ import (
 )
 
 // simFaults are what may befall a cluster. Each answers the next few requests that
-// match; those that say REQUEST_TIMED_OUT are carried out all the same.
+// match; produce requests that say REQUEST_TIMED_OUT are carried out all the same.
 var simFaults = map[string]func() kfake.Fault{
-	"end applied, answer lost": func() kfake.Fault {
+	"end not applied, timed out": func() kfake.Fault {
 		return kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.RequestTimedOut}
 	},
 	"end unknown": func() kfake.Fault {
@@ -74,7 +75,7 @@ func simulate(t *testing.T, seed uint64) {
 	)
 	inBubble(t, parts, func(b *bubble) {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		names := []string{"leaders", "coordinators"}
+		names := []string{"leaders", "coordinators", "end applied, answer lost"}
 		for name := range simFaults {
 			names = append(names, name)
 		}
@@ -130,6 +131,7 @@ func simulate(t *testing.T, seed uint64) {
 			}
 		}()
 		handles := map[*kfake.FaultHandle]string{}
+		var lost []*atomic.Bool
 		for _, s := range plan {
 			time.Sleep(s.wait)
 			switch s.name {
@@ -139,11 +141,18 @@ func simulate(t *testing.T, seed uint64) {
 			case "coordinators":
 				b.c.RehashCoordinators()
 				met[s.name]++
+			case "end applied, answer lost":
+				lost = append(lost, b.loseEnd(kerr.RequestTimedOut, true, nil))
 			default:
 				handles[b.c.Fault(simFaults[s.name]())] = s.name
 			}
 		}
 		<-fed
+		for _, met1 := range lost {
+			if met1.Swap(true) { // nor is it to come later
+				met["end applied, answer lost"]++
+			}
+		}
 		for h, name := range handles {
 			met[name] += h.Hits()
 			h.Remove()
@@ -172,6 +181,12 @@ func simulate(t *testing.T, seed uint64) {
 			}
 		}
 		b.wantNone(topicDead)
+		var outcomes [2]float64
+		for _, w := range b.workers {
+			outcomes[0] += w.metric("unknown_commits_total", outcomeAdopted)
+			outcomes[1] += w.metric("unknown_commits_total", "")
+		}
+		t.Logf("%v commits adopted of %v whose outcome was unknown", outcomes[0], outcomes[1])
 		t.Logf("%d lives, faults met: %v", lives, met)
 		for name, n := range met {
 			if n == 0 {
@@ -182,5 +197,5 @@ func simulate(t *testing.T, seed uint64) {
 		if len(met) < 8 {
 			t.Errorf("only %d kinds of faults were met", len(met))
 		}
-	})
+	}, kfake.SleepOutOfOrder())
 }

@@ -392,16 +392,24 @@ func (s *session) finish(ctx context.Context) error {
 		s.merge()
 		return nil
 	case err != nil:
-		t.slab.abandon() // the client may still hold its records
-		s.discard()
 		if errors.Is(err, kerr.UnknownTopicID) {
 			return fmt.Errorf("%w: committing: %w", ErrStop, err)
 		}
-		return s.aborted(ctx, &fault{cause: "unknown", err: err}, fmt.Errorf("%w: outcome of a commit is unknown: %w", errReopen, err))
+		return s.unsure(ctx, err)
 	}
-	err = s.verify(bg)
+	if err := s.verify(bg); err != nil {
+		return s.unsure(ctx, err)
+	}
 	s.discard()
-	return s.aborted(ctx, &fault{cause: "rebalance", err: errors.New("the group rebalanced, or its offsets could not be committed")}, err)
+	return s.aborted(ctx, &fault{cause: "rebalance", err: errors.New("the group rebalanced, or its offsets could not be committed")}, nil)
+}
+
+// unsure ends the session with what the transaction staged neither merged nor
+// dropped: resolve decides.
+func (s *session) unsure(ctx context.Context, err error) error {
+	s.unknown = true
+	s.txn.slab.abandon() // the client may still hold its records
+	return s.aborted(ctx, &fault{cause: "unknown", err: err}, fmt.Errorf("%w: outcome of a commit is unknown: %w", errReopen, err))
 }
 
 // verify makes sure that a commit the client reports as aborted did abort. The
@@ -415,10 +423,10 @@ func (s *session) verify(ctx context.Context) error {
 		}
 		off, err := s.r.reads.GroupOffset(ctx, s.r.cfg.Group, s.r.cfg.Input, p.id)
 		if err != nil {
-			return fmt.Errorf("%w: reading what became of a commit: %w", errReopen, err)
+			return fmt.Errorf("reading what became of a commit: %w", err)
 		}
 		if off != p.committed && !p.gone.Load() {
-			return fmt.Errorf("%w: partition %d stands at %d, not at %d: the commit took effect", errReopen, p.id, off, p.committed)
+			return fmt.Errorf("partition %d stands at %d, not at %d: the commit took effect", p.id, off, p.committed)
 		}
 	}
 	return nil
@@ -426,11 +434,24 @@ func (s *session) verify(ctx context.Context) error {
 
 // merge makes what was staged the state.
 func (s *session) merge() {
-	t := &s.txn
-	m := s.r.metrics
-	for _, d := range t.dirty {
+	for _, d := range s.txn.dirty {
 		d.p.store.settle(d.st, true)
 	}
+	s.advance()
+}
+
+// adopt is merge while the client may still hold what it was given.
+func (s *session) adopt() {
+	for _, d := range s.txn.dirty {
+		d.p.store.adopt(d.st)
+	}
+	s.advance()
+}
+
+// advance takes the partitions to the end of a transaction that took effect.
+func (s *session) advance() {
+	t := &s.txn
+	m := s.r.metrics
 	for _, p := range t.parts {
 		p.open = false
 		p.header, p.committed = p.staged, p.pos
@@ -470,7 +491,7 @@ func (s *session) aborted(ctx context.Context, f *fault, end error) error {
 	if errors.Is(f.err, ErrStop) {
 		return f.err
 	}
-	if f.cause != "isolate" {
+	if f.cause != "isolate" && !s.unknown {
 		s.r.log.Warn("transaction aborted", slog.String("cause", f.cause), slog.Int("partition", int(f.part)),
 			slog.Int64("offset", f.offset), slog.Any("error", f.err))
 	}

@@ -134,7 +134,7 @@ func (s *server) take(r *http.Request, d *door, remote string) (string, error) {
 }
 
 func (s *server) unavailable() *problem {
-	return later("kafka_unavailable", "the message is not stored; send it again", int(s.cfg.RetryAfter.Seconds()))
+	return later("kafka_unavailable", "the message may not be stored; send it again", int(s.cfg.RetryAfter.Seconds()))
 }
 
 func (d *door) limit() int {

@@ -21,6 +21,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitMisuse = 2
+	exitPart   = 3 // of an audit: what it saw is right, but part of the log is gone
 )
 
 // version is set by the linker when a release is built.
@@ -52,7 +53,10 @@ func commands() []command {
 			return err
 		}},
 		{"check", "check policies, mappings and schemas; print every fault", checkCommand},
+		{"txn list", "list the cluster's open transactions, hanging ones too", txnList},
+		{"txn abort", "abort an open transaction that holds readers up", txnAbort},
 		{"probe", "ask a URL, /readyz by default, and succeed on 200", probeCommand},
+		{"audit", "fold the log again and compare outcomes, state, positions and Redis with it", auditCommand},
 		{"counterparts", "serve a simulated ERP and channel for each of the policies", counterpartsCommand},
 	}
 	for _, s := range serviceTable() {
@@ -85,6 +89,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errMisuse):
 		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
 		return exitMisuse
+	case errors.Is(err, errIncomplete):
+		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
+		return exitPart
 	}
 	newLog(stderr, slog.LevelInfo).Error("stopped", slog.String("command", cmds[i].name), slog.Any("err", err))
 	return exitFailed

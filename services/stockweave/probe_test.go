@@ -38,7 +38,8 @@ func TestProbe(t *testing.T) {
 
 func TestCounterparts(t *testing.T) {
 	set := &policy.Set{ERPs: []policy.ERP{{Name: "books", KeyEnv: "K"}}, Channels: []policy.Channel{
-		{Name: "webshop", Type: policy.ChannelSimulated}, {Name: "keyed", Type: policy.ChannelSimulated, SecretEnv: "K"},
+		{Name: "webshop", Type: policy.ChannelSimulated},
+		{Name: "keyed", Type: policy.ChannelSimulated, SecretEnv: "K"},
 		{Name: "market", Type: policy.ChannelWebhook, SecretEnv: "K"},
 	}}
 	srv := httptest.NewServer(counterparts(set, func(name string) string { return map[string]string{"K": "secret"}[name] }))

@@ -59,9 +59,26 @@ func TestChart(t *testing.T) {
 						t.Errorf("%s has no %s", name, probe)
 					}
 				}
+				if !slices.ContainsFunc(list(at(c, "env")), func(e any) bool { return at(e, "name") == "GOMEMLIMIT" }) {
+					t.Errorf("%s does not know its memory limit", name)
+				}
 				if args := list(at(c, "args")); len(args) == 0 || args[0] != name {
 					t.Errorf("%s runs %v", name, args)
 				}
+			}
+		}
+	})
+	t.Run("tested", func(t *testing.T) {
+		i := slices.IndexFunc(docs, func(d map[string]any) bool { return d["kind"] == "Pod" })
+		if i < 0 {
+			t.Fatal("helm test would find nothing to run")
+		}
+		if hook := text(at(docs[i], "metadata", "annotations", "helm.sh/hook")); hook != "test" {
+			t.Errorf("the test runs at %q", hook)
+		}
+		for _, name := range names {
+			if !slices.ContainsFunc(list(at(docs[i], "spec", "containers")), func(c any) bool { return at(c, "name") == name }) {
+				t.Errorf("helm test does not ask %s", name)
 			}
 		}
 	})
@@ -80,6 +97,10 @@ func TestChart(t *testing.T) {
 		}
 		if hook := text(at(docs[i], "metadata", "annotations", "helm.sh/hook")); hook != "pre-install,pre-upgrade" {
 			t.Errorf("the job runs at %q", hook)
+		}
+		rules := list(at(docs[i], "spec", "podFailurePolicy", "rules"))
+		if len(rules) == 0 || at(rules[0], "action") != "FailJob" {
+			t.Errorf("a refused configuration is tried again: %v", rules)
 		}
 	})
 }

@@ -16,6 +16,13 @@
 {{- if and (include "stockweave.settings" (dict "root" . "name" "atp-api") | fromYaml).enabled (not $all.atp_api.keys) }}
 {{- fail "config.atp_api.keys is required while atp-api is enabled: [{name: shop, sha256: <SHA-256 of the key, hex>}]" }}
 {{- end }}
+{{- $given := or .Values.policies .Values.existingSecret .Values.defaults.env }}
+{{- range $name := list "ingest" "erp-writer" "channel-publisher" }}
+{{- $s := include "stockweave.settings" (dict "root" $ "name" $name) | fromYaml }}
+{{- if and $s.enabled (not (or $given $s.env)) }}
+{{- fail (printf "%s cannot start: the policies in the image name environment variables, and there are none: set existingSecret, or policies of your own" $name) }}
+{{- end }}
+{{- end }}
 {{- toYaml $all }}
 {{- end }}
 

@@ -4,6 +4,18 @@
 {{- end }}
 
 {{/*
+Nine tenths of a memory limit, in bytes: the collector works harder before the
+kernel ends the process. Nothing without a limit, or for a unit of no use here.
+*/}}
+{{- define "stockweave.goMemory" -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
+{{- $limit := ternary (printf "%.0f" .) (toString .) (kindIs "float64" .) }}
+{{- $number := regexFind "^[0-9.]+" $limit }}
+{{- $unit := trimPrefix $number $limit }}
+{{- if and $number (hasKey $units $unit) }}{{ mulf (float64 $number) (get $units $unit) 0.9 | printf "%.0f" }}{{ end }}
+{{- end }}
+
+{{/*
 One service. Takes root, name, kind and http, the port of its API (0: none).
 Consumers are StatefulSets: the ordinal is in the transactional id and the group
 instance id, so a restart is the same member and never waits for a session to end.
@@ -13,6 +25,9 @@ instance id, so a restart is the same member and never waits for a session to en
 {{- $s := include "stockweave.settings" . | fromYaml }}
 {{- $full := printf "%s-%s" (include "stockweave.fullname" .root) .name }}
 {{- $base := include "stockweave.fullname" .root }}
+{{- $memory := include "stockweave.goMemory" ($s.resources.limits).memory }}
+{{- $own := false }}
+{{- range $s.env }}{{ if eq .name "GOMEMLIMIT" }}{{ $own = true }}{{ end }}{{ end }}
 {{- if $s.enabled }}
 apiVersion: apps/v1
 kind: {{ .kind }}
@@ -56,6 +71,9 @@ spec:
           env:
             - name: STOCKWEAVE_INSTANCE
               valueFrom: {fieldRef: {fieldPath: metadata.name}}
+            {{- if and $memory (not $own) }}
+            - {name: GOMEMLIMIT, value: {{ $memory | quote }}}
+            {{- end }}
             {{- with $s.env }}{{ toYaml . | nindent 12 }}{{ end }}
           {{- with $root.Values.existingSecret }}
           envFrom: [{secretRef: {name: {{ . }}}}]
@@ -164,7 +182,14 @@ spec:
   policyTypes: [Ingress]
   ingress:
     - ports: [{port: admin}]
-      from: {{- if $root.Values.networkPolicy.metrics }}{{ toYaml $root.Values.networkPolicy.metrics | nindent 8 }}{{ else }} [{podSelector: {}}]{{ end }}
+      from:
+        {{- with $root.Values.networkPolicy.metrics }}
+        {{- toYaml . | nindent 8 }}
+        - podSelector: # helm test
+            matchLabels: {{- include "stockweave.selector" (dict "root" $root "name" "test") | nindent 14 }}
+        {{- else }}
+        - podSelector: {}
+        {{- end }}
     {{- if .http }}
     - ports: [{port: http}]
       {{- with $root.Values.networkPolicy.http }}

@@ -1,0 +1,182 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/stream"
+)
+
+// touched is a place as it was before an outcome.
+type touched struct {
+	location string
+	before   states
+}
+
+// fold adds the outcome at hand to its item, and checks what can be said of it by
+// itself and against its event, which is nil where it is gone.
+func (p *part) fold(rec *stream.Record, ev *inventory.Event, offset int64) {
+	o := &p.outcome
+	p.report.Outcomes[string(o.Kind)]++
+	it := p.item(rec.Key)
+	it.known = it.known || p.whole
+	fault := func(invariant int, check, expected, found string) {
+		p.find(it, Finding{
+			Invariant: invariant, Check: check, Offset: o.Offset, EventID: o.EventID, at: int64(o.RecordedAt),
+			Seen: p.seenOutcome(rec), Expected: expected, Found: found,
+		})
+	}
+	if ev != nil {
+		if what, want, got := differs(o, ev, offset, p.id); what != "" {
+			fault(2, ForeignOutcome, what+" "+want, what+" "+got)
+		}
+	}
+	if o.Key.String() != it.key {
+		fault(2, ForeignOutcome, "key "+it.key, "key "+o.Key.String())
+	}
+
+	var buf [4]touched
+	was := buf[:0]
+	for i := range o.Moves {
+		m := &o.Moves[i]
+		if why := badMove(m); why != "" {
+			fault(3, BadMove, "a double entry", why)
+			continue
+		}
+		was = it.shift(was, m.From, -m.Quantity)
+		was = it.shift(was, m.To, m.Quantity)
+	}
+	changed, short := false, false
+	for i := range was {
+		pl := it.place(was[i].location)
+		if pl.states == was[i].before {
+			continue
+		}
+		changed = true
+		pl.offset = o.Offset
+		for a, q := range pl.states {
+			short = short || q < 0 && q < was[i].before[a]
+		}
+	}
+	if len(o.Moves) > 0 && o.Kind != inventory.Applied && o.Kind != inventory.Superseded {
+		fault(3, BadMove, fmt.Sprintf("no move, since the event is %s", o.Kind), sayMove(&o.Moves[0]))
+	}
+	if ev != nil && o.Kind == inventory.Applied {
+		if want, got, ok := stated(ev, o.Moves); !ok {
+			fault(3, UnstatedMove, want, got)
+		}
+	}
+	named := slices.Contains(o.Codes, inventory.CodeNegative)
+	it.short = it.short || named || slices.Contains(o.Codes, inventory.CodeOversold)
+	if p.whole && short && !named {
+		fault(4, Unnamed, "the code "+string(inventory.CodeNegative)+", since a state fell below zero", fmt.Sprintf("codes %v", o.Codes))
+	}
+
+	if want, ok := it.step(o, changed); !ok {
+		fault(5, VersionStep, want, fmt.Sprintf("version %d", o.Version))
+	}
+	switch {
+	case ev == nil || p.policy < 0:
+		p.policy = o.PolicyVersion
+	case o.PolicyVersion != p.policy:
+		fault(8, PolicyVersion, fmt.Sprintf("decided by policy version %d, as the log says", p.policy), fmt.Sprintf("version %d", o.PolicyVersion))
+	}
+	if o.Kind != inventory.Rejected { // a rejected event leaves no trace in the state
+		it.offset, it.id, it.clock = o.Offset, inventory.HashID(o.EventID), max(it.clock, o.RecordedAt)
+	}
+}
+
+// differs compares what an outcome repeats of its event.
+func differs(o *inventory.Outcome, ev *inventory.Event, offset int64, partition int32) (what, want, got string) {
+	switch {
+	case o.EventID != ev.ID:
+		return "event id", ev.ID, o.EventID
+	case o.Key != ev.Key:
+		return "key", ev.Key.String(), o.Key.String()
+	case o.EventKind != ev.Kind:
+		return "event kind", string(ev.Kind), string(o.EventKind)
+	case o.Source != ev.Source:
+		return "source", string(ev.Source), string(o.Source)
+	case o.Document != ev.Document:
+		return "document", fmt.Sprint(ev.Document), fmt.Sprint(o.Document)
+	case o.RecordedAt != ev.RecordedAt:
+		return "ledger time", fmt.Sprint(ev.RecordedAt), fmt.Sprint(o.RecordedAt)
+	case o.Partition != partition || o.Offset != offset:
+		return "place", fmt.Sprintf("%d/%d", partition, offset), fmt.Sprintf("%d/%d", o.Partition, o.Offset)
+	}
+	return "", "", ""
+}
+
+// badMove says why a move is no double entry (Invariant 3).
+func badMove(m *inventory.Move) string {
+	ends := [2]*inventory.Place{&m.From, &m.To}
+	for _, e := range ends {
+		if int(e.Account) >= inventory.NumAccounts || e.Account.IsState() != (e.Location != "") {
+			return sayMove(m)
+		}
+	}
+	if m.Quantity <= 0 || m.From == m.To {
+		return sayMove(m)
+	}
+	return ""
+}
+
+func sayMove(m *inventory.Move) string {
+	return fmt.Sprintf("%s %s %s/%s → %s/%s", m.Type, m.Quantity, m.From.Location, m.From.Account, m.To.Location, m.To.Account)
+}
+
+// stated says whether a movement that belongs to no line moved what it states:
+// such a movement leaves the ledger no choice. An opening of nothing moves nothing.
+func stated(ev *inventory.Event, moves []inventory.Move) (want, got string, ok bool) {
+	m := ev.Movement
+	if m == nil || len(ev.Refs) > 0 {
+		return "", "", true
+	}
+	q := max(m.Quantity, -m.Quantity)
+	if q == 0 && len(moves) == 0 {
+		return "", "", true
+	}
+	want = fmt.Sprintf("first a move of %s %s at %s", m.Type, q, m.Location)
+	if len(moves) == 0 {
+		return want, "no move", false
+	}
+	f := &moves[0]
+	return want, sayMove(f), f.Type == m.Type && f.Quantity == q && (f.From.Location == m.Location || f.To.Location == m.Location)
+}
+
+// shift posts one end of a move, and remembers how the place was before.
+func (it *item) shift(was []touched, at inventory.Place, q inventory.Quantity) []touched {
+	if !at.Account.IsState() {
+		it.outside[at.Account-inventory.NumStates] += q
+		return was
+	}
+	pl := it.place(string(at.Location))
+	if !slices.ContainsFunc(was, func(t touched) bool { return t.location == pl.location }) {
+		was = append(was, touched{pl.location, pl.states})
+	}
+	pl.states[at.Account] += q
+	return was
+}
+
+// step takes an outcome's version. Invariant 5: it grows by one with each event
+// that changed a fact, and never otherwise.
+func (it *item) step(o *inventory.Outcome, changed bool) (want string, ok bool) {
+	if o.Kind == inventory.Rejected {
+		return fmt.Sprintf("version %d or none", it.version), !it.known || o.Version == 0 || o.Version == it.version
+	}
+	had, known := it.version, it.known
+	it.version, it.known = o.Version, true
+	if !known {
+		return "", true
+	}
+	switch o.Kind {
+	case inventory.Duplicate, inventory.Conflict, inventory.Denied, inventory.Parked:
+		return fmt.Sprintf("still version %d", had), o.Version == had
+	case inventory.Applied, inventory.Noted, inventory.Superseded, inventory.Rejected:
+	}
+	if changed {
+		return fmt.Sprintf("version %d", had+1), o.Version == had+1
+	}
+	return fmt.Sprintf("version %d or %d", had, had+1), o.Version == had || o.Version == had+1
+}
