@@ -29,6 +29,7 @@ const (
 	events     = 1_000_000
 	commit     = 20 * time.Millisecond
 	partitions = 6
+	runs       = 3     // of the load
 	rate       = 2_000 // events a second while latency is measured
 	paced      = 20 * time.Second
 	within     = 10 * time.Minute
@@ -55,6 +56,20 @@ func against(name, unit string, value, baseline float64, bar string) row {
 	return row{Name: name, Value: value, Unit: unit, Baseline: baseline, Ratio: value / baseline, Bar: bar}
 }
 
+// load is one run over the whole log: the floor and the service.
+type load struct{ base, atp took }
+
+func (l load) ratio() float64 { return l.atp.cpu.Seconds() / l.base.cpu.Seconds() }
+
+func (r *rig) load(t *testing.T, n int) load {
+	t.Helper()
+	t.Logf("filling the log with %d events over %d items × %d locations", n, items, locations)
+	if err := fill(t.Context(), r.brokers(), r.codecs, 0, n); err != nil {
+		t.Fatal(err)
+	}
+	return load{base: r.floor(t, n), atp: r.atp(t, n)}
+}
+
 // TestBench prints the figures and fails where one misses its bar.
 func TestBench(t *testing.T) {
 	n := events
@@ -64,25 +79,34 @@ func TestBench(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rig := newRig(t)
-	t.Logf("filling the log with %d events over %d items × %d locations", n, items, locations)
-	if err := fill(t.Context(), rig.brokers(), rig.codecs, 0, n); err != nil {
-		t.Fatal(err)
+	// Timings are noisy: the load is measured on several clusters, and the run whose
+	// ratio is the median is the one reported.
+	var loads []load
+	var latencies []row
+	for i := range runs {
+		t.Run(fmt.Sprint("load", i+1), func(t *testing.T) {
+			rig := newRig(t)
+			loads = append(loads, rig.load(t, n))
+			if i == runs-1 && os.Getenv("BENCH_PART") != "load" { // the load alone, for whoever works on its cost
+				latencies = rig.latency(t, n)
+			}
+		})
 	}
-
-	var rows []row
-	base := rig.floor(t, n)
-	atp := rig.atp(t, n)
+	if len(loads) < runs || t.Failed() {
+		t.FailNow()
+	}
+	slices.SortFunc(loads, func(a, b load) int { return cmp.Compare(a.ratio(), b.ratio()) })
+	for _, l := range loads {
+		t.Logf("atp.cpu_s_per_million: ratio %.2f", l.ratio())
+	}
+	mid := loads[runs/2]
 	perMillion := func(d time.Duration) float64 { return d.Seconds() * 1e6 / float64(n) }
 	perSecond := func(d time.Duration) float64 { return float64(n) / d.Seconds() }
-	rows = append(rows,
-		against("atp.events_per_s", "1/s", perSecond(atp.wall), perSecond(base.wall), ""),
-		against("atp.cpu_s_per_million", "s", perMillion(atp.cpu), perMillion(base.cpu), "ratio ≤ 4"),
-	)
-	if os.Getenv("BENCH_PART") != "load" { // the load alone, for whoever works on its cost
-		rows = append(rows, rig.latency(t, n)...)
+	rows := []row{
+		against("atp.events_per_s", "1/s", perSecond(mid.atp.wall), perSecond(mid.base.wall), ""),
+		against("atp.cpu_s_per_million", "s", perMillion(mid.atp.cpu), perMillion(mid.base.cpu), "ratio ≤ 4"),
 	}
-
+	rows = append(rows, latencies...)
 	report(t, rows)
 	for _, r := range rows {
 		limit, miss := 0.0, false
