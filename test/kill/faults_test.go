@@ -358,7 +358,12 @@ func zombie() fault {
 		}
 		w.goesOn(t)
 		p.Resume()
-		fenced := poll(t.Context(), 30*time.Second, func() bool { return strings.Contains(p.Log(t)[before:], "opening session anew") })
+		// It learns so from the transaction's coordinator or from the group's, whichever
+		// answers first: its session ends, or its transaction does.
+		fenced := poll(t.Context(), 30*time.Second, func() bool {
+			log := p.Log(t)[before:]
+			return strings.Contains(log, "opening session anew") || strings.Contains(log, `"cause":"rebalance"`)
+		})
 		if !p.Running() {
 			t.Fatalf("the frozen worker has ended:\n%s", p.Log(t)[before:])
 		}
