@@ -136,7 +136,7 @@ func decodeEvent(r *reader, x *inv.Event) {
 	x.Control = decodeBody(r, controlTable.dec)
 }
 
-// decodeEventMovement is the body that most events have; an Buf brings the
+// decodeEventMovement is the body that most events have; a Buf brings the
 // memory for it.
 func decodeEventMovement(r *reader) *inv.Movement {
 	if r.into == nil {
@@ -145,10 +145,8 @@ func decodeEventMovement(r *reader) *inv.Movement {
 	if !r.some() {
 		return nil
 	}
-	m := &r.into.movement
-	*m = inv.Movement{}
-	decodeMovement(r, m)
-	return m
+	decodeMovement(r, &r.into.movement) // every field of it
+	return &r.into.movement
 }
 
 func encodeMove(w *writer, x *inv.Move) {
