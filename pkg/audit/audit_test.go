@@ -181,7 +181,7 @@ func TestDamageIsNamed(t *testing.T) {
 		}},
 		{"state quantity", audit.StateDiffers, 3, "T1", func(_ *testing.T, w *world) { head(w, bolt).Locations[0].States[inventory.OnHand]++ }},
 		{"state outside", audit.StateDiffers, 3, "T1", func(_ *testing.T, w *world) {
-			w.state[inventory.StateKey(bolt, inventory.PieceOutside)].Outside.Balances[0]++
+			w.state[inventory.StateKey(bolt, inventory.PieceHead)].Head.Outside[0]++
 		}},
 		{"state version", audit.StateDiffers, 5, "T1", func(_ *testing.T, w *world) { head(w, bolt).Version-- }},
 		{"state fence", audit.FenceDiffers, 8, "T1", func(_ *testing.T, w *world) { head(w, bolt).Fence.Offset-- }},

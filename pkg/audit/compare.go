@@ -25,7 +25,6 @@ type checker struct {
 	p    *part
 	it   *item
 	head inventory.Head
-	out  inventory.Outside
 	at   []inventory.LocationState
 }
 
@@ -73,7 +72,7 @@ func (p *part) compareState(it *item) {
 			sum += q
 		}
 	}
-	for _, q := range c.out.Balances {
+	for _, q := range c.head.Outside {
 		sum += q
 	}
 	if sum != 0 { // Invariant 3
@@ -98,14 +97,6 @@ func (c *checker) decode() bool {
 	}
 	c.head = *x.Head
 	c.at = c.head.Locations
-	if c.it.out.value != nil {
-		if !read(inventory.PieceOutside, &c.it.out) {
-			return false
-		}
-		if x.Outside != nil {
-			c.out = *x.Outside
-		}
-	}
 	split := 0
 	for kind, p := range c.it.more {
 		if !strings.HasPrefix(kind, inventory.PieceLocation+"|") {
@@ -173,8 +164,8 @@ func (c *checker) quantities(seen string) {
 		}
 	}
 	for a, want := range c.it.outside {
-		if got := c.out.Balances[a]; got != want {
-			c.fault(3, StateDiffers, "", c.seen(inventory.PieceOutside, c.it.out.at), say(a+inventory.NumStates, want), say(a+inventory.NumStates, got))
+		if got := c.head.Outside[a]; got != want {
+			c.fault(3, StateDiffers, "", seen, say(a+inventory.NumStates, want), say(a+inventory.NumStates, got))
 			return
 		}
 	}

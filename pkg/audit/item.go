@@ -27,7 +27,7 @@ type item struct {
 	short   bool // some event was named for a shortage
 
 	// As they stand, undecoded.
-	head, out piece
+	head      piece
 	more      pieces
 	positions []stored // sorted by location
 

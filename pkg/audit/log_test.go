@@ -58,8 +58,6 @@ func (m *memory) get(kind string, n ...string) inventory.Piece {
 
 func (m *memory) Head() *inventory.Head { return nil }
 
-func (m *memory) Outside() *inventory.Outside { return nil }
-
 func (m *memory) Location(l inventory.Location) *inventory.LocationState {
 	return m.get(inventory.PieceLocation, string(l)).Location
 }

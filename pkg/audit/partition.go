@@ -145,8 +145,6 @@ func (p *part) readState(ctx context.Context) (header []byte, err error) {
 		switch {
 		case string(kind) == inventory.PieceHead:
 			it.head.set(rec)
-		case string(kind) == inventory.PieceOutside:
-			it.out.set(rec)
 		case bytes.HasPrefix(kind, []byte(inventory.PieceLocation+"|")),
 			bytes.HasPrefix(kind, []byte(inventory.PieceLine+"|")),
 			bytes.HasPrefix(kind, []byte(inventory.PieceSupply+"|")):

@@ -215,6 +215,7 @@ func TestDirect(t *testing.T) {
 	direct(t, seenTable)
 	direct(t, entryTable)
 	direct(t, locationStateTable)
+	direct(t, outsideTable)
 	direct(t, headTable)
 }
 

@@ -182,7 +182,7 @@ func goLeaf(name string, v reflect.Value, out *[]string) {
 		}
 		return
 	case inv.Outside:
-		for i, q := range x.Balances {
+		for i, q := range x {
 			*out = append(*out, fmt.Sprintf("%s=%d", inv.Account(i+inv.NumStates), int64(q)))
 		}
 		return

@@ -76,6 +76,18 @@ func decodeLocationState(r *reader, x *inv.LocationState) {
 	x.JournalCount = r.long()
 }
 
+func encodeOutside(w *writer, x *inv.Outside) {
+	for _, q := range x {
+		w.quantity(q)
+	}
+}
+
+func decodeOutside(r *reader, x *inv.Outside) {
+	for i := range x {
+		x[i] = r.quantity()
+	}
+}
+
 func encodeHead(w *writer, x *inv.Head) {
 	w.long(x.Fence.Lineage)
 	w.long(x.Fence.Offset)
@@ -94,6 +106,7 @@ func encodeHead(w *writer, x *inv.Head) {
 	encodeAll(w, x.IDs, encodeSeen)
 	w.long(x.IDCount)
 	encodeAll(w, x.Journal, encodeEntry)
+	encodeOutside(w, &x.Outside)
 }
 
 func decodeHead(r *reader, x *inv.Head) {
@@ -110,6 +123,7 @@ func decodeHead(r *reader, x *inv.Head) {
 	x.IDs = decodeAll(r, seenSize, decodeSeen)
 	x.IDCount = r.long()
 	x.Journal = decodeAll(r, minEntry, decodeEntry)
+	decodeOutside(r, &x.Outside)
 }
 
 func decodeLocationName(r *reader) inv.Location { return inv.Location(r.word()) }

@@ -126,7 +126,7 @@ func dropBodies(x any, keep string) {
 
 var pieceBodies = map[string]string{
 	inv.PieceHead: "Head", inv.PieceLocation: "Location", inv.PieceIDs: "IDs", inv.PieceJournal: "Journal",
-	inv.PieceLine: "Line", inv.PieceSupply: "Supply", inv.PieceOutside: "Outside", inv.PieceView: "View", inv.PieceRef: "Ref",
+	inv.PieceLine: "Line", inv.PieceSupply: "Supply", inv.PieceView: "View", inv.PieceRef: "Ref",
 }
 
 func testCodecs(t testing.TB) *Codecs {

@@ -42,6 +42,21 @@ var entryTable = record("Entry",
 	quantity("delta", func(x *inv.Entry) *inv.Quantity { return &x.Delta }),
 ).direct(encodeEntry, decodeEntry)
 
+func outside(name string, a inv.Account) field[inv.Outside] {
+	return quantity(name, func(x *inv.Outside) *inv.Quantity { return &x[a-inv.NumStates] })
+}
+
+var outsideTable = record("Outside",
+	outside("supplier", inv.Supplier),
+	outside("customer", inv.Customer),
+	outside("adjustment", inv.Adjustment),
+	outside("scrap", inv.Scrap),
+	outside("consumption", inv.Consumption),
+	outside("opening", inv.Opening),
+	outside("intercompany", inv.Intercompany),
+	outside("conversion", inv.Conversion),
+).direct(encodeOutside, decodeOutside)
+
 var headTable = record("Head",
 	one("fence", fenceTable, func(x *inv.Head) *inv.Fence { return &x.Fence }),
 	optInstant("clock", func(x *inv.Head) *inv.Instant { return &x.Clock }),
@@ -53,6 +68,7 @@ var headTable = record("Head",
 	many("ids", seenTable, func(x *inv.Head) *[]inv.Seen { return &x.IDs }),
 	long("id_count", func(x *inv.Head) *int64 { return &x.IDCount }),
 	many("journal", entryTable, func(x *inv.Head) *[]inv.Entry { return &x.Journal }),
+	one("outside", outsideTable, func(x *inv.Head) *inv.Outside { return &x.Outside }),
 ).direct(encodeHead, decodeHead)
 
 var idSegmentTable = record("IDSegment",
@@ -119,21 +135,6 @@ var supplyLineTable = record("SupplyLine",
 	many("open", supplyOpenTable, func(x *inv.SupplyLine) *[]inv.SupplyOpen { return &x.Open }),
 )
 
-func outside(name string, a inv.Account) field[inv.Outside] {
-	return quantity(name, func(x *inv.Outside) *inv.Quantity { return &x.Balances[a-inv.NumStates] })
-}
-
-var outsideTable = record("Outside",
-	outside("supplier", inv.Supplier),
-	outside("customer", inv.Customer),
-	outside("adjustment", inv.Adjustment),
-	outside("scrap", inv.Scrap),
-	outside("consumption", inv.Consumption),
-	outside("opening", inv.Opening),
-	outside("intercompany", inv.Intercompany),
-	outside("conversion", inv.Conversion),
-)
-
 var refTargetTable = record("RefTarget",
 	word("kind", func(x *inv.RefTarget) *string { return &x.Kind }),
 	text("line", func(x *inv.RefTarget) *string { return &x.Line }),
@@ -150,7 +151,6 @@ var pieceTable = record("StateRecord",
 	when("journal", journalSegmentTable, func(x *inv.Piece) bool { return len(x.Journal) > 0 || x.Kind == inv.PieceJournal }),
 	opt("line", lineTable, func(x *inv.Piece) **inv.Line { return &x.Line }),
 	opt("supply", supplyLineTable, func(x *inv.Piece) **inv.SupplyLine { return &x.Supply }),
-	opt("outside", outsideTable, func(x *inv.Piece) **inv.Outside { return &x.Outside }),
 	opt("view", viewBody, func(x *inv.Piece) **inv.View { return &x.View }),
 	opt("ref", refTargetTable, func(x *inv.Piece) **inv.RefTarget { return &x.Ref }),
 	absent[inv.Piece]("header"),
@@ -164,7 +164,6 @@ var stateHeaderTable = record("StateRecord",
 	absent[StateHeader]("journal"),
 	absent[StateHeader]("line"),
 	absent[StateHeader]("supply"),
-	absent[StateHeader]("outside"),
 	absent[StateHeader]("view"),
 	absent[StateHeader]("ref"),
 	when("header", record("StateHeader",

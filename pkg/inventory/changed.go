@@ -13,9 +13,6 @@ func (l *Ledger) Changed(f func(Piece)) {
 	if l.headDirty {
 		f(Piece{Kind: PieceHead, Head: &l.head})
 	}
-	if l.outsideDirty {
-		f(Piece{Kind: PieceOutside, Outside: &l.outside})
-	}
 	r := l.rare
 	if r == nil {
 		return
@@ -137,10 +134,10 @@ func (l *Ledger) ChangedViews() []View {
 }
 
 // ClearChanged is called when everything changed has been put where Pieces finds
-// it. Pieces other than the head and the outside accounts are then let go, and
-// read again when an event needs them.
+// it. Pieces other than the head are then let go, and read again when an event
+// needs them.
 func (l *Ledger) ClearChanged() {
-	l.headDirty, l.outsideDirty = false, false
+	l.headDirty = false
 	clear(l.changes)
 	l.changes = l.changes[:0]
 	l.rare = nil
@@ -156,7 +153,7 @@ func (l *Ledger) Sum() Quantity {
 			}
 		}
 	}
-	for _, q := range l.outside.Balances {
+	for _, q := range l.head.Outside {
 		s += q
 	}
 	return s
@@ -167,5 +164,5 @@ func (l *Ledger) Outside(a Account) Quantity {
 	if a.IsState() || int(a) >= NumAccounts {
 		return 0
 	}
-	return l.outside.Balances[a-NumStates]
+	return l.head.Outside[a-NumStates]
 }

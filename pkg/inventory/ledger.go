@@ -11,7 +11,6 @@ import (
 type Pieces interface {
 	Head() *Head
 	Location(l Location) *LocationState // only those of Head.Split
-	Outside() *Outside
 	IDs(segment int64) []Seen
 	Journal(l Location, segment int64) []Entry
 	Line(id string) *Line
@@ -34,16 +33,14 @@ type At struct {
 // Every change is decided before anything is posted, so an event that fails
 // leaves the ledger as it was.
 type Ledger struct {
-	key     Key
-	pieces  Pieces
-	head    Head
-	outside Outside
+	key    Key
+	pieces Pieces
+	head   Head
 
-	headDirty    bool
-	outsideDirty bool
-	changes      []change          // locations changed since ClearChanged
-	old          map[uint64]uint32 // ids in segments; built when the first is looked for
-	rare         *rare             // what most keys do not have in hand
+	headDirty bool
+	changes   []change          // locations changed since ClearChanged
+	old       map[uint64]uint32 // ids in segments; built when the first is looked for
+	rare      *rare             // what most keys do not have in hand
 }
 
 // rare holds pieces read since the last ClearChanged.
@@ -73,9 +70,6 @@ func NewLedger(key Key, pieces Pieces) *Ledger {
 		l.head = *h
 	} else {
 		l.head.Fence.Offset = -1
-	}
-	if o := pieces.Outside(); o != nil {
-		l.outside = *o
 	}
 	return l
 }

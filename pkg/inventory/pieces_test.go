@@ -42,7 +42,6 @@ func (m *memory) get(kind string, n ...string) Piece {
 
 func (m *memory) Head() *Head                        { return m.get(PieceHead).Head }
 func (m *memory) Location(l Location) *LocationState { return m.get(PieceLocation, string(l)).Location }
-func (m *memory) Outside() *Outside                  { return m.get(PieceOutside).Outside }
 func (m *memory) IDs(n int64) []Seen                 { return m.get(PieceIDs, strconv.FormatInt(n, 10)).IDs }
 func (m *memory) Line(id string) *Line               { return m.get(PieceLine, id).Line }
 func (m *memory) SupplyLine(id string) *SupplyLine   { return m.get(PieceSupply, id).Supply }
@@ -81,10 +80,6 @@ func clonePiece(p Piece) Piece {
 		s := *p.Supply
 		s.Refs, s.Entries, s.Open = slices.Clone(s.Refs), slices.Clone(s.Entries), slices.Clone(s.Open)
 		p.Supply = &s
-	}
-	if p.Outside != nil {
-		o := *p.Outside
-		p.Outside = &o
 	}
 	if p.View != nil {
 		v := *p.View

@@ -15,7 +15,7 @@ type plan struct {
 	line    string
 	moves   []Move
 	entries []Entry // journal entries that moves do not make by themselves
-	outside [NumAccounts - NumStates]Quantity
+	outside Outside
 	also    uint64 // a second id to remember; 0 is none
 
 	small [2]local // most events touch one location
@@ -227,7 +227,7 @@ func (l *Ledger) conclude(pl *plan) *Fault {
 		pl.checkOversold(lc, now)
 	}
 	for a, d := range pl.outside {
-		if _, err := l.outside.Balances[a].Add(d); err != nil {
+		if _, err := l.head.Outside[a].Add(d); err != nil {
 			return overflow("movement.quantity")
 		}
 	}
@@ -317,11 +317,8 @@ func (l *Ledger) post(p *Policy, ev *Event, pl *plan, at At) {
 		l.dirtyLocation(st.Location)
 		l.note(change{st.Location, ev.ID, ev.RecordedAt, p.Version, at})
 	}
-	if pl.outside != [NumAccounts - NumStates]Quantity{} {
-		for a, d := range pl.outside {
-			l.outside.Balances[a] += d
-		}
-		l.outsideDirty = true
+	for a, d := range pl.outside {
+		l.head.Outside[a] += d
 	}
 	l.postJournal(pl)
 	l.postPieces(pl)

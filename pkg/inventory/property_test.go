@@ -145,9 +145,6 @@ func normal(p Piece) string {
 	if p.Supply != nil {
 		s += fmt.Sprintf("%+v", *p.Supply)
 	}
-	if p.Outside != nil {
-		s += fmt.Sprintf("%+v", *p.Outside)
-	}
 	if p.Ref != nil {
 		s += fmt.Sprintf("%+v", *p.Ref)
 	}

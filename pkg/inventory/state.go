@@ -13,7 +13,6 @@ const (
 	PieceLine     = "c" // n = line: one demand line or reservation
 	PieceSupply   = "s" // n = line: one supply line
 	PieceParked   = "p" // n = number: parked events
-	PieceOutside  = "o" // one per key: cumulatives of the outside accounts
 	PieceView     = "v" // n = system|location: claimed view
 	PieceRef      = "r" // n = hash of a business ref: the line it names
 	PieceWaiting  = "w" // n = number: waiting orphans, held snapshots
@@ -47,6 +46,7 @@ type Head struct {
 	IDs       []Seen          // newest last, at most MaxRecentIDs
 	IDCount   int64           // ids moved to segments so far: segment n holds [n*SegmentSize, (n+1)*SegmentSize)
 	Journal   []Entry         // newest last, at most MaxRecentEntries
+	Outside   Outside         // most movements touch it, so it stands here
 }
 
 // LocationState is what a key knows of one location.
@@ -160,11 +160,9 @@ type SupplyOpen struct {
 	Quantity Quantity
 }
 
-// Outside holds one cumulative per outside account of a key, indexed by
+// Outside is one cumulative for each outside account of a key, indexed by
 // Account - NumStates.
-type Outside struct {
-	Balances [NumAccounts - NumStates]Quantity
-}
+type Outside [NumAccounts - NumStates]Quantity
 
 // RefTarget is the line a business ref names.
 type RefTarget struct {
@@ -185,7 +183,6 @@ type Piece struct {
 	Journal  []Entry
 	Line     *Line
 	Supply   *SupplyLine
-	Outside  *Outside
 	View     *View
 	Ref      *RefTarget
 }

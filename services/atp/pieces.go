@@ -39,10 +39,6 @@ func (p *pieces) Head() *inventory.Head {
 	return p.read(inventory.PieceHead).Head
 }
 
-func (p *pieces) Outside() *inventory.Outside {
-	return p.read(inventory.PieceOutside).Outside
-}
-
 func (p *pieces) Location(l inventory.Location) *inventory.LocationState {
 	return p.read(inventory.PieceLocation, string(l)).Location
 }

@@ -53,9 +53,8 @@ type processor struct {
 // ledger is the decoded state of one key.
 type ledger struct {
 	*inventory.Ledger
-	pieces     *pieces
-	headKey    string // state keys of the two pieces that nearly every event writes
-	outsideKey string
+	pieces  *pieces
+	headKey string // state key of the piece that every event writes
 }
 
 // Group is the ledger an event belongs to: its key, or none for a control record.
@@ -95,8 +94,7 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 		key := inventory.Key{Entity: ev.Key.Entity, Item: inventory.Item(strings.Clone(string(ev.Key.Item)))} // outlives the event
 		ps := &pieces{st: st, codecs: p.codecs, key: key}
 		led = &ledger{Ledger: inventory.NewLedger(key, ps), pieces: ps}
-		both := inventory.StateKey(key, inventory.PieceHead) + inventory.StateKey(key, inventory.PieceOutside) // side by side in memory
-		led.headKey, led.outsideKey = st.Own(both[:len(both)/2]), st.Own(both[len(both)/2:])
+		led.headKey = st.Own(inventory.StateKey(key, inventory.PieceHead))
 		if ps.err != nil {
 			return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, ps.err)
 		}
@@ -228,11 +226,8 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 
 // stateKey is the key of a piece of the ledger.
 func (l *ledger) stateKey(kind string, n []string) string {
-	switch kind {
-	case inventory.PieceHead:
+	if kind == inventory.PieceHead {
 		return l.headKey
-	case inventory.PieceOutside:
-		return l.outsideKey
 	}
 	return inventory.StateKey(l.Key(), kind, n...)
 }
