@@ -13,7 +13,7 @@ COPY . .
 ARG VERSION=dev
 # The time zones of locations come with the binary: the image has none.
 RUN go build -trimpath -tags timetzdata -ldflags "-s -w -X main.version=${VERSION}" -o /out/stockweave ./services/stockweave \
- && mkdir -p /out/etc/stockweave && cp -r policies examples /out/etc/stockweave/ && rm -f /out/etc/stockweave/policies/*.go \
+ && mkdir -p /out/var/lib/stockweave /out/etc/stockweave && cp -r policies examples /out/etc/stockweave/ && rm -f /out/etc/stockweave/policies/*.go \
  && chmod -R a+rX /out
 
 FROM scratch
@@ -25,6 +25,8 @@ LABEL org.opencontainers.image.title="stockweave" \
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/stockweave /stockweave
 COPY --from=build /out/etc/stockweave /etc/stockweave
+# Where atp keeps its snapshots; a new volume takes the owner over.
+COPY --from=build --chown=65532:65532 /out/var/lib/stockweave /var/lib/stockweave
 # Where demo and check find their policies and scenario.
 WORKDIR /etc/stockweave
 USER 65532:65532

@@ -36,6 +36,11 @@ func (p *part) fold(rec *stream.Record, ev *inventory.Event, offset int64) {
 		fault(2, ForeignOutcome, "key "+it.key, "key "+o.Key.String())
 	}
 
+	if o.Kind == inventory.Noted && slices.Contains(o.Codes, inventory.CodeShadow) {
+		shadow := *o // its moves and its other codes are what would have been
+		shadow.Moves, shadow.Codes = nil, nil
+		o = &shadow
+	}
 	var buf [4]touched
 	was := buf[:0]
 	for i := range o.Moves {

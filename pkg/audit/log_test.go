@@ -62,8 +62,9 @@ func (m *memory) Location(l inventory.Location) *inventory.LocationState {
 	return m.get(inventory.PieceLocation, string(l)).Location
 }
 
-func (m *memory) IDs(n int64) []inventory.Seen {
-	return m.get(inventory.PieceIDs, strconv.FormatInt(n, 10)).IDs
+func (m *memory) IDs(n int64) ([]inventory.Seen, inventory.Instant) {
+	p := m.get(inventory.PieceIDs, strconv.FormatInt(n, 10))
+	return p.IDs, p.Latest
 }
 
 func (m *memory) Journal(l inventory.Location, n int64) []inventory.Entry {
@@ -75,6 +76,11 @@ func (m *memory) Line(id string) *inventory.Line { return m.get(inventory.PieceL
 func (m *memory) SupplyLine(id string) *inventory.SupplyLine {
 	return m.get(inventory.PieceSupply, id).Supply
 }
+
+func (m *memory) Kept(string, int64) *inventory.Kept { return nil }
+func (m *memory) Lines(func(*inventory.Line) bool)   {}
+
+func (m *memory) Names(string, string, func(string) bool) {}
 
 func (m *memory) Ref(h string) *inventory.RefTarget { return m.get(inventory.PieceRef, h).Ref }
 

@@ -214,7 +214,7 @@ func (p *part) readLetters(ctx context.Context) error {
 			if err := p.a.cfg.Codecs.DecodeDeadLetter(rec.Value, &d); err != nil {
 				return fmt.Errorf("decoding dead letter at partition %d offset %d: %w", id, rec.Offset, err)
 			}
-			if d.Topic == event.TopicEvents && d.Partition == p.id {
+			if d.Topic == p.a.cfg.Kafka.Physical(event.TopicEvents) && d.Partition == p.id {
 				p.letters[d.Offset] = true
 			}
 			return nil

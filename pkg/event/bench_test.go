@@ -102,6 +102,13 @@ func BenchmarkDecodeEvent(b *testing.B) {
 	benchDecode(b, c.AppendEvent, c.DecodeEvent, benchEvent())
 }
 
+// BenchmarkDecodeEventInto is the ledger's way: in place, into memory used again.
+func BenchmarkDecodeEventInto(b *testing.B) {
+	c := testCodecs(b)
+	var buf Buf
+	benchDecode(b, c.AppendEvent, func(value []byte, _ *inv.Event) error { return c.DecodeEventInto(value, &buf) }, benchEvent())
+}
+
 func BenchmarkDecodeOutcome(b *testing.B) {
 	c := testCodecs(b)
 	benchDecode(b, c.AppendOutcome, c.DecodeOutcome, benchOutcome())

@@ -142,7 +142,7 @@ func (c *codec[T]) read(r *reader, value []byte, into *T) error {
 			return c.undecodable(fmt.Errorf("%w: %d", ErrUnknownSchema, id))
 		}
 	}
-	r.b, r.i, r.s, r.err = value, prefixSize, "", nil
+	r.b, r.i, r.s, r.nth, r.err = value, prefixSize, "", 0, nil
 	var zero T
 	*into = zero
 	dec(r, into)

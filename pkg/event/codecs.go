@@ -22,6 +22,7 @@ type Codecs struct {
 	outcomes    codec[inventory.Outcome]
 	positions   codec[inventory.Position]
 	views       codec[inventory.View]
+	answers     codec[Answered]
 	state       codec[inventory.Piece]
 	stateHeader codec[StateHeader]
 	items       codec[MasterItem]
@@ -52,6 +53,7 @@ func NewCodecs(ids *IDs) (*Codecs, error) {
 		bindTo(&c.outcomes, ids, sc, TopicOutcomes, outcomeTable),
 		bindTo(&c.positions, ids, sc, TopicPositions, positionTable),
 		bindTo(&c.views, ids, sc, TopicViews, viewTable),
+		bindTo(&c.answers, ids, sc, TopicAnswers, answerRecordTable),
 		bindTo(&c.state, ids, sc, TopicState, pieceTable),
 		bindTo(&c.stateHeader, ids, sc, TopicState, stateHeaderTable),
 		bindTo(&c.items, ids, sc, TopicItems, itemTable),
@@ -129,6 +131,7 @@ type Buf struct {
 
 	reader   reader
 	movement inventory.Movement
+	words    [12]string // of the event before: one that stands at the same place is often the same
 }
 
 // DecodeEventInto is DecodeEvent into memory used again. The event's texts are
@@ -169,6 +172,16 @@ func (c *Codecs) AppendView(dst []byte, x *inventory.View) ([]byte, error) {
 // DecodeView reads a record of inventory.views.
 func (c *Codecs) DecodeView(value []byte, into *inventory.View) error {
 	return c.views.decode(value, into)
+}
+
+// AppendAnswer appends a record of reservations.answers.
+func (c *Codecs) AppendAnswer(dst []byte, x *Answered) ([]byte, error) {
+	return c.answers.append(dst, x)
+}
+
+// DecodeAnswer reads a record of reservations.answers.
+func (c *Codecs) DecodeAnswer(value []byte, into *Answered) error {
+	return c.answers.decode(value, into)
 }
 
 // AppendState appends a piece of inventory.state, and nothing for a Deleted one:

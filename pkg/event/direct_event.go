@@ -9,6 +9,7 @@ import inv "github.com/stockweave/stockweave/pkg/inventory"
 const (
 	minRef       = 4
 	minAttribute = 2
+	minLapse     = 5
 	minMove      = 6
 	minBucket    = 4
 )
@@ -81,6 +82,7 @@ func encodeMovement(w *writer, x *inv.Movement) {
 	w.quantity(x.Quantity)
 	w.optProse(x.Reason)
 	w.optText(x.Reverses)
+	w.optLong(x.Sequence)
 }
 
 func decodeMovement(r *reader, x *inv.Movement) {
@@ -92,6 +94,7 @@ func decodeMovement(r *reader, x *inv.Movement) {
 	x.Quantity = r.quantity()
 	x.Reason = r.optText()
 	x.Reverses = r.optText()
+	x.Sequence = r.optLong()
 }
 
 func encodeEvent(w *writer, x *inv.Event) {
@@ -111,6 +114,8 @@ func encodeEvent(w *writer, x *inv.Event) {
 	encodeBody(w, x.Count, countTable.enc)
 	encodeBody(w, x.Demand, demandTable.enc)
 	encodeBody(w, x.Supply, supplyTable.enc)
+	encodeBody(w, x.Reservation, reservationTable.enc)
+	encodeBody(w, x.Approval, approvalTable.enc)
 	encodeBody(w, x.Setting, settingTable.enc)
 	encodeBody(w, x.Control, controlTable.enc)
 }
@@ -132,6 +137,8 @@ func decodeEvent(r *reader, x *inv.Event) {
 	x.Count = decodeBody(r, countTable.dec)
 	x.Demand = decodeBody(r, demandTable.dec)
 	x.Supply = decodeBody(r, supplyTable.dec)
+	x.Reservation = decodeBody(r, reservationTable.dec)
+	x.Approval = decodeBody(r, approvalTable.dec)
 	x.Setting = decodeBody(r, settingTable.dec)
 	x.Control = decodeBody(r, controlTable.dec)
 }
@@ -195,6 +202,8 @@ func encodeOutcome(w *writer, x *inv.Outcome) {
 	w.long(x.Version)
 	w.long(x.PolicyVersion)
 	w.optText(x.Line)
+	encodeBody(w, x.Answer, answerTable.enc)
+	encodeAll(w, x.Lapsed, lapseTable.enc)
 	encodeAll(w, x.Attributes, attributeTable.enc)
 	encodeOptTrace(w, &x.Trace)
 	w.long(x.Lineage)
@@ -220,6 +229,8 @@ func decodeOutcome(r *reader, x *inv.Outcome) {
 	x.Version = r.long()
 	x.PolicyVersion = r.long()
 	x.Line = r.optText()
+	x.Answer = decodeBody(r, answerTable.dec)
+	x.Lapsed = decodeAll(r, minLapse, lapseTable.dec)
 	x.Attributes = decodeAll(r, minAttribute, attributeTable.dec)
 	decodeOptTrace(r, &x.Trace)
 	x.Lineage = r.long()
@@ -262,6 +273,8 @@ func encodePosition(w *writer, x *inv.Position) {
 	encodeStates(w, &x.States)
 	encodeAll(w, x.Reserved, encodeBucket)
 	encodeAll(w, x.Supply, encodeBucket)
+	w.optQuantity(x.ParkedOut, x.ParkedOut != 0)
+	w.flag(x.Frozen)
 	w.quantity(x.SafetyStock)
 	w.long(x.Version)
 	w.long(int64(x.Part))
@@ -281,6 +294,8 @@ func decodePosition(r *reader, x *inv.Position) {
 	decodeStates(r, &x.States)
 	x.Reserved = decodeAll(r, minBucket, decodeBucket)
 	x.Supply = decodeAll(r, minBucket, decodeBucket)
+	x.ParkedOut, _ = r.optQuantity()
+	x.Frozen = r.flag()
 	x.SafetyStock = r.quantity()
 	x.Version = r.long()
 	x.Part = r.int()

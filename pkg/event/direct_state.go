@@ -10,19 +10,25 @@ import (
 
 // Sizes of elements, in bytes: all of a Seen, the least of the others.
 const (
-	seenSize         = 12
+	seenSize         = 13 // verdicts are below 64
 	minEntry         = 6
 	minLocationState = 8
 )
 
 func encodeSeen(w *writer, x *inv.Seen) {
 	w.b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(w.b, x.ID), x.Content)
+	w.b = append(w.b, byte(x.Verdict)<<1)
 }
 
 func decodeSeen(r *reader, x *inv.Seen) {
 	if from, to := r.skip(seenSize); from != to {
 		x.ID = binary.BigEndian.Uint64(r.b[from:])
 		x.Content = binary.BigEndian.Uint32(r.b[from+8:])
+		if v := r.b[from+12]; v&1 != 0 || v > 126 {
+			r.failf("verdict %#x", v)
+		} else {
+			x.Verdict = inv.Verdict(v >> 1)
+		}
 	}
 }
 
@@ -35,6 +41,7 @@ func encodeEntry(w *writer, x *inv.Entry) {
 	w.long(int64(x.State))
 	w.flag(x.Count)
 	w.long(int64(x.Includes))
+	encodeZeroable(w, &x.Order, orderTable.enc)
 	w.quantity(x.Delta)
 }
 
@@ -44,6 +51,7 @@ func decodeEntry(r *reader, x *inv.Entry) {
 	x.State = inv.Account(r.below(inv.NumStates))
 	x.Count = r.flag()
 	x.Includes = uint8(r.below(256))
+	decodeZeroable(r, &x.Order, orderTable.dec)
 	x.Delta = r.quantity()
 }
 
@@ -54,13 +62,9 @@ func encodeLocationState(w *writer, x *inv.LocationState) {
 	w.long(x.Version)
 	encodeAll(w, x.Reserved, encodeBucket)
 	encodeAll(w, x.Supply, encodeBucket)
-	if x.LastCount == (inv.CountMark{}) {
-		w.null()
-	} else {
-		w.some()
-		countMarkTable.enc(w, &x.LastCount)
-	}
+	encodeZeroable(w, &x.LastCount, countMarkTable.enc)
 	w.long(x.JournalCount)
+	encodeZeroable(w, &x.Trimmed, trimmedTable.enc)
 }
 
 func decodeLocationState(r *reader, x *inv.LocationState) {
@@ -70,10 +74,9 @@ func decodeLocationState(r *reader, x *inv.LocationState) {
 	x.Version = r.long()
 	x.Reserved = decodeAll(r, minBucket, decodeBucket)
 	x.Supply = decodeAll(r, minBucket, decodeBucket)
-	if r.some() {
-		countMarkTable.dec(r, &x.LastCount)
-	}
+	decodeZeroable(r, &x.LastCount, countMarkTable.dec)
 	x.JournalCount = r.long()
+	decodeZeroable(r, &x.Trimmed, trimmedTable.dec)
 }
 
 func encodeOutside(w *writer, x *inv.Outside) {
@@ -105,8 +108,14 @@ func encodeHead(w *writer, x *inv.Head) {
 	}
 	encodeAll(w, x.IDs, encodeSeen)
 	w.long(x.IDCount)
+	w.optLong(int64(x.Latest))
 	encodeAll(w, x.Journal, encodeEntry)
 	encodeOutside(w, &x.Outside)
+	encodeZeroable(w, &x.Window, windowTable.enc)
+	encodeZeroable(w, &x.Book, bookTable.enc)
+	encodeZeroable(w, &x.Queue, queueTable.enc)
+	w.optLong(int64(x.Viewed))
+	encodeZeroable(w, &x.Frozen, frozenTable.enc)
 }
 
 func decodeHead(r *reader, x *inv.Head) {
@@ -122,8 +131,14 @@ func decodeHead(r *reader, x *inv.Head) {
 	x.Split = decodeList(r, decodeLocationName)
 	x.IDs = decodeAll(r, seenSize, decodeSeen)
 	x.IDCount = r.long()
+	x.Latest = inv.Instant(r.optLong())
 	x.Journal = decodeAll(r, minEntry, decodeEntry)
 	decodeOutside(r, &x.Outside)
+	decodeZeroable(r, &x.Window, windowTable.dec)
+	decodeZeroable(r, &x.Book, bookTable.dec)
+	decodeZeroable(r, &x.Queue, queueTable.dec)
+	x.Viewed = inv.Instant(r.optLong())
+	decodeZeroable(r, &x.Frozen, frozenTable.dec)
 }
 
 func decodeLocationName(r *reader) inv.Location { return inv.Location(r.word()) }

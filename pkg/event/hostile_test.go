@@ -277,6 +277,8 @@ func encodeAny(c *Codecs, x any) ([]byte, error) {
 		return c.AppendPosition(nil, x)
 	case *inv.View:
 		return c.AppendView(nil, x)
+	case *Answered:
+		return c.AppendAnswer(nil, x)
 	case *inv.Piece:
 		return c.AppendState(nil, x)
 	case *StateHeader:

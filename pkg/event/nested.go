@@ -65,27 +65,33 @@ func opt[T, V any](name string, t *table[V], get func(*T) **V) field[T] {
 	}
 }
 
+// encodeZeroable writes a nullable record whose zero value is null.
+func encodeZeroable[V comparable](w *writer, v *V, enc func(*writer, *V)) {
+	var zero V
+	if *v == zero {
+		w.null()
+		return
+	}
+	w.some()
+	enc(w, v)
+}
+
+// decodeZeroable is the opposite of encodeZeroable; v is zero before.
+func decodeZeroable[V any](r *reader, v *V, dec func(*reader, *V)) {
+	if r.some() {
+		dec(r, v)
+	}
+}
+
 // zeroable is a nullable record whose zero value is null.
 func zeroable[T any, V comparable](name string, t *table[V], get func(*T) *V) field[T] {
 	through := func(dec func(*reader, *V)) func(*reader, *T) {
-		return func(r *reader, x *T) {
-			if r.some() {
-				dec(r, get(x))
-			}
-		}
+		return func(r *reader, x *T) { decodeZeroable(r, get(x), dec) }
 	}
 	return field[T]{
 		name: name,
-		enc: func(w *writer, x *T) {
-			var zero V
-			if v := get(x); *v == zero {
-				w.null()
-			} else {
-				w.some()
-				t.enc(w, v)
-			}
-		},
-		dec: through(t.dec),
+		enc:  func(w *writer, x *T) { encodeZeroable(w, get(x), t.enc) },
+		dec:  through(t.dec),
 		bind: func(s avro.Schema) (func(*reader, *T), bool, error) {
 			dec, same, err := bindNullable(t, s)
 			return through(dec), same, err
@@ -134,10 +140,11 @@ func many[T, V any](name string, t *table[V], get func(*T) *[]V) field[T] {
 }
 
 func encodeAll[V any](w *writer, vs []V, enc func(*writer, *V)) {
-	w.count(len(vs))
 	if len(vs) == 0 {
+		w.null()
 		return
 	}
+	w.count(len(vs))
 	for i := range vs {
 		enc(w, &vs[i])
 	}
@@ -146,6 +153,10 @@ func encodeAll[V any](w *writer, vs []V, enc func(*writer, *V)) {
 
 // decodeAll reads an array whose elements take at least minSize bytes each.
 func decodeAll[V any](r *reader, minSize int, dec func(*reader, *V)) []V {
+	if r.i < len(r.b) && r.b[r.i] == 0 { // none, as a rule
+		r.i++
+		return nil
+	}
 	var vs []V
 	for n := r.block(0, minSize); n > 0; n = r.block(len(vs), minSize) {
 		if vs == nil {

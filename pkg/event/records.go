@@ -13,6 +13,7 @@ const (
 	TopicPositions = "inventory.positions.v1"
 	TopicState     = "inventory.state.v1"
 	TopicViews     = "inventory.views.v1"
+	TopicAnswers   = "reservations.answers.v1"
 	TopicItems     = "master.items.v1"
 	TopicLocations = "master.locations.v1"
 	TopicPolicies  = "policies.v1"
@@ -51,6 +52,9 @@ type StateHeader struct {
 	StoreVersion   int32
 	AppliedThrough int64
 	PolicyVersion  int64
+	Origin         string
+	PreviousEnd    int64
+	Start          int64
 }
 
 // RawMessage is a message as received. Key on the topic: source|stream key.
@@ -199,6 +203,22 @@ type Posting struct {
 	OccurredAt    inventory.Instant
 	PolicyVersion int64
 	At            inventory.Instant
+}
+
+// Answered is the ledger's answer to a request, for the replica that asked. Key: the
+// reservation's id. Of one request there may be several: a repeated one is answered
+// again, with Outcome duplicate.
+type Answered struct {
+	Key           inventory.Key
+	EventID       string
+	Outcome       inventory.OutcomeKind // applied, denied, duplicate, conflict or rejected
+	Answer        inventory.Answer
+	RecordedAt    inventory.Instant
+	Version       int64
+	PolicyVersion int64
+	Lineage       int64
+	Partition     int32
+	Offset        int64
 }
 
 // Posting results.

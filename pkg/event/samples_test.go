@@ -63,6 +63,8 @@ func fill(v reflect.Value, n *int) {
 		v.SetBool(true)
 	case v.CanInt():
 		v.SetInt(int64(20_000 + *n))
+	case v.Type() == reflect.TypeFor[inv.Verdict]():
+		v.SetUint(uint64(*n % 64))
 	case kind == reflect.Uint8:
 		v.SetUint(uint64(*n % 256))
 	case v.CanUint():
@@ -96,6 +98,7 @@ func filledEvent(kind inv.Kind) inv.Event {
 	keep := map[inv.Kind]string{
 		inv.KindMovement: "Movement", inv.KindCount: "Count", inv.KindDemand: "Demand",
 		inv.KindSupply: "Supply", inv.KindSetting: "Setting", inv.KindControl: "Control",
+		inv.KindReservation: "Reservation", inv.KindApproval: "Approval",
 	}
 	dropBodies(&ev, keep[kind])
 	return ev
@@ -105,12 +108,15 @@ func filledEvent(kind inv.Kind) inv.Event {
 func filledPiece(kind, body string) inv.Piece {
 	p := filled[inv.Piece]()
 	p.Kind, p.N, p.Deleted = kind, nil, false
-	for _, name := range []string{"IDs", "Journal"} {
-		if name != body {
+	for _, name := range []string{"IDs", "Latest", "Journal"} {
+		if name != body && (name != "Latest" || body != "IDs") {
 			reflect.ValueOf(&p).Elem().FieldByName(name).SetZero()
 		}
 	}
 	dropBodies(&p, body)
+	if p.Kept != nil {
+		p.Kept.Event = filledEvent(inv.KindDemand)
+	}
 	return p
 }
 
@@ -127,6 +133,7 @@ func dropBodies(x any, keep string) {
 var pieceBodies = map[string]string{
 	inv.PieceHead: "Head", inv.PieceLocation: "Location", inv.PieceIDs: "IDs", inv.PieceJournal: "Journal",
 	inv.PieceLine: "Line", inv.PieceSupply: "Supply", inv.PieceView: "View", inv.PieceRef: "Ref",
+	inv.PieceParked: "Kept", inv.PieceWaiting: "Kept",
 }
 
 func testCodecs(t testing.TB) *Codecs {
@@ -146,6 +153,7 @@ func samples(c *Codecs) []sample {
 		sampleOf("raw", TopicRaw, filled[RawMessage](), c.AppendRaw, c.DecodeRaw),
 		sampleOf("outcome", TopicOutcomes, filled[inv.Outcome](), c.AppendOutcome, c.DecodeOutcome),
 		sampleOf("position", TopicPositions, filled[inv.Position](), c.AppendPosition, c.DecodePosition),
+		sampleOf("answer", TopicAnswers, filled[Answered](), c.AppendAnswer, c.DecodeAnswer),
 		sampleOf("view", TopicViews, filled[inv.View](), c.AppendView, c.DecodeView),
 		sampleOf("state-header", TopicState, filled[StateHeader](), c.AppendStateHeader, c.DecodeStateHeader),
 		sampleOf("item", TopicItems, filled[MasterItem](), c.AppendItem, c.DecodeItem),
@@ -158,7 +166,7 @@ func samples(c *Codecs) []sample {
 		sampleOf("parked", TopicParked, filled[ParkedLine](), c.AppendParked, c.DecodeParked),
 		sampleOf("receipt", TopicReceipts, filled[Receipt](), c.AppendReceipt, c.DecodeReceipt),
 	}
-	for _, kind := range []inv.Kind{inv.KindMovement, inv.KindCount, inv.KindDemand, inv.KindSupply, inv.KindSetting, inv.KindControl} {
+	for _, kind := range []inv.Kind{inv.KindMovement, inv.KindCount, inv.KindDemand, inv.KindSupply, inv.KindReservation, inv.KindApproval, inv.KindTick, inv.KindSetting, inv.KindControl} {
 		all = append(all, sampleOf("event-"+string(kind), TopicEvents, filledEvent(kind), c.AppendEvent, c.DecodeEvent))
 	}
 	for kind, body := range pieceBodies {

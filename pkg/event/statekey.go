@@ -3,12 +3,25 @@ package event
 import (
 	"bytes"
 	"errors"
+	"strings"
+
+	"github.com/stockweave/stockweave/pkg/inventory"
 )
 
 // maxKeyParts is more than any kind's n has.
 const maxKeyParts = 4
 
 var errStateKey = errors.New("key is not entity|item|kind|n")
+
+// ParseKey is the key that entity|item, escaped, stands for: the opposite of
+// inventory.Key's String.
+func ParseKey(s string) (inventory.Key, error) {
+	entity, item, ok := strings.Cut(s, "|")
+	if !ok || entity == "" || item == "" || strings.Contains(item, "|") {
+		return inventory.Key{}, errStateKey
+	}
+	return inventory.Key{Entity: inventory.Entity(unescape(entity)), Item: inventory.Item(unescape(item))}, nil
+}
 
 // splitStateKey takes kind and n out of a key of inventory.state.
 func (c *Codecs) splitStateKey(key []byte) (kind string, n []string, err error) {

@@ -41,6 +41,7 @@ var movementTable = record("Movement",
 	quantity("quantity", func(x *inv.Movement) *inv.Quantity { return &x.Quantity }),
 	optProse("reason", func(x *inv.Movement) *string { return &x.Reason }),
 	optText("reverses", func(x *inv.Movement) *string { return &x.Reverses }),
+	optLong("sequence", func(x *inv.Movement) *int64 { return &x.Sequence }),
 ).direct(encodeMovement, decodeMovement)
 
 var stateBalanceTable = record("StateBalance",
@@ -58,6 +59,7 @@ var countTable = record("Count",
 	word("as_of_basis", func(x *inv.Count) *string { return &x.AsOfBasis }),
 	optLong("sequence", func(x *inv.Count) *int64 { return &x.Sequence }),
 	boolean("complete", func(x *inv.Count) *bool { return &x.Complete }),
+	optText("snapshot", func(x *inv.Count) *string { return &x.Snapshot }),
 )
 
 var demandTable = record("Demand",
@@ -76,6 +78,50 @@ var supplyTable = record("Supply",
 	optDay("due", func(x *inv.Supply) *inv.Day { return &x.Due }),
 )
 
+var keyTable = record("ItemKey",
+	word("entity", func(x *inv.Key) *inv.Entity { return &x.Entity }),
+	text("item", func(x *inv.Key) *inv.Item { return &x.Item }),
+)
+
+var reservationLineTable = record("ReservationLine",
+	text("line", func(x *inv.ReservationLine) *string { return &x.Line }),
+	optWord("location", func(x *inv.ReservationLine) *inv.Location { return &x.Location }),
+	quantity("quantity", func(x *inv.ReservationLine) *inv.Quantity { return &x.Quantity }),
+	optWord("channel", func(x *inv.ReservationLine) *string { return &x.Channel }),
+	optDay("due", func(x *inv.ReservationLine) *inv.Day { return &x.Due }),
+	boolean("movable", func(x *inv.ReservationLine) *bool { return &x.Movable }),
+	octet("priority", func(x *inv.ReservationLine) *uint8 { return &x.Priority }, 256),
+)
+
+var reservationTable = record("Reservation",
+	text("id", func(x *inv.Reservation) *string { return &x.ID }),
+	word("action", func(x *inv.Reservation) *inv.Action { return &x.Action }),
+	word("partner", func(x *inv.Reservation) *string { return &x.Partner }),
+	many("lines", reservationLineTable, func(x *inv.Reservation) *[]inv.ReservationLine { return &x.Lines }),
+	boolean("partial", func(x *inv.Reservation) *bool { return &x.Partial }),
+	optInstant("expires_at", func(x *inv.Reservation) *inv.Instant { return &x.ExpiresAt }),
+	many("siblings", keyTable, func(x *inv.Reservation) *[]inv.Key { return &x.Siblings }),
+	integer("reply_to", func(x *inv.Reservation) *int32 { return &x.ReplyTo }),
+)
+
+var approvalTable = record("Approval",
+	optText("event", func(x *inv.Approval) *string { return &x.Event }),
+	word("release", func(x *inv.Approval) *inv.ReleaseKind { return &x.Release }),
+	text("author", func(x *inv.Approval) *string { return &x.Author }),
+	optProse("reason", func(x *inv.Approval) *string { return &x.Reason }),
+)
+
+var snapshotEndTable = record("SnapshotEnd",
+	word("source", func(x *inv.SnapshotEnd) *inv.Source { return &x.Source }),
+	text("id", func(x *inv.SnapshotEnd) *string { return &x.ID }),
+	word("entity", func(x *inv.SnapshotEnd) *inv.Entity { return &x.Entity }),
+	word("location", func(x *inv.SnapshotEnd) *inv.Location { return &x.Location }),
+	instant("as_of", func(x *inv.SnapshotEnd) *inv.Instant { return &x.AsOf }),
+	word("basis", func(x *inv.SnapshotEnd) *inv.Basis { return &x.Basis }),
+	accounts("covers", func(x *inv.SnapshotEnd) *[]inv.Account { return &x.Covers }),
+	long("lines", func(x *inv.SnapshotEnd) *int64 { return &x.Lines }),
+)
+
 var settingTable = record("Setting",
 	optWord("location", func(x *inv.Setting) *inv.Location { return &x.Location }),
 	quantity("safety_stock", func(x *inv.Setting) *inv.Quantity { return &x.SafetyStock }),
@@ -84,6 +130,7 @@ var settingTable = record("Setting",
 var controlTable = record("Control",
 	long("policy_version", func(x *inv.Control) *int64 { return &x.PolicyVersion }),
 	text("policy_hash", func(x *inv.Control) *string { return &x.PolicyHash }),
+	opt("snapshot", snapshotEndTable, func(x *inv.Control) **inv.SnapshotEnd { return &x.Snapshot }),
 )
 
 var eventTable = record("EventRecord",
@@ -103,6 +150,8 @@ var eventTable = record("EventRecord",
 	opt("count", countTable, func(x *inv.Event) **inv.Count { return &x.Count }),
 	opt("demand", demandTable, func(x *inv.Event) **inv.Demand { return &x.Demand }),
 	opt("supply", supplyTable, func(x *inv.Event) **inv.Supply { return &x.Supply }),
+	opt("reservation", reservationTable, func(x *inv.Event) **inv.Reservation { return &x.Reservation }),
+	opt("approval", approvalTable, func(x *inv.Event) **inv.Approval { return &x.Approval }),
 	opt("setting", settingTable, func(x *inv.Event) **inv.Setting { return &x.Setting }),
 	opt("control", controlTable, func(x *inv.Event) **inv.Control { return &x.Control }),
 ).direct(encodeEvent, decodeEvent)
@@ -120,6 +169,31 @@ var moveTable = record("Move",
 	optProse("reason", func(x *inv.Move) *string { return &x.Reason }),
 	optInstant("at", func(x *inv.Move) *inv.Instant { return &x.At }),
 ).direct(encodeMove, decodeMove)
+
+var answerLineTable = record("AnswerLine",
+	text("line", func(x *inv.AnswerLine) *string { return &x.Line }),
+	word("location", func(x *inv.AnswerLine) *inv.Location { return &x.Location }),
+	quantity("quantity", func(x *inv.AnswerLine) *inv.Quantity { return &x.Quantity }),
+)
+
+var answerTable = record("Answer",
+	text("reservation", func(x *inv.Answer) *string { return &x.Reservation }),
+	word("action", func(x *inv.Answer) *inv.Action { return &x.Action }),
+	octet("verdict", func(x *inv.Answer) *inv.Verdict { return &x.Verdict }, 256),
+	optWord("code", func(x *inv.Answer) *inv.Code { return &x.Code }),
+	many("lines", answerLineTable, func(x *inv.Answer) *[]inv.AnswerLine { return &x.Lines }),
+	optInstant("expires_at", func(x *inv.Answer) *inv.Instant { return &x.ExpiresAt }),
+	quantity("available", func(x *inv.Answer) *inv.Quantity { return &x.Available }),
+	integer("reply_to", func(x *inv.Answer) *int32 { return &x.ReplyTo }),
+)
+
+var lapseTable = record("Lapse",
+	text("reservation", func(x *inv.Lapse) *string { return &x.Reservation }),
+	text("line", func(x *inv.Lapse) *string { return &x.Line }),
+	word("location", func(x *inv.Lapse) *inv.Location { return &x.Location }),
+	quantity("quantity", func(x *inv.Lapse) *inv.Quantity { return &x.Quantity }),
+	optInstant("expires_at", func(x *inv.Lapse) *inv.Instant { return &x.ExpiresAt }),
+)
 
 var outcomeTable = record("OutcomeRecord",
 	word("kind", func(x *inv.Outcome) *inv.OutcomeKind { return &x.Kind }),
@@ -139,6 +213,8 @@ var outcomeTable = record("OutcomeRecord",
 	long("version", func(x *inv.Outcome) *int64 { return &x.Version }),
 	long("policy_version", func(x *inv.Outcome) *int64 { return &x.PolicyVersion }),
 	optText("line", func(x *inv.Outcome) *string { return &x.Line }),
+	opt("answer", answerTable, func(x *inv.Outcome) **inv.Answer { return &x.Answer }),
+	many("lapsed", lapseTable, func(x *inv.Outcome) *[]inv.Lapse { return &x.Lapsed }),
 	many("attributes", attributeTable, func(x *inv.Outcome) *[]inv.Attribute { return &x.Attributes }),
 	zeroable("trace", traceTable, func(x *inv.Outcome) *inv.Trace { return &x.Trace }),
 	long("lineage", func(x *inv.Outcome) *int64 { return &x.Lineage }),

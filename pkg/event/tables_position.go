@@ -2,7 +2,7 @@ package event
 
 import inv "github.com/stockweave/stockweave/pkg/inventory"
 
-// The tables of inventory.positions and inventory.views.
+// The tables of inventory.positions.
 
 type states = [inv.NumStates]inv.Quantity
 
@@ -29,6 +29,8 @@ var positionBody = record("Position",
 	one("states", statesTable, func(x *inv.Position) *states { return &x.States }),
 	many("reserved", bucketTable, func(x *inv.Position) *[]inv.Bucket { return &x.Reserved }),
 	many("supply", bucketTable, func(x *inv.Position) *[]inv.Bucket { return &x.Supply }),
+	optQuantity("parked_out", func(x *inv.Position) *inv.Quantity { return &x.ParkedOut }),
+	boolean("frozen", func(x *inv.Position) *bool { return &x.Frozen }),
 	quantity("safety_stock", func(x *inv.Position) *inv.Quantity { return &x.SafetyStock }),
 	long("version", func(x *inv.Position) *int64 { return &x.Version }),
 	integer("part", func(x *inv.Position) *int32 { return &x.Part }),
@@ -44,22 +46,4 @@ var positionBody = record("Position",
 var positionTable = record("PositionRecord",
 	tag[inv.Position]("position"),
 	when("position", positionBody, nil),
-)
-
-var viewBody = record("View",
-	word("entity", func(x *inv.View) *inv.Entity { return &x.Key.Entity }),
-	text("item", func(x *inv.View) *inv.Item { return &x.Key.Item }),
-	word("location", func(x *inv.View) *inv.Location { return &x.Location }),
-	word("source", func(x *inv.View) *inv.Source { return &x.Source }),
-	word("basis", func(x *inv.View) *inv.Basis { return &x.Basis }),
-	many("balances", stateBalanceTable, func(x *inv.View) *[]inv.StateBalance { return &x.Balances }),
-	optInstant("as_of", func(x *inv.View) *inv.Instant { return &x.AsOf }),
-	optInstant("recorded_at", func(x *inv.View) *inv.Instant { return &x.RecordedAt }),
-	text("event_id", func(x *inv.View) *string { return &x.EventID }),
-	long("version", func(x *inv.View) *int64 { return &x.Version }),
-)
-
-var viewTable = record("ViewRecord",
-	tag[inv.View]("view"),
-	when("view", viewBody, nil),
 )

@@ -14,6 +14,15 @@ var countMarkTable = record("CountMark",
 	instant("as_of", func(x *inv.CountMark) *inv.Instant { return &x.AsOf }),
 	optWord("source", func(x *inv.CountMark) *inv.Source { return &x.Source }),
 	octet("covers", func(x *inv.CountMark) *uint8 { return &x.Covers }, 256),
+	optLong("sequence", func(x *inv.CountMark) *int64 { return &x.Sequence }),
+	optText("snapshot", func(x *inv.CountMark) *string { return &x.Snapshot }),
+)
+
+var trimmedTable = record("Trimmed",
+	long("from", func(x *inv.Trimmed) *int64 { return &x.From }),
+	optInstant("blurred", func(x *inv.Trimmed) *inv.Instant { return &x.Blurred }),
+	long("sums", func(x *inv.Trimmed) *int64 { return &x.Sums }),
+	long("gone", func(x *inv.Trimmed) *int64 { return &x.Gone }),
 )
 
 var locationStateTable = record("LocationState",
@@ -26,12 +35,19 @@ var locationStateTable = record("LocationState",
 	many("supply", bucketTable, func(x *inv.LocationState) *[]inv.Bucket { return &x.Supply }),
 	zeroable("last_count", countMarkTable, func(x *inv.LocationState) *inv.CountMark { return &x.LastCount }),
 	long("journal_count", func(x *inv.LocationState) *int64 { return &x.JournalCount }),
+	zeroable("trimmed", trimmedTable, func(x *inv.LocationState) *inv.Trimmed { return &x.Trimmed }),
 ).direct(encodeLocationState, decodeLocationState)
 
 var seenTable = record("Seen",
 	hash64("id", func(x *inv.Seen) *uint64 { return &x.ID }),
 	hash32("content", func(x *inv.Seen) *uint32 { return &x.Content }),
+	octet("verdict", func(x *inv.Seen) *inv.Verdict { return &x.Verdict }, 64),
 ).direct(encodeSeen, decodeSeen)
+
+var orderTable = record("Order",
+	word("source", func(x *inv.Order) *inv.Source { return &x.Source }),
+	long("sequence", func(x *inv.Order) *int64 { return &x.Sequence }),
+)
 
 var entryTable = record("Entry",
 	instant("at", func(x *inv.Entry) *inv.Instant { return &x.At }),
@@ -39,6 +55,7 @@ var entryTable = record("Entry",
 	octet("state", func(x *inv.Entry) *inv.Account { return &x.State }, inv.NumStates),
 	boolean("count", func(x *inv.Entry) *bool { return &x.Count }),
 	octet("includes", func(x *inv.Entry) *uint8 { return &x.Includes }, 256),
+	zeroable("order", orderTable, func(x *inv.Entry) *inv.Order { return &x.Order }),
 	quantity("delta", func(x *inv.Entry) *inv.Quantity { return &x.Delta }),
 ).direct(encodeEntry, decodeEntry)
 
@@ -57,6 +74,36 @@ var outsideTable = record("Outside",
 	outside("conversion", inv.Conversion),
 ).direct(encodeOutside, decodeOutside)
 
+var windowTable = record("Window",
+	optInstant("start", func(x *inv.Window) *inv.Instant { return &x.Start }),
+	long("from", func(x *inv.Window) *int64 { return &x.From }),
+)
+
+var bookTable = record("Book",
+	integer("lines", func(x *inv.Book) *int32 { return &x.Lines }),
+	integer("supplies", func(x *inv.Book) *int32 { return &x.Supplies }),
+	integer("tentative", func(x *inv.Book) *int32 { return &x.Tentative }),
+	optInstant("expires_at", func(x *inv.Book) *inv.Instant { return &x.ExpiresAt }),
+	optInstant("sweep_at", func(x *inv.Book) *inv.Instant { return &x.SweepAt }),
+	optText("swept", func(x *inv.Book) *string { return &x.Swept }),
+)
+
+var queueTable = record("Queue",
+	integer("parked", func(x *inv.Queue) *int32 { return &x.Parked }),
+	integer("held", func(x *inv.Queue) *int32 { return &x.Held }),
+	integer("bytes", func(x *inv.Queue) *int32 { return &x.Bytes }),
+	long("next", func(x *inv.Queue) *int64 { return &x.Next }),
+	optInstant("until", func(x *inv.Queue) *inv.Instant { return &x.Until }),
+)
+
+var frozenTable = record("Frozen",
+	optInstant("since", func(x *inv.Frozen) *inv.Instant { return &x.Since }),
+	long("offset", func(x *inv.Frozen) *int64 { return &x.Offset }),
+	long("count", func(x *inv.Frozen) *int64 { return &x.Count }),
+	long("taken", func(x *inv.Frozen) *int64 { return &x.Taken }),
+	word("code", func(x *inv.Frozen) *inv.Code { return &x.Code }),
+)
+
 var headTable = record("Head",
 	one("fence", fenceTable, func(x *inv.Head) *inv.Fence { return &x.Fence }),
 	optInstant("clock", func(x *inv.Head) *inv.Instant { return &x.Clock }),
@@ -67,12 +114,19 @@ var headTable = record("Head",
 	wordArray("split", func(x *inv.Head) *[]inv.Location { return &x.Split }),
 	many("ids", seenTable, func(x *inv.Head) *[]inv.Seen { return &x.IDs }),
 	long("id_count", func(x *inv.Head) *int64 { return &x.IDCount }),
+	optInstant("latest", func(x *inv.Head) *inv.Instant { return &x.Latest }),
 	many("journal", entryTable, func(x *inv.Head) *[]inv.Entry { return &x.Journal }),
 	one("outside", outsideTable, func(x *inv.Head) *inv.Outside { return &x.Outside }),
+	zeroable("window", windowTable, func(x *inv.Head) *inv.Window { return &x.Window }),
+	zeroable("book", bookTable, func(x *inv.Head) *inv.Book { return &x.Book }),
+	zeroable("queue", queueTable, func(x *inv.Head) *inv.Queue { return &x.Queue }),
+	optInstant("viewed", func(x *inv.Head) *inv.Instant { return &x.Viewed }),
+	zeroable("frozen", frozenTable, func(x *inv.Head) *inv.Frozen { return &x.Frozen }),
 ).direct(encodeHead, decodeHead)
 
 var idSegmentTable = record("IDSegment",
 	many("ids", seenTable, func(x *inv.Piece) *[]inv.Seen { return &x.IDs }),
+	optInstant("latest", func(x *inv.Piece) *inv.Instant { return &x.Latest }),
 )
 
 var journalSegmentTable = record("JournalSegment",
@@ -87,6 +141,7 @@ var lineEntryTable = record("LineEntry",
 	word("stage", func(x *inv.LineEntry) *inv.Stage { return &x.Stage }),
 	quantity("quantity", func(x *inv.LineEntry) *inv.Quantity { return &x.Quantity }),
 	optInstant("at", func(x *inv.LineEntry) *inv.Instant { return &x.At }),
+	optLong("sequence", func(x *inv.LineEntry) *int64 { return &x.Sequence }),
 )
 
 var claimTable = record("Claim",
@@ -100,15 +155,42 @@ var postedTable = record("PostedQuantity",
 	quantity("shipped", func(x *inv.Posted) *inv.Quantity { return &x.Shipped }),
 )
 
+var heldTable = record("Held",
+	text("reservation", func(x *inv.Held) *string { return &x.Reservation }),
+	text("line", func(x *inv.Held) *string { return &x.Line }),
+	word("partner", func(x *inv.Held) *string { return &x.Partner }),
+	word("state", func(x *inv.Held) *inv.HeldState { return &x.State }),
+	optInstant("expires_at", func(x *inv.Held) *inv.Instant { return &x.ExpiresAt }),
+	optInstant("granted_at", func(x *inv.Held) *inv.Instant { return &x.GrantedAt }),
+	many("granted", claimTable, func(x *inv.Held) *[]inv.Claim { return &x.Granted }),
+	many("siblings", keyTable, func(x *inv.Held) *[]inv.Key { return &x.Siblings }),
+	integer("reply_to", func(x *inv.Held) *int32 { return &x.ReplyTo }),
+	integer("index", func(x *inv.Held) *int32 { return &x.Index }),
+	integer("of", func(x *inv.Held) *int32 { return &x.Of }),
+)
+
 var lineTable = record("Line",
 	text("id", func(x *inv.Line) *string { return &x.ID }),
 	many("refs", refTable, func(x *inv.Line) *[]inv.Ref { return &x.Refs }),
 	optWord("channel", func(x *inv.Line) *string { return &x.Channel }),
 	optDay("due", func(x *inv.Line) *inv.Day { return &x.Due }),
 	boolean("movable", func(x *inv.Line) *bool { return &x.Movable }),
+	octet("priority", func(x *inv.Line) *uint8 { return &x.Priority }, 256),
 	many("entries", lineEntryTable, func(x *inv.Line) *[]inv.LineEntry { return &x.Entries }),
 	many("claims", claimTable, func(x *inv.Line) *[]inv.Claim { return &x.Claims }),
 	many("posted", postedTable, func(x *inv.Line) *[]inv.Posted { return &x.Posted }),
+	opt("held", heldTable, func(x *inv.Line) **inv.Held { return &x.Held }),
+	many("sourced", claimTable, func(x *inv.Line) *[]inv.Claim { return &x.Sourced }),
+)
+
+var keptTable = record("Kept",
+	one("event", eventTable, func(x *inv.Kept) *inv.Event { return &x.Event }),
+	word("code", func(x *inv.Kept) *inv.Code { return &x.Code }),
+	optProse("detail", func(x *inv.Kept) *string { return &x.Detail }),
+	optInstant("at", func(x *inv.Kept) *inv.Instant { return &x.At }),
+	long("lineage", func(x *inv.Kept) *int64 { return &x.Lineage }),
+	long("offset", func(x *inv.Kept) *int64 { return &x.Offset }),
+	optInstant("until", func(x *inv.Kept) *inv.Instant { return &x.Until }),
 )
 
 var supplyEntryTable = record("SupplyEntry",
@@ -120,6 +202,7 @@ var supplyEntryTable = record("SupplyEntry",
 	quantity("quantity", func(x *inv.SupplyEntry) *inv.Quantity { return &x.Quantity }),
 	optDay("due", func(x *inv.SupplyEntry) *inv.Day { return &x.Due }),
 	optInstant("at", func(x *inv.SupplyEntry) *inv.Instant { return &x.At }),
+	optLong("sequence", func(x *inv.SupplyEntry) *int64 { return &x.Sequence }),
 )
 
 var supplyOpenTable = record("SupplyOpen",
@@ -153,6 +236,7 @@ var pieceTable = record("StateRecord",
 	opt("supply", supplyLineTable, func(x *inv.Piece) **inv.SupplyLine { return &x.Supply }),
 	opt("view", viewBody, func(x *inv.Piece) **inv.View { return &x.View }),
 	opt("ref", refTargetTable, func(x *inv.Piece) **inv.RefTarget { return &x.Ref }),
+	opt("kept", keptTable, func(x *inv.Piece) **inv.Kept { return &x.Kept }),
 	absent[inv.Piece]("header"),
 )
 
@@ -166,6 +250,7 @@ var stateHeaderTable = record("StateRecord",
 	absent[StateHeader]("supply"),
 	absent[StateHeader]("view"),
 	absent[StateHeader]("ref"),
+	absent[StateHeader]("kept"),
 	when("header", record("StateHeader",
 		long("lineage", func(x *StateHeader) *int64 { return &x.Lineage }),
 		word("cluster", func(x *StateHeader) *string { return &x.Cluster }),
@@ -177,5 +262,8 @@ var stateHeaderTable = record("StateRecord",
 		integer("store_version", func(x *StateHeader) *int32 { return &x.StoreVersion }),
 		long("applied_through", func(x *StateHeader) *int64 { return &x.AppliedThrough }),
 		long("policy_version", func(x *StateHeader) *int64 { return &x.PolicyVersion }),
+		word("origin", func(x *StateHeader) *string { return &x.Origin }),
+		long("previous_end", func(x *StateHeader) *int64 { return &x.PreviousEnd }),
+		long("start", func(x *StateHeader) *int64 { return &x.Start }),
 	), nil),
 )

@@ -32,6 +32,8 @@ const (
 	forRaw   = 90 * day
 	forAudit = 365 * day
 	forEver  = 0
+	// Nobody waits longer for an answer; who asks again gets it again.
+	forAnswers = time.Hour
 )
 
 // TopicSpecs returns every topic of the services. The caller owns the result.
@@ -43,6 +45,7 @@ func TopicSpecs() []TopicSpec {
 		compacted(TopicPositions, "entity|item|location; partitioned by entity|item", keyedPartitions),
 		compacted(TopicState, "entity|item|kind|n, or |header; partitioned by entity|item", keyedPartitions),
 		compacted(TopicViews, "entity|item|location|source; partitioned by entity|item", keyedPartitions),
+		plain(TopicAnswers, "reservation; partition = reply_to", forAnswers),
 		compacted(TopicItems, "entity|item", keyedPartitions),
 		compacted(TopicLocations, "entity|location", keyedPartitions),
 		compacted(TopicPolicies, "name@version", 1),

@@ -180,6 +180,7 @@ type reader struct {
 	i     int
 	s     string // b, converted when a string first needs it
 	last  string // the last word: the next one is often the same
+	nth   int    // words read into a Buf
 	err   error
 	words *words
 	into  *Buf // nil: texts and bodies get memory of their own
@@ -280,17 +281,22 @@ func (r *reader) below(limit int) int {
 
 // some reads the branch of ["null", X]: true for X.
 func (r *reader) some() bool {
+	if r.i < len(r.b) {
+		if c := r.b[r.i]; c&^2 == 0 {
+			r.i++
+			return c != 0
+		}
+	}
+	return r.noBranch()
+}
+
+func (r *reader) noBranch() bool {
 	if r.i >= len(r.b) {
 		r.fail(errEnd)
-		return false
+	} else {
+		r.failf("union branch %d of 2", r.b[r.i])
 	}
-	c := r.b[r.i]
-	if c != 0 && c != 2 {
-		r.failf("union branch %d of 2", c)
-		return false
-	}
-	r.i++
-	return c == 2
+	return false
 }
 
 func (r *reader) flag() bool {
@@ -309,6 +315,18 @@ func (r *reader) flag() bool {
 
 // take reads a length and steps over as many bytes.
 func (r *reader) take() (from, to int) {
+	if i := r.i; i < len(r.b) {
+		if c := r.b[i]; c&0x81 == 0 { // a length of one byte
+			if to := i + 1 + int(c>>1); to <= len(r.b) {
+				r.i = to
+				return i + 1, to
+			}
+		}
+	}
+	return r.takeAny()
+}
+
+func (r *reader) takeAny() (from, to int) {
 	n := r.long()
 	if n < 0 || n > MaxBytes {
 		r.failf("length %d is not within %d", n, MaxBytes)
@@ -358,15 +376,21 @@ func (r *reader) word() string {
 	if from == to {
 		return ""
 	}
-	if b := r.b[from:to]; string(b) != r.last {
+	b := r.b[from:to]
+	last := &r.last
+	if r.into != nil && r.nth < len(r.into.words) {
+		last = &r.into.words[r.nth]
+		r.nth++
+	}
+	if string(b) != *last {
 		s, ok := r.words.get(b)
 		if !ok {
 			r.failf("string is not UTF-8")
 			return ""
 		}
-		r.last = s
+		*last = s
 	}
-	return r.last
+	return *last
 }
 
 // blob reads bytes, which alias the value.

@@ -2,8 +2,8 @@ package inventory
 
 // ATP is what may be promised from a location on today, signed: the least that is
 // projected to be free on any day from today to horizon days later. Projected free
-// stock is on_hand less safety stock, less the claims due and plus the dated supply
-// due by then. Claims overdue or undated count today; supply overdue counts today
+// stock is on_hand less safety stock and less what parked events will take, less the
+// claims due and plus the dated supply due by then. Claims overdue or undated count today; supply overdue counts today
 // for keepDays days, and then no more; undated supply never counts. Days are those
 // of the location's zone.
 func ATP(p *Position, today Day, horizon, keepDays int) Quantity {
@@ -14,7 +14,13 @@ func ATP(p *Position, today Day, horizon, keepDays int) Quantity {
 // days from day on. The horizon still counts from today.
 func ATPOn(p *Position, today, day Day, horizon, keepDays int) Quantity {
 	s := newSchedule(p, today, horizon, keepDays)
-	return s.least(saturate(p.States[OnHand], -p.SafetyStock), day)
+	return s.least(free(p), day)
+}
+
+// free is what a location could give were nothing due: its stock, less what is held
+// back, less what leaves once parked events are applied.
+func free(p *Position) Quantity {
+	return saturate(saturate(p.States[OnHand], -p.SafetyStock), -max(0, p.ParkedOut))
 }
 
 // lastDay is the last one within the horizon.
@@ -108,19 +114,16 @@ func ShortfallOn(p *Position, today, day Day, horizon, keepDays int) Quantity {
 
 // Network is what may be promised from several locations together: what each has
 // to give, less what movable claims will have to take from the others. It is never
-// below zero. One day stands for today at all locations; where their days differ,
-// add Shortfall and ATP of each at its own day with NetworkOf.
+// below zero. One day stands for today at all locations; Promise asks each location
+// on its own.
 func Network(ps []Position, today Day, horizon, keepDays int) Quantity {
 	var sum, short Quantity
 	for i := range ps {
 		sum = saturate(sum, max(0, ATP(&ps[i], today, horizon, keepDays)))
 		short = saturate(short, Shortfall(&ps[i], today, horizon, keepDays))
 	}
-	return NetworkOf(sum, short)
+	return max(0, saturate(sum, -short))
 }
-
-// NetworkOf is Network from the sum of max(0, ATP) and the sum of Shortfall.
-func NetworkOf(sum, short Quantity) Quantity { return max(0, saturate(sum, -short)) }
 
 // Component is a part of a kit.
 type Component struct {
@@ -154,13 +157,6 @@ type ChannelRule struct {
 	Buffer Quantity // kept back
 	Cap    Quantity // shown at most; zero is no cap
 	Unit   Quantity // the channel sells multiples of it; zero is One
-}
-
-// ChannelQuantity is what a channel shows of a group's ATP: the share, less the
-// buffer, at most the cap, rounded down to the unit, never below zero.
-func ChannelQuantity(group Quantity, r ChannelRule) Quantity {
-	q := r.capped(r.buffered(r.shared(max(0, group))))
-	return r.rounded(max(0, q))
 }
 
 // shared is the channel's share of zero or more.

@@ -2,10 +2,30 @@ package inventory
 
 import "slices"
 
-// Terms are the policy of dates.
+// PromiseFormula names the function that Promise is. It changes when the same facts
+// and policies give another number (Invariant 9).
+const PromiseFormula = "atp/2"
+
+// Terms are the policy of dates and supply.
 type Terms struct {
 	Horizon  int // days ahead within which a shortfall lowers what is promised; at least to the day asked for
 	KeepDays int // days for which supply that is overdue still counts, as of today
+	// At holds the locations whose supply has terms of its own. It is only looked up.
+	At map[Location]SupplyTerms
+}
+
+// SupplyTerms say which supply counts at a location.
+type SupplyTerms struct {
+	None     bool // none, whenever it is due
+	KeepDays int  // in the place of the common ones
+}
+
+// at are the terms of a location.
+func (t *Terms) at(l Location) SupplyTerms {
+	if s, ok := t.At[l]; ok {
+		return s
+	}
+	return SupplyTerms{KeepDays: t.KeepDays}
 }
 
 // Question asks what may be promised: of an item or a kit, from a group of
@@ -149,20 +169,46 @@ func (q *Question) group(k Key, ps []Position, channel string) ([]LocationATP, Q
 }
 
 func (q *Question) location(p *Position) LocationATP {
-	l := LocationATP{Location: p.Location}
-	if q.Today != nil {
-		l.Today = max(0, q.Today(p.Location))
-	}
-	today, keep := l.Today, q.Terms.KeepDays
-	if today == 0 {
-		today, keep = maxDay, 0 // everything is overdue, and no supply is kept
-	}
-	day := max(today, q.Day)
-	// What falls due between the horizon and a later day would be taken from it.
-	horizon := max(q.Terms.Horizon, int(day)-int(today))
-	l.ATP = ATPOn(p, today, day, horizon, keep)
-	l.Short = ShortfallOn(p, today, day, horizon, keep)
+	v := q.view(p)
+	l := LocationATP{Location: p.Location, Today: v.stated}
+	s := v.schedule(p)
+	l.ATP = s.least(free(p), v.day)
+	s = v.schedule(p)
+	s.movable = true
+	l.Short = max(0, -s.least(max(0, p.States[OnHand]), v.day))
 	return l
+}
+
+// view is how far a question looks at a location.
+type view struct {
+	stated  Day // today, as it was told; zero: it was not
+	today   Day
+	day     Day // asked for; today or later
+	horizon int
+	supply  SupplyTerms
+}
+
+func (q *Question) view(p *Position) view {
+	v := view{supply: q.Terms.at(p.Location)}
+	if q.Today != nil {
+		v.stated = max(0, q.Today(p.Location))
+	}
+	v.today = v.stated
+	if v.stated == 0 {
+		v.today, v.supply.KeepDays = maxDay, 0 // everything is overdue, and no supply is kept
+	}
+	v.day = max(v.today, q.Day)
+	// What falls due between the horizon and a later day would be taken from it.
+	v.horizon = max(q.Terms.Horizon, int(v.day)-int(v.today))
+	return v
+}
+
+func (v *view) schedule(p *Position) schedule {
+	s := newSchedule(p, v.today, v.horizon, v.supply.KeepDays)
+	if v.supply.None {
+		s.supply = nil
+	}
+	return s
 }
 
 // OpenOrders is what a channel has on order of an item, whenever it is due.

@@ -135,6 +135,22 @@ func TestPromiseSupply(t *testing.T) {
 			signed(t, q, c.want)
 		})
 	}
+	t.Run("what waits in parked events is not there", func(t *testing.T) {
+		p := at(5, due(0, -1))
+		p.ParkedOut = units(2)
+		signed(t, ask(p), 2)
+	})
+	t.Run("by location", func(t *testing.T) {
+		q := ask(in("DC1", at(5, due(d0, 7))), in("DC2", at(5, due(d0-2, 7))), in("DC3", at(5, due(d0-2, 7))))
+		q.Terms.KeepDays = 3
+		q.Terms.At = map[Location]SupplyTerms{"DC1": {None: true, KeepDays: 9}, "DC2": {KeepDays: 1}}
+		signed(t, q, 5+5+12)
+	})
+	t.Run("none of it serves a movable claim either", func(t *testing.T) {
+		q := ask(in("DC1", at(0, movable(0, -3), due(d0, 7))), in("DC2", at(5)))
+		q.Terms.At = map[Location]SupplyTerms{"DC1": {None: true}}
+		signed(t, q, 2)
+	})
 }
 
 func TestPromiseGroup(t *testing.T) {

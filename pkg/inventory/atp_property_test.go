@@ -27,6 +27,7 @@ func drawPosition(t *rapid.T, l Location) Position {
 	p.States[OnHand] = quantity("on hand", -10, 40)
 	p.States[InTransit] = quantity("in transit", -10, 40)
 	p.SafetyStock = quantity("safety", 0, 8)
+	p.ParkedOut = quantity("parked", 0, 4)
 	for range rapid.IntRange(0, 4).Draw(t, "claims") {
 		p.Reserved = append(p.Reserved, Bucket{
 			Due: day("claim"), Quantity: quantity("claimed", 1, 14), Movable: rapid.Bool().Draw(t, "movable"),
@@ -90,7 +91,7 @@ func drawQuestion(t *rapid.T) *Question {
 func byDay(p *Position, today, day Day, horizon, keep int) (atp, short Quantity) {
 	atp = MaxQuantity
 	for d := day; d <= max(day, today+Day(horizon)); d++ {
-		free, movable := p.States[OnHand]-p.SafetyStock, max(0, p.States[OnHand])
+		free, movable := p.States[OnHand]-p.SafetyStock-p.ParkedOut, max(0, p.States[OnHand])
 		for _, b := range p.Reserved {
 			if max(today, b.Due) <= d {
 				free -= b.Quantity

@@ -129,7 +129,7 @@ func TestKitATP(t *testing.T) {
 	}
 }
 
-func TestChannelQuantity(t *testing.T) {
+func TestChannelRule(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		group Quantity
@@ -147,8 +147,10 @@ func TestChannelQuantity(t *testing.T) {
 		{"by weight it is", 19_999, ChannelRule{Unit: 1}, 19_999},
 		{"share of the largest quantity does not overflow", MaxQuantity, ChannelRule{Share: 9_999, Unit: 1}, 999_899_999_999_999_999},
 	} {
-		if got := ChannelQuantity(c.group, c.rule); got != c.want {
-			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		q := ask(Position{States: [NumStates]Quantity{OnHand: c.group}})
+		q.Channel = &ChannelTerms{Name: "web", Rule: c.rule}
+		if got := Promise(q); got.Quantity != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got.Quantity, c.want)
 		}
 	}
 }

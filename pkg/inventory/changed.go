@@ -25,7 +25,7 @@ func (l *Ledger) Changed(f func(Piece)) {
 	slices.SortFunc(r.ids, func(a, b idSegment) int { return cmp.Compare(a.n, b.n) })
 	for i := range r.ids {
 		if s := &r.ids[i]; s.dirty {
-			f(Piece{Kind: PieceIDs, N: []string{number(s.n)}, IDs: s.ids})
+			f(Piece{Kind: PieceIDs, N: []string{number(s.n)}, IDs: s.ids, Latest: s.latest, Deleted: s.gone})
 		}
 	}
 	slices.SortFunc(r.journal, func(a, b journalSegment) int {
@@ -33,7 +33,7 @@ func (l *Ledger) Changed(f func(Piece)) {
 	})
 	for i := range r.journal {
 		if s := &r.journal[i]; s.dirty {
-			f(Piece{Kind: PieceJournal, N: []string{string(s.location), number(s.n)}, Journal: s.entries})
+			f(Piece{Kind: PieceJournal, N: []string{string(s.location), number(s.n)}, Journal: s.entries, Deleted: s.gone})
 		}
 	}
 	for i := range r.lines.slots {
@@ -48,7 +48,13 @@ func (l *Ledger) Changed(f func(Piece)) {
 	}
 	for i := range r.refs.slots {
 		if s := &r.refs.slots[i]; s.dirty {
-			f(Piece{Kind: PieceRef, N: []string{s.name}, Ref: s.val})
+			f(Piece{Kind: PieceRef, N: []string{s.name}, Ref: s.val, Deleted: s.val == nil})
+		}
+	}
+	for i := range r.kept.slots {
+		if s := &r.kept.slots[i]; s.dirty {
+			kind, n := keptPiece(s.name)
+			f(Piece{Kind: kind, N: []string{n}, Kept: s.val, Deleted: s.val == nil})
 		}
 	}
 	for i := range r.views.slots {
@@ -94,6 +100,10 @@ func (l *Ledger) fill(p *Position, st *LocationState) {
 	if st.HasSafety {
 		p.SafetyStock = st.Safety
 	}
+	if l.head.Queue.Parked+l.head.Queue.Held != 0 {
+		p.ParkedOut = l.parkedOut(st)
+	}
+	p.Frozen = l.head.Frozen.Since != 0
 }
 
 // Position is what is known of a location now; false where nothing is. Its version

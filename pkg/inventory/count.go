@@ -1,113 +1,195 @@
 package inventory
 
-import "slices"
+import "strings"
 
 // decideCount turns a balance into the difference to the position as of then.
-func (l *Ledger) decideCount(p *Policy, ev *Event, pl *plan) *Fault {
+func (l *Ledger) decideCount(_ *Policy, ev *Event, pl *plan) *Fault {
 	c := ev.Count
-	if ev.RecordedAt != 0 && c.AsOf > ev.RecordedAt+Skew {
-		return fault(FaultFutureCount, "count.as_of", "more than five minutes after it was recorded")
-	}
-	if !p.OwnsBalance(ev.Source, c.Location) {
-		l.claim(ev, pl)
+	if ev.RecordedAt != 0 && c.AsOf > ev.RecordedAt+Skew && !pl.approved {
+		pl.hold(CodeFutureCount, "as of more than five minutes after it was recorded")
 		return nil
 	}
-	pl.at = c.AsOf
-	lc := pl.local(l, c.Location)
-	lc.touch = true
-	now := lc.now
+	pl.at = pl.clamp(ev, c.AsOf)
+	now := l.location(c.Location)
 	if now == nil {
 		now = &LocationState{Location: c.Location}
 	}
-	then, f := l.asOf(now, c.AsOf) // as-of: what was there at the time of the count, not what is there now
-	if f != nil {
+	if olderOfOwn(&now.LastCount, ev) {
+		pl.supersede()
+		pl.detail = "a later count of its source's own sequence is known"
+		return nil
+	}
+	if now.inexact(pl.at - pl.counts().widest()) {
+		pl.code(CodeInexact)
+	}
+	t, f := l.tally(pl, ev, now)
+	switch {
+	case f != nil:
+		return f
+	case t.sets == 0:
+		pl.supersede()
+		pl.detail = "a later count of its source's own sequence is known as of the same time"
+		return nil
+	}
+	if f := l.trust(pl, ev, &t); f != nil || pl.wait.code != "" {
 		return f
 	}
-	stated, number := uint8(0), [NumStates]Quantity{}
+	pl.local(l, c.Location).touch = true
+	for a := range Account(NumStates) {
+		if t.sets&a.bit() == 0 {
+			continue
+		}
+		e := Entry{At: pl.at, Location: c.Location, State: a, Count: true, Order: t.order, Delta: t.diff[a]}
+		switch a {
+		case OnHand:
+			e.Includes = t.includes
+		case Quarantine:
+			e.Delta += t.clears // an entry of its own takes them out
+		}
+		pl.entries = append(pl.entries, e)
+	}
+	if t.includes&clearsSuspects != 0 || t.sets&Quarantine.bit() != 0 {
+		t.sets |= suspects.bit()
+	}
+	if t.clears != 0 {
+		pl.entries = append(pl.entries, Entry{
+			At: pl.at, Location: c.Location, State: Quarantine, Count: true, Includes: isSuspect, Order: t.order, Delta: -t.clears,
+		})
+	}
+	if f := pl.settle(l, c.Location, t.diff, pl.at, CountStateChange, CountDifference); f != nil {
+		return f
+	}
+	pl.counted = counted{
+		at: pl.at, states: t.sets, place: c.Location,
+		mark: CountMark{AsOf: pl.at, Source: ev.Source, Covers: set(c.Covers), Sequence: c.Sequence, Snapshot: c.Snapshot},
+	}
+	if c.Sequence != 0 {
+		pl.counted.mark.Covers |= countSequenced
+	}
+	if c.Basis == Available {
+		pl.counted.mark.Covers |= countAvailable
+	}
+	return l.restateAll(pl)
+}
+
+// olderOfOwn says whether the source's sequence puts a count before the last one,
+// while its as-of, inferred from receipt, puts it after.
+func olderOfOwn(last *CountMark, ev *Event) bool {
+	c := ev.Count
+	return c.AsOfBasis == BasisReceipt && c.Sequence != 0 && c.Sequence < last.Sequence &&
+		last.Source == ev.Source && c.AsOf > last.AsOf
+}
+
+// tally is what a count finds.
+type tally struct {
+	then     [NumStates]Quantity // the position it counted, as the ledger had it
+	diff     [NumStates]Quantity // what it found more
+	sets     uint8
+	includes uint8    // states its on_hand number includes and that it does not state
+	clears   Quantity // what was suspect and is not any more; diff has it
+	order    Order
+}
+
+// tally compares a count with the position as of pl.at.
+func (l *Ledger) tally(pl *plan, ev *Event, now *LocationState) (tally, *Fault) {
+	c := ev.Count
+	t := tally{order: Order{Sequence: c.Sequence}}
+	if c.Sequence != 0 || c.Basis == Available || len(pl.policy.Counts.Sources) > 0 {
+		t.order.Source = ev.Source
+	}
+	var number [NumStates]Quantity
+	var stated uint8
 	for _, b := range c.Balances {
 		stated |= b.State.bit()
 		number[b.State] = b.Quantity
 	}
 	// States that the on_hand number includes and that stand beside it are
 	// subtracted now; the others by every change of them, for good.
-	includes := set(c.Includes) &^ stated
+	t.includes = set(c.Includes) &^ stated
+	var f *Fault
+	// as-of: what was there at the time of the count, not what is there now
+	m := mark{at: pl.at, state: OnHand, includes: stated | t.includes, order: t.order}
+	if stated&OnHand.bit() == 0 {
+		m.state = c.Balances[0].State
+	}
+	var doubt Quantity
+	if t.then, doubt, f = l.before(now, &m, pl); f != nil {
+		return t, f
+	}
+	if stated&Quarantine.bit() == 0 {
+		doubt = min(doubt, max(0, t.then[Quarantine])) // released by hand, it is gone already
+	}
 	if stated&OnHand.bit() != 0 {
 		q := number[OnHand]
 		for _, a := range c.Includes {
-			var err error
-			minus := then[a]
+			minus := t.then[a]
+			if a == Quarantine {
+				minus -= doubt
+			}
 			if stated&a.bit() != 0 {
 				minus = number[a]
 			}
+			var err error
 			if q, err = q.Add(-minus); err != nil {
-				return overflow("count.balances")
+				return t, overflow("count.balances")
 			}
 		}
 		if c.Basis == Available {
-			// The claims the source had taken off are taken to be those open now.
-			for i := range now.Reserved {
-				var err error
-				if q, err = q.Add(now.Reserved[i].Quantity); err != nil {
-					return overflow("count.balances")
-				}
-				pl.code(CodeInexact)
+			t.includes |= countAvailable
+			known, f := l.known(pl, ev.Source, c.Location, pl.at)
+			if f != nil {
+				return t, f
+			}
+			var err error
+			if q, err = q.Add(known); err != nil {
+				return t, overflow("count.balances")
 			}
 		}
 		number[OnHand] = q
 	}
-	var diff [NumStates]Quantity
+	t.sets = stated &^ l.newerOfOwn(pl, ev, now)
 	for a := range Account(NumStates) {
-		if stated&a.bit() == 0 {
+		if t.sets&a.bit() == 0 {
 			continue
 		}
-		q, err := number[a].Add(-then[a])
+		q, err := number[a].Add(-t.then[a])
 		if err != nil {
-			return overflow("count.balances")
+			return t, overflow("count.balances")
 		}
-		diff[a] = q
-		e := Entry{At: c.AsOf, Location: c.Location, State: a, Count: true, Delta: q}
-		if a == OnHand {
-			e.Includes = includes
-		}
-		pl.entries = append(pl.entries, e)
+		t.diff[a] = q
 	}
-	if f := pl.settle(l, c.Location, diff, c.AsOf, CountStateChange, CountDifference); f != nil {
-		return f
+	switch {
+	case t.sets&Quarantine.bit() != 0:
+		t.clears = doubt // its number says what is left
+	case t.sets&OnHand.bit() != 0 && stated&Quarantine.bit() == 0:
+		t.clears, t.diff[Quarantine] = doubt, -doubt
+		t.includes |= clearsSuspects
 	}
-	pl.counted = counted{
-		at: c.AsOf, states: stated, place: c.Location,
-		mark: CountMark{AsOf: c.AsOf, Source: ev.Source, Covers: set(c.Covers)},
-	}
-	return l.restateAll(pl)
+	return t, nil
 }
 
-// claim keeps a balance of a source without authority as its claimed view; the
-// ledger stays as it is.
-func (l *Ledger) claim(ev *Event, pl *plan) {
-	c := ev.Count
-	pl.kind = Noted
-	old := l.view(ev.Source, c.Location)
-	v := View{
-		Key: ev.Key, Location: c.Location, Source: ev.Source, Basis: c.Basis, Balances: slices.Clone(c.Balances),
-		AsOf: c.AsOf, RecordedAt: ev.RecordedAt, EventID: ev.ID, Version: 1,
+// newerOfOwn are the states that the source counted as of the same time later in
+// its own sequence: those counts stand.
+func (l *Ledger) newerOfOwn(pl *plan, ev *Event, now *LocationState) (states uint8) {
+	if ev.Count.Sequence == 0 || now.LastCount.Covers&countSequenced == 0 || now.LastCount.AsOf < pl.at {
+		return 0
 	}
-	if old != nil {
-		if old.AsOf > c.AsOf {
-			pl.kind = Superseded
-			pl.detail = "a later view of this source is known"
-			return
+	for _, m := range l.marks(now, pl.at) {
+		if m.at == pl.at && m.order.Source == ev.Source && m.order.Sequence > ev.Count.Sequence {
+			states |= m.state.bit()
 		}
-		v.Version = old.Version + 1
 	}
-	pl.view = &v
+	return states
 }
 
-func (l *Ledger) view(s Source, name Location) *View {
-	c := &l.extra().views
-	n := viewName(s, name)
-	i, ok := c.find(n)
-	if !ok {
-		c.insert(i, n, l.pieces.View(s, name))
+// mark remembers a count that was posted as the location's last one, if it is.
+func (l *Ledger) mark(c *counted) {
+	st := l.location(c.place)
+	kinds := (st.LastCount.Covers | c.mark.Covers) & (countSequenced | countAvailable)
+	if c.mark.AsOf >= st.LastCount.AsOf {
+		st.LastCount = c.mark
+		st.LastCount.Snapshot = strings.Clone(c.mark.Snapshot) // outlives the event
 	}
-	return c.slots[i].val
+	st.LastCount.Covers |= kinds
+	l.dirtyLocation(c.place)
 }

@@ -14,10 +14,14 @@ func (l *Ledger) decideDemand(p *Policy, ev *Event, pl *plan) *Fault {
 		Revision: ev.Document.Revision, Stage: d.Stage, Quantity: d.Quantity, At: pl.at,
 	}
 	origin := p.IsOrigin(ev.Source)
-	if d.Stage == Ordered && !origin {
+	if !origin && (d.Stage != Allocated || p.Lines.LinkWait != 0) {
 		// A copy of the order: its source knows of the line, and that is all. Only
 		// the demand origin creates ordered quantity.
-		e.Stage = Allocated
+		stage, ok := l.link(p, ev, pl)
+		if !ok {
+			return nil
+		}
+		e.Stage = stage
 	}
 	changed, f := l.decideLine(ev.Refs, pl, e, d)
 	if f == nil && !changed && !origin && pl.kind == Applied {
@@ -29,9 +33,12 @@ func (l *Ledger) decideDemand(p *Policy, ev *Event, pl *plan) *Fault {
 // decideFlow takes a movement that belongs to a demand line: the line moves the
 // difference to what it has moved already, so a copy moves nothing.
 func (l *Ledger) decideFlow(ev *Event, pl *plan, stage Stage, q Quantity) *Fault {
+	if stage == StageShort && pl.policy != nil {
+		stage = pl.policy.Lines.shortage()
+	}
 	e := LineEntry{
 		Source: ev.Source, Location: ev.Movement.Location, Document: documentHash(&ev.Document),
-		Revision: ev.Document.Revision, Stage: stage, Quantity: q, At: pl.at,
+		Revision: ev.Document.Revision, Stage: stage, Quantity: q, At: pl.at, Sequence: ev.Movement.Sequence,
 	}
 	_, f := l.decideLine(ev.Refs, pl, e, nil)
 	for i := range pl.moves {
@@ -45,13 +52,15 @@ func (l *Ledger) decideFlow(ev *Event, pl *plan, stage Stage, q Quantity) *Fault
 // decideLine recomputes a line with one more entry: never incremented, so order,
 // pick and shipment may come in any order. It says whether a position changes.
 func (l *Ledger) decideLine(refs []Ref, pl *plan, e LineEntry, d *Demand) (bool, *Fault) {
-	r := l.resolve(PieceLine, refs)
+	refs = plainRefs(refs)
+	r := l.resolve(pl, PieceLine, refs)
+	l.oneHold(pl, &r)
 	pl.line = r.id
 	var olds []*Line
 	var oldRefs [][]Ref
 	var n int
 	for _, id := range r.found {
-		ln := l.line(id)
+		ln := l.planned(pl, id)
 		olds = append(olds, ln)
 		oldRefs = append(oldRefs, ln.Refs)
 		n += len(ln.Entries)
@@ -67,10 +76,11 @@ func (l *Ledger) decideLine(refs []Ref, pl *plan, e LineEntry, d *Demand) (bool,
 		}
 	}
 	entries, newest := put(entries, e)
+	entries = pl.policy.yield(entries)
 	if f := checkEntries(entries); f != nil {
 		return false, f
 	}
-	all, links, f := l.join(PieceLine, &r, refs, oldRefs)
+	all, links, f := l.join(&r, refs, oldRefs)
 	if f != nil {
 		return false, f
 	}
@@ -83,11 +93,24 @@ func (l *Ledger) decideLine(refs []Ref, pl *plan, e LineEntry, d *Demand) (bool,
 	after := &Line{ID: r.id, Refs: all, Entries: entries}
 	for _, ln := range olds {
 		if after.Channel == "" && after.Due == 0 && !after.Movable {
-			after.Channel, after.Due, after.Movable = ln.Channel, ln.Due, ln.Movable
+			after.Channel, after.Due, after.Movable, after.Priority = ln.Channel, ln.Due, ln.Movable, ln.Priority
+		}
+		if ln.Held != nil {
+			after.Held = ln.Held
+			if ln.ID != r.id {
+				links = append(links, holdID(ln.Held.Reservation, ln.Held.Index))
+			}
 		}
 	}
 	if d != nil && e.Stage == Ordered && newest {
 		after.Channel, after.Due, after.Movable = d.Channel, d.Due, d.Movable
+	}
+	olds = l.replaceHolds(pl, &r, olds, after)
+	if f := cmp.Or(checkEntries(after.Entries), l.source(pl, olds, after)); f != nil {
+		return false, f
+	}
+	if newest && e.Stage.short() {
+		l.shorten(pl, olds, after, &e)
 	}
 	if len(olds) == 1 && d != nil {
 		after.Posted = olds[0].Posted
@@ -98,10 +121,13 @@ func (l *Ledger) decideLine(refs []Ref, pl *plan, e LineEntry, d *Demand) (bool,
 	if f != nil {
 		return false, f
 	}
-	pl.demand = &lineChange[Line]{id: r.id, after: after, links: links}
+	l.acknowledge(pl, olds, after)
+	l.checkBook(pl, olds, after)
+	c := lineChange[Line]{id: r.id, after: after, links: links}
 	if len(r.found) > 1 {
-		pl.demand.gone = r.found[1:]
+		c.gone = r.found[1:]
 	}
+	pl.change(c)
 	return changed || len(pl.moves) > 0, l.restateAll(pl)
 }
 
@@ -114,20 +140,20 @@ func (l *Ledger) flow(pl *plan, olds []*Line, after *Line) *Fault {
 		names = places(names, ln.Entries, StagePicked, StageShipped)
 	}
 	for _, name := range names {
-		ts := moments([]Instant{pl.at}, after.Entries, name, StagePicked, StageShipped)
+		ts := moments(pl.counts(), []moment{pl.moment()}, after.Entries, name, StagePicked, StageShipped)
 		for _, ln := range olds {
-			ts = moments(ts, ln.Entries, name, StagePicked, StageShipped)
+			ts = moments(pl.counts(), ts, ln.Entries, name, StagePicked, StageShipped)
 		}
 		var out, ship Quantity // change against before, up to the moment
 		var shelf, picked []Entry
 		for _, t := range ts {
-			o, s := outflow(after.Entries, name, t)
+			o, s := outflowBy(pl.counts(), after.Entries, name, t)
 			for _, ln := range olds {
-				oo, os := outflow(ln.Entries, name, t)
+				oo, os := outflowBy(pl.counts(), ln.Entries, name, t)
 				o, s = o-oo, s-os
 			}
-			shelf = append(shelf, Entry{At: t, Location: name, State: OnHand, Delta: out - o})
-			picked = append(picked, Entry{At: t, Location: name, State: Picked, Delta: (o - out) - (s - ship)})
+			shelf = append(shelf, Entry{At: t.at, Location: name, State: OnHand, Order: t.order, Delta: out - o})
+			picked = append(picked, Entry{At: t.at, Location: name, State: Picked, Order: t.order, Delta: (o - out) - (s - ship)})
 			out, ship = o, s
 		}
 		// out and ship are now what moves; whatever the line did at other moments is
@@ -156,14 +182,14 @@ func (l *Ledger) flow(pl *plan, olds []*Line, after *Line) *Fault {
 			after.Posted = append(after.Posted, Posted{Location: name, Outflow: o, Shipped: s})
 		}
 	}
-	return nil
+	return l.shortFlow(pl, olds, after)
 }
 
 // reschedule enters what a state did over time, less what the plan's moves enter
 // of it at the plan's time.
 func (pl *plan) reschedule(l *Ledger, steps []Entry, moved Quantity) *Fault {
 	for _, e := range steps {
-		if e.At == pl.at {
+		if e.At == pl.at && e.Order == pl.order {
 			e.Delta -= moved
 		}
 		switch {
@@ -180,19 +206,24 @@ func (pl *plan) reschedule(l *Ledger, steps []Entry, moved Quantity) *Fault {
 
 // outflow is what has left on_hand, and reached the customer, up to a time.
 func outflow(es []LineEntry, name Location, t Instant) (out, shipped Quantity) {
-	shipped = reached(es, StageShipped, name, t)
-	return max(reached(es, StagePicked, name, t), shipped), shipped
+	return outflowBy(nil, es, name, moment{at: t})
+}
+
+// outflowBy is outflow up to a moment.
+func outflowBy(c *CountPolicy, es []LineEntry, name Location, m moment) (out, shipped Quantity) {
+	shipped = reachedBy(c, es, StageShipped, name, m)
+	return max(reachedBy(c, es, StagePicked, name, m), shipped), shipped
 }
 
 // claims recomputes what a line still claims where, and replaces it in the
 // reserved quantities of the locations.
 func (l *Ledger) claims(pl *plan, olds []*Line, after *Line) (bool, *Fault) {
-	s := standing(after.Entries)
+	s := l.standing(pl, after)
 	after.Claims = s.claims
 	if s.over > 0 || s.cancelled > 0 {
 		var was standings
 		for _, ln := range olds {
-			o := standing(ln.Entries)
+			o := l.standing(pl, ln)
 			was.over += o.over
 			was.cancelled += o.cancelled
 		}
@@ -233,24 +264,43 @@ type standings struct {
 }
 
 // standing computes the open claims of a line: at each location what was ordered
-// less what was cancelled, picked or shipped there. What is too much at one
-// location, a shipment from elsewhere for instance, lowers the claims of the
-// others, by name.
-func standing(es []LineEntry) standings {
+// less what was cancelled, picked or shipped there. What was ordered without a
+// location counts where it is sourced; without an order what a reservation holds
+// counts. What is too much at one location, a shipment from elsewhere for instance,
+// lowers the claims of the others, by source rank.
+func (l *Ledger) standing(pl *plan, ln *Line) standings {
+	es := ln.Entries
 	var s standings
 	var ordered, cancelled, out, excess Quantity
 	by, off := leading(es, Ordered), leading(es, Cancelled)
-	for _, name := range places(nil, es) {
+	placed := ln.Sourced
+	if ln.holding() {
+		placed = ln.Held.Granted
+	}
+	names := places(nil, es)
+	for _, c := range placed {
+		if j, found := slices.BinarySearch(names, c.Location); !found {
+			names = slices.Insert(names, j, c.Location)
+		}
+	}
+	for _, name := range names {
 		var o, c Quantity
 		for i := range es {
 			switch e := &es[i]; {
 			case e.Location != name:
-			case e.Stage == Ordered && e.Source == by:
+			case e.Stage == Ordered && e.Source == by && name != "":
 				o += e.Quantity
 			case e.Stage == Cancelled && e.Source == off:
 				c += e.Quantity
 			}
 		}
+		for _, p := range placed {
+			if p.Location == name {
+				o += p.Quantity
+			}
+		}
+		o -= reached(es, StageShortMoved, name, forever)
+		c = max(c, reached(es, StageShortCancelled, name, forever))
 		x, _ := outflow(es, name, forever)
 		ordered, cancelled, out = ordered+o, cancelled+c, out+x
 		if open := o - c - x; open > 0 {
@@ -259,11 +309,16 @@ func standing(es []LineEntry) standings {
 			excess -= open
 		}
 	}
+	if excess > 0 {
+		for _, i := range l.rank(pl.policy, ln.Channel, s.claims) {
+			less := min(s.claims[i].Quantity, excess)
+			excess -= less
+			s.claims[i].Quantity -= less
+		}
+	}
 	kept := s.claims[:0]
 	for _, c := range s.claims {
-		less := min(c.Quantity, excess)
-		excess -= less
-		if c.Quantity -= less; c.Quantity > 0 {
+		if c.Quantity > 0 {
 			kept = append(kept, c)
 		}
 	}

@@ -46,6 +46,9 @@ const (
 	FaultFutureCount      Code = "count_from_future"
 	FaultTooManyLocations Code = "too_many_locations"
 	FaultTooManyDocuments Code = "too_many_documents" // of one line
+	FaultAction           Code = "bad_action"
+	FaultNotHeld          Code = "not_held"   // the event of an approval does not wait
+	FaultNotFrozen        Code = "not_frozen" // the key of an unfreeze takes events
 )
 
 func (f *Fault) Error() string {

@@ -98,7 +98,7 @@ func ContentHash(ev *Event) uint32 {
 	if m := ev.Movement; m != nil {
 		d = d.text(string(m.Type)).text(string(m.Location)).text(string(m.ToLocation)).
 			word(uint64(m.FromState)<<8 | uint64(m.ToState)).
-			word(uint64(m.Quantity)).text(m.Reason).text(m.Reverses)
+			word(uint64(m.Quantity)).text(m.Reason).text(m.Reverses).word(uint64(m.Sequence))
 	}
 	if c := ev.Count; c != nil {
 		d = d.text(string(c.Location)).text(string(c.Basis)).
@@ -107,7 +107,7 @@ func ContentHash(ev *Event) uint32 {
 		for _, b := range c.Balances {
 			d = d.word(uint64(b.State)).word(uint64(b.Quantity))
 		}
-		d = d.stated(c.AsOfBasis, c.AsOf)
+		d = d.stated(c.AsOfBasis, c.AsOf).word(uint64(c.Sequence)).word(flag(c.Complete)).text(c.Snapshot)
 	}
 	if m := ev.Demand; m != nil {
 		d = d.text(string(m.Stage)).text(string(m.Location)).word(uint64(m.Quantity)).
@@ -115,6 +115,21 @@ func ContentHash(ev *Event) uint32 {
 	}
 	if s := ev.Supply; s != nil {
 		d = d.text(string(s.Stage)).text(string(s.Location)).word(uint64(s.Quantity)).word(uint64(uint32(s.Due)))
+	}
+	if r := ev.Reservation; r != nil {
+		d = d.text(r.ID).text(string(r.Action)).text(r.Partner).word(flag(r.Partial)).word(uint64(r.ExpiresAt)).
+			word(uint64(len(r.Siblings))).word(uint64(len(r.Lines)))
+		for _, k := range r.Siblings {
+			d = d.text(string(k.Entity)).text(string(k.Item))
+		}
+		for i := range r.Lines {
+			n := &r.Lines[i]
+			d = d.text(n.Line).text(string(n.Location)).word(uint64(n.Quantity)).text(n.Channel).
+				word(uint64(uint32(n.Due))<<9 | uint64(n.Priority)<<1 | flag(n.Movable))
+		}
+	}
+	if a := ev.Approval; a != nil {
+		d = d.text(a.Event).text(string(a.Release)).text(a.Author).text(a.Reason)
 	}
 	if s := ev.Setting; s != nil {
 		d = d.text(string(s.Location)).word(uint64(s.SafetyStock))

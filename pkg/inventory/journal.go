@@ -11,6 +11,7 @@ type journalSegment struct {
 	n        int64
 	entries  []Entry
 	dirty    bool
+	gone     bool
 }
 
 // enter adds entries to the journal. When the head holds too many, the older half
@@ -31,6 +32,9 @@ func (l *Ledger) enter(e Entry) {
 		seg.dirty = true
 		st.JournalCount++
 		l.dirtyLocation(e.Location)
+		if st.JournalCount%SegmentSize == 0 {
+			l.full(st.Location)
+		}
 	}
 	n := copy(l.head.Journal, l.head.Journal[k:])
 	clear(l.head.Journal[n:])
@@ -54,8 +58,12 @@ func (l *Ledger) journalSegment(st *LocationState, n int64) *journalSegment {
 
 // history calls f with every journal entry of a location, oldest first by when it
 // was entered.
-func (l *Ledger) history(st *LocationState, f func(e *Entry)) {
-	for n := int64(0); n*SegmentSize < st.JournalCount; n++ {
+func (l *Ledger) history(st *LocationState, f func(e *Entry)) { l.historySince(st, 0, f) }
+
+// historySince is history, but that it may leave out entries of before since.
+func (l *Ledger) historySince(st *LocationState, since Instant, f func(e *Entry)) {
+	l.sums(st, since, f)
+	for n := st.Trimmed.From; n*SegmentSize < st.JournalCount; n++ {
 		seg := l.journalSegment(st, n)
 		for i := range seg.entries {
 			f(&seg.entries[i])
@@ -71,10 +79,28 @@ func (l *Ledger) history(st *LocationState, f func(e *Entry)) {
 // asOf is the position of a location at a time: what is there now, less all that
 // was entered with a later time.
 func (l *Ledger) asOf(st *LocationState, t Instant) ([NumStates]Quantity, *Fault) {
-	then := st.States
+	then, _, f := l.before(st, &mark{at: t}, nil)
+	return then, f
+}
+
+// before is the position that a count counted: what is there now, less all that
+// followed it, and how much of its quarantine was suspect. pl is told of what may
+// have followed; nil takes times as they are.
+func (l *Ledger) before(st *LocationState, m *mark, pl *plan) (then [NumStates]Quantity, doubt Quantity, f *Fault) {
+	then = st.States
 	var wrong *Fault
 	l.history(st, func(e *Entry) {
-		if e.At <= t {
+		after := e.At > m.at
+		if pl != nil && pl.policy != nil {
+			var unsure bool
+			if after, unsure = pl.policy.Counts.follows(e, m); unsure && m.covers(e.State) {
+				pl.unsure(m.order.Source, e.Order.Source)
+			}
+		}
+		if !after {
+			if e.suspect() {
+				doubt = saturate(doubt, e.Delta)
+			}
 			return
 		}
 		q, err := then[e.State].Add(-e.Delta)
@@ -84,7 +110,7 @@ func (l *Ledger) asOf(st *LocationState, t Instant) ([NumStates]Quantity, *Fault
 		}
 		then[e.State] = q
 	})
-	return then, wrong
+	return then, doubt, wrong
 }
 
 // mark is a count that holds: at At, State and the states of Includes together
@@ -93,28 +119,34 @@ type mark struct {
 	at       Instant
 	state    Account
 	includes uint8
+	order    Order // its source and place there, as far as policy asks for them
 }
 
 // covers says whether the count's number contains the state.
-func (m mark) covers(a Account) bool { return m.state == a || m.includes&a.bit() != 0 }
+func (m *mark) covers(a Account) bool { return m.state == a || m.includes&a.bit() != 0 }
 
 // marks are the counts of a location as of from or later, by time. Of several
 // counts of one state as of one time the last one entered holds. Within one time,
 // on_hand, which alone includes other states, comes last.
 func (l *Ledger) marks(st *LocationState, from Instant) []mark {
 	var ms []mark
-	l.history(st, func(e *Entry) {
-		if !e.Count || e.At < from {
+	l.historySince(st, from, func(e *Entry) {
+		if !e.Count || e.At < from || e.suspect() {
 			return
 		}
 		for i := range ms {
 			if ms[i].at == e.At && ms[i].state == e.State {
-				ms[i].includes = e.Includes
+				ms[i].includes, ms[i].order = e.Includes, e.Order
 				return
 			}
 		}
-		ms = append(ms, mark{e.At, e.State, e.Includes})
+		ms = append(ms, mark{e.At, e.State, e.Includes, e.Order})
 	})
+	for i := range ms {
+		if m := ms[i]; m.state == Quarantine || m.state == OnHand && m.includes&clearsSuspects != 0 {
+			ms = append(ms, mark{at: m.at, state: suspects, order: m.order})
+		}
+	}
 	slices.SortFunc(ms, func(a, b mark) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(b.state, a.state))
 	})
@@ -132,18 +164,60 @@ func (l *Ledger) restateAll(pl *plan) *Fault {
 	return nil
 }
 
-// restate keeps counts true when something is entered at or before their as-of:
-// the first count from there on takes the opposite, so that the position as of it
-// is again what was counted, and nothing later changes. That makes counts right in
-// any order with their neighbours.
+// restate keeps counts true when something is entered before them: the first count
+// from there on takes the opposite, so that the position as of it is again what was
+// counted, and nothing later changes. That makes counts right in any order with
+// their neighbours.
 func (l *Ledger) restate(pl *plan, i int) *Fault {
 	lc := pl.localAt(i)
 	if lc.now == nil || lc.now.LastCount.AsOf == 0 {
 		return nil
 	}
 	name := lc.location
-	last := lc.now.LastCount.AsOf
-	first := last + 1
+	from, ok := pl.reach(name, &lc.now.LastCount)
+	if !ok {
+		return nil
+	}
+	marks := l.marks(lc.now, from)
+	effects := pl.effects(name)
+	var fixed stand // by the corrections so far
+	for len(marks) > 0 {
+		t := marks[0].at
+		var fix [NumStates]Quantity
+		for ; len(marks) > 0 && marks[0].at == t; marks = marks[1:] {
+			m := &marks[0]
+			if pl.counted.at == t && pl.counted.states&m.state.bit() != 0 {
+				continue // the count in hand takes its place
+			}
+			off, f := pl.entered(effects, m, fixed)
+			if f != nil {
+				return f
+			}
+			off = pl.acknowledged(name, m) - off
+			if off == 0 {
+				continue
+			}
+			e := Entry{At: t, Location: name, State: m.state, Count: true, Includes: m.includes, Order: m.order, Delta: off}
+			if m.state == suspects {
+				e.State, e.Includes = Quarantine, isSuspect
+			}
+			if !fixed.add(&e) {
+				return overflow("movement.quantity")
+			}
+			fix[e.State] += off
+			pl.entries = append(pl.entries, e)
+		}
+		if f := pl.settle(l, name, fix, t, CountRestatement, CountRestatement); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// reach is how early a count may be that the plan changes something before; false
+// when there is none.
+func (pl *plan) reach(name Location, last *CountMark) (from Instant, ok bool) {
+	first := last.AsOf + 1
 	for j := range pl.moves {
 		if m := &pl.moves[j]; (m.From.Location == name || m.To.Location == name) && !byCount(m.Type) {
 			first = min(first, m.At)
@@ -154,56 +228,52 @@ func (l *Ledger) restate(pl *plan, i int) *Fault {
 			first = min(first, e.At)
 		}
 	}
-	if first > last {
-		return nil
-	}
-	marks := l.marks(lc.now, first)
-	effects := pl.effects(name)
-	var net [NumStates]Quantity // entered so far and not yet taken back
-	for len(marks) > 0 {
-		t := marks[0].at
-		for len(effects) > 0 && effects[0].At <= t {
-			e := &effects[0]
-			q, err := net[e.State].Add(e.Delta)
-			if err != nil {
-				return overflow("movement.quantity")
-			}
-			net[e.State] = q
-			effects = effects[1:]
-		}
-		var fix [NumStates]Quantity
-		for ; len(marks) > 0 && marks[0].at == t; marks = marks[1:] {
-			m := marks[0]
-			if pl.counted.at == t && pl.counted.states&m.state.bit() != 0 {
-				continue // the count in hand takes its place
-			}
-			var off Quantity
-			for a := range Account(NumStates) {
-				if net[a] == 0 || !m.covers(a) {
-					continue
-				}
-				pl.late = true
-				q, err := off.Add(net[a])
-				if err != nil {
-					return overflow("movement.quantity")
-				}
-				off = q
-			}
-			if off == 0 {
-				continue
-			}
-			q, err := net[m.state].Add(-off)
-			if err != nil {
-				return overflow("movement.quantity")
-			}
-			net[m.state], fix[m.state] = q, -off
-			pl.entries = append(pl.entries, Entry{
-				At: t, Location: name, State: m.state, Count: true, Includes: m.includes, Delta: -off,
-			})
-		}
-		if f := pl.settle(l, name, fix, t, CountRestatement, CountRestatement); f != nil {
-			return f
+	for j := range pl.acks {
+		if a := &pl.acks[j]; a.location == name {
+			first = min(first, a.at)
 		}
 	}
-	return nil
+	if first > last.AsOf && !pl.mayPrecede(last, first) {
+		return 0, false
+	}
+	if last.Covers&countSequenced != 0 {
+		return 0, true // by its sequence an event may precede any count
+	}
+	if pl.policy != nil && len(pl.policy.Counts.Sources) > 0 {
+		first -= pl.policy.Counts.widest()
+	}
+	return first, true
+}
+
+// entered is how much the plan enters, before a count, in what the count counted.
+func (pl *plan) entered(effects []Entry, m *mark, fixed stand) (sum Quantity, f *Fault) {
+	net := fixed
+	for i := range effects {
+		e := &effects[i]
+		after, unsure := e.At > m.at, false
+		if pl.policy != nil {
+			after, unsure = pl.policy.Counts.follows(e, m)
+		}
+		if unsure && m.covers(e.State) {
+			pl.unsure(m.order.Source, e.Order.Source)
+		}
+		if after {
+			continue
+		}
+		if !net.add(e) {
+			return 0, overflow("movement.quantity")
+		}
+	}
+	for a := range suspects + 1 {
+		if net[a] == 0 || !m.covers(a) {
+			continue
+		}
+		pl.late = true
+		q, err := sum.Add(net[a])
+		if err != nil {
+			return 0, overflow("movement.quantity")
+		}
+		sum = q
+	}
+	return sum, nil
 }

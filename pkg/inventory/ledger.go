@@ -11,12 +11,19 @@ import (
 type Pieces interface {
 	Head() *Head
 	Location(l Location) *LocationState // only those of Head.Split
-	IDs(segment int64) []Seen
+	IDs(segment int64) (ids []Seen, latest Instant)
 	Journal(l Location, segment int64) []Entry
 	Line(id string) *Line
 	SupplyLine(id string) *SupplyLine
 	Ref(hash string) *RefTarget
 	View(s Source, l Location) *View
+	Kept(kind string, n int64) *Kept // kind p or w
+	// Names calls f with the n of every stored piece of a kind whose n has one part,
+	// those after the given one, in the order of their escaped form, until it says false.
+	Names(kind, after string, f func(n string) bool)
+	// Lines calls f with every stored line of the key, in the order of their ids,
+	// until it says false.
+	Lines(f func(*Line) bool)
 }
 
 // At is where an event stands in inventory.events.
@@ -24,6 +31,11 @@ type At struct {
 	Lineage   int64
 	Partition int32
 	Offset    int64
+
+	// Copy is set of an event that a frozen key did not take and that was appended
+	// again; Original is the offset it had. Its RecordedAt is the one it had, too.
+	Copy     bool
+	Original int64
 }
 
 // A Ledger is the decoded state of one key. It reads pieces as events need them,
@@ -38,9 +50,11 @@ type Ledger struct {
 	head   Head
 
 	headDirty bool
-	changes   []change          // locations changed since ClearChanged
-	old       map[uint64]uint32 // ids in segments; built when the first is looked for
-	rare      *rare             // what most keys do not have in hand
+	changes   []change  // locations changed since ClearChanged
+	due       chores    // of the event in hand
+	rare      *rare     // what most keys do not have in hand
+	last      *lasting  // what busy keys keep at hand
+	expiring  *expiries // what lapses; made when it is first needed
 }
 
 // rare holds pieces read since the last ClearChanged.
@@ -50,6 +64,7 @@ type rare struct {
 	supply  cache[SupplyLine]
 	refs    cache[RefTarget]
 	views   cache[View]
+	kept    cache[Kept]
 	ids     []idSegment
 	journal []journalSegment
 }
@@ -123,43 +138,94 @@ func (l *Ledger) Apply(p *Policy, ev *Event, at At) (Outcome, error) {
 func (l *Ledger) ApplyInto(out *Outcome, p *Policy, ev *Event, at At) error {
 	moves := out.Moves[:0]
 	*out = Outcome{}
+	if l.last != nil {
+		l.last.begin()
+	}
 	if f := ev.check(); f != nil {
 		return f
 	}
 	id, content := HashID(ev.ID), ContentHash(ev)
 	var pl plan
-	pl.kind, pl.at, pl.moves = Applied, ev.OccurredAt, moves
-	if had, seen := l.seen(id); seen {
+	pl.kind, pl.at, pl.moves, pl.policy = Applied, ev.OccurredAt, moves, p
+	now := max(l.head.Clock, ev.RecordedAt)
+	if l.head.Frozen.Since != 0 && !at.Copy {
+		if ev.Kind != KindApproval {
+			l.whileFrozen(out, p, ev, at)
+			return nil
+		}
+		now = l.head.Clock // stands still
+	}
+	if f := l.lapse(&pl, now); f != nil {
+		return f
+	}
+	if had, seen := l.seen(id); seen || l.repeated(at) {
 		pl.kind = Duplicate
-		if had != content {
+		if seen && had.Content != content {
 			pl.kind = Conflict
-			pl.codes = []Code{CodeIDConflict}
+			pl.code(CodeIDConflict)
 			pl.detail = "another content came under this id before; that one stands"
 		}
-	} else {
-		if f := l.decide(p, ev, &pl); f != nil {
+		if f := l.again(p, ev, &pl, at, had); f != nil {
 			return f
 		}
-		if f := l.conclude(&pl); f != nil {
+	} else {
+		if f := l.take(p, ev, &pl, at); f != nil {
 			return f
 		}
 		// From here on nothing fails.
 		l.post(p, ev, &pl, at)
-		l.remember(Seen{ID: id, Content: content})
+		l.recall(ev, &pl, Seen{ID: id, Content: content, Verdict: pl.verdict()})
 		if pl.also != 0 {
 			l.remember(Seen{ID: pl.also})
 		}
+		if l.head.Viewed != 0 || len(pl.views) > 0 {
+			l.review(p, ev, &pl)
+		}
 	}
 	l.head.Fence = Fence{Lineage: at.Lineage, Offset: at.Offset, IDHash: id}
-	l.head.Clock = max(l.head.Clock, ev.RecordedAt)
+	l.head.Clock = now
 	l.headDirty = true
+	l.tend(p, &pl)
+	l.say(out, p, ev, &pl, at)
+	if l.head.Queue.Parked+l.head.Queue.Held != 0 {
+		l.release(p, ev, &pl, at)
+	}
+	if at.Copy {
+		l.took(ev, &pl, at)
+	}
+	return nil
+}
+
+// take decides an event that is new, to its end.
+func (l *Ledger) take(p *Policy, ev *Event, pl *plan, at At) *Fault {
+	var f *Fault
+	if l.free(ev, pl) {
+		f = l.decide(p, ev, pl)
+	}
+	if f == nil {
+		f = l.hinder(ev, pl, at)
+	}
+	if f == nil {
+		f = l.conclude(pl)
+	}
+	if f != nil && at.Copy {
+		l.rejected(ev, at)
+	}
+	return f
+}
+
+// say fills in the outcome of an event.
+func (l *Ledger) say(out *Outcome, p *Policy, ev *Event, pl *plan, at At) {
 	out.Kind, out.Late, out.Codes, out.Detail = pl.kind, pl.late, pl.codes, pl.detail
 	out.EventID, out.EventKind, out.Key, out.Source = ev.ID, ev.Kind, ev.Key, ev.Source
 	out.Document, out.Refs, out.Attributes, out.Trace = ev.Document, ev.Refs, ev.Attributes, ev.Trace
 	out.Moves, out.OccurredAt, out.RecordedAt = pl.moves, pl.at, ev.RecordedAt
 	out.Version, out.PolicyVersion, out.Line = l.head.Version, p.Version, pl.line
 	out.Lineage, out.Partition, out.Offset = at.Lineage, at.Partition, at.Offset
-	return nil
+	out.Answer, out.Lapsed = pl.answer, pl.lapsed
+	if pl.rehearsed {
+		out.Moves = pl.would
+	}
 }
 
 // Skew is how far a stated time may lie beyond receipt, and a count's as-of beyond
@@ -170,14 +236,23 @@ func (l *Ledger) decide(p *Policy, ev *Event, pl *plan) *Fault {
 	if ev.Key != l.key {
 		return fault(FaultNoKey, "key", "of another ledger")
 	}
-	received := ev.ReceivedAt
-	if received == 0 {
-		received = ev.RecordedAt
+	pl.at = pl.clamp(ev, ev.OccurredAt)
+	if p.Authority.open() {
+		return l.decideKind(p, ev, pl)
 	}
-	if received != 0 && ev.OccurredAt > received+Skew {
-		pl.at = received
-		pl.code(CodeFutureClock)
+	mine, f := l.admit(p, ev, pl)
+	if f != nil || mine == nil {
+		return f
 	}
+	if f := l.decideKind(p, mine, pl); f != nil || pl.takes == nil {
+		return f
+	}
+	pl.report(l, mine.Count)
+	return nil
+}
+
+// decideKind decides an event whose source has the authority for it.
+func (l *Ledger) decideKind(p *Policy, ev *Event, pl *plan) *Fault {
 	switch ev.Kind {
 	case KindMovement:
 		return l.decideMovement(p, ev, pl)
@@ -186,9 +261,16 @@ func (l *Ledger) decide(p *Policy, ev *Event, pl *plan) *Fault {
 	case KindDemand:
 		return l.decideDemand(p, ev, pl)
 	case KindSupply:
-		return l.decideSupply(ev, pl)
+		return l.decideSupply(p, ev, pl)
 	case KindSetting:
 		return l.decideSetting(ev, pl)
+	case KindReservation:
+		return l.decideReservation(ev, pl)
+	case KindApproval:
+		return l.decideApproval(ev, pl)
+	case KindTick:
+		pl.tick()
+		return nil
 	case KindControl:
 	}
 	return fault(FaultKind, "kind", "not an event of a key")
@@ -196,23 +278,19 @@ func (l *Ledger) decide(p *Policy, ev *Event, pl *plan) *Fault {
 
 func (l *Ledger) decideMovement(p *Policy, ev *Event, pl *plan) *Fault {
 	m := ev.Movement
-	if !p.OwnsMoves(ev.Source, m.Location) {
-		pl.kind = Noted
-		pl.code(CodeUnauthorised)
-		return nil
-	}
 	r := routeOf(m.Type)
 	if r.typ == Reversal {
 		// What an event moved is not kept, so the reversal states both accounts. It
 		// must name an event of this key that is known, and only the first one counts.
-		if _, ok := l.seen(HashID(m.Reverses)); !ok {
-			return fault(FaultUnknownReversal, "movement.reverses", "no such event of this item is known")
+		if !l.reversible(m.Reverses, pl) {
+			return nil
 		}
 		pl.also = HashID("reversal of " + m.Reverses)
 		if _, ok := l.seen(pl.also); ok {
 			return fault(FaultAlreadyReversed, "movement.reverses", "")
 		}
 	}
+	pl.order = p.Counts.order(ev.Source, m.Sequence)
 	mv := m.move(r, pl.at)
 	if len(ev.Refs) > 0 {
 		if stage, sign := m.lineOf(r); stage == StageReceived {
@@ -294,6 +372,7 @@ func (l *Ledger) inHead(name Location) (int, bool) {
 // in the head, later ones in pieces of their own.
 func (l *Ledger) create(name Location) *LocationState {
 	i, _ := l.inHead(name)
+	l.due |= fitHead
 	if len(l.head.Locations) < MaxHeadLocations {
 		l.head.Locations = slices.Insert(l.head.Locations, i, LocationState{Location: name})
 		return &l.head.Locations[i]

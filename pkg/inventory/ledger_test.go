@@ -86,7 +86,7 @@ func TestReplayFromAnyCut(t *testing.T) {
 
 func TestEveryEventMovesTheFenceAndOnlyFactsTheVersion(t *testing.T) {
 	g := newLog(t, scenarioKey, false)
-	g.policy.Owners = []Owner{{Moves: []Source{"wms"}}}
+	g.policy.Authority.Owners = []Owner{{Moves: []Source{"wms"}}}
 	foreign := movement(2, Ship, "DC1", 1)
 	foreign.Source = "erp"
 	for i, c := range []struct {
@@ -399,7 +399,7 @@ func TestValidate(t *testing.T) {
 		{"demand without refs", demand, func(e *Event) { e.Refs = nil }, FaultNoRefs, "refs"},
 		{"demand below zero", demand, func(e *Event) { e.Demand.Quantity = -1 }, FaultQuantity, "demand.quantity"},
 		{"demand of a supply stage", demand, func(e *Event) { e.Demand.Stage = Closed }, FaultStage, "demand.stage"},
-		{"demand nowhere", demand, func(e *Event) { e.Demand.Location = "" }, FaultNoLocation, "demand.location"},
+		{"demand with a long location", demand, func(e *Event) { e.Demand.Location = Location(strings.Repeat("x", 256)) }, FaultTooLong, "demand.location"},
 		{"due after 9999", demand, func(e *Event) { e.Demand.Due = 1 << 30 }, FaultTime, "demand.due"},
 	} {
 		ev := c.base()

@@ -23,6 +23,7 @@ var routes = [...]route{
 	{typ: Receipt, from: Supplier, to: OnHand, open: openTo, line: StageReceived, sign: 1},
 	{typ: Pick, from: OnHand, to: Picked, line: StagePicked, sign: 1},
 	{typ: Unpick, from: Picked, to: OnHand, line: StagePicked, sign: -1},
+	{typ: ShortPick, from: OnHand, to: Quarantine, line: StageShort, sign: 1},
 	{typ: Ship, from: OnHand, to: Customer, open: openFrom, line: StageShipped, sign: 1},
 	{typ: TransferOut, from: OnHand, to: InTransit, open: openFrom, across: true},
 	{typ: TransferIn, from: InTransit, to: OnHand, open: openTo, line: StageReceived, sign: 1},

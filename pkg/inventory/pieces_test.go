@@ -1,8 +1,10 @@
 package inventory_test
 
 import (
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	. "github.com/stockweave/stockweave/pkg/inventory"
@@ -42,11 +44,37 @@ func (m *memory) get(kind string, n ...string) Piece {
 
 func (m *memory) Head() *Head                        { return m.get(PieceHead).Head }
 func (m *memory) Location(l Location) *LocationState { return m.get(PieceLocation, string(l)).Location }
-func (m *memory) IDs(n int64) []Seen                 { return m.get(PieceIDs, strconv.FormatInt(n, 10)).IDs }
 func (m *memory) Line(id string) *Line               { return m.get(PieceLine, id).Line }
 func (m *memory) SupplyLine(id string) *SupplyLine   { return m.get(PieceSupply, id).Supply }
 func (m *memory) Ref(hash string) *RefTarget         { return m.get(PieceRef, hash).Ref }
 func (m *memory) View(s Source, l Location) *View    { return m.get(PieceView, string(s), string(l)).View }
+
+func (m *memory) IDs(n int64) ([]Seen, Instant) {
+	p := m.get(PieceIDs, strconv.FormatInt(n, 10))
+	return p.IDs, p.Latest
+}
+
+func (m *memory) Names(kind, after string, f func(string) bool) {
+	prefix := StateKey(m.key, kind) + "|"
+	for _, k := range slices.Sorted(maps.Keys(m.pieces)) {
+		if strings.HasPrefix(k, prefix) && k > prefix+Escape(after) && !f(m.pieces[k].N[0]) {
+			return
+		}
+	}
+}
+
+func (m *memory) Kept(kind string, n int64) *Kept {
+	return m.get(kind, strconv.FormatInt(n, 10)).Kept
+}
+
+func (m *memory) Lines(f func(*Line) bool) {
+	prefix := StateKey(m.key, PieceLine) + "|"
+	for _, k := range slices.Sorted(maps.Keys(m.pieces)) {
+		if strings.HasPrefix(k, prefix) && !f(clonePiece(m.pieces[k]).Line) {
+			return
+		}
+	}
+}
 
 func (m *memory) Journal(l Location, n int64) []Entry {
 	return m.get(PieceJournal, string(l), strconv.FormatInt(n, 10)).Journal
@@ -73,7 +101,12 @@ func clonePiece(p Piece) Piece {
 	if p.Line != nil {
 		l := *p.Line
 		l.Refs, l.Entries = slices.Clone(l.Refs), slices.Clone(l.Entries)
-		l.Claims, l.Posted = slices.Clone(l.Claims), slices.Clone(l.Posted)
+		l.Claims, l.Posted, l.Sourced = slices.Clone(l.Claims), slices.Clone(l.Posted), slices.Clone(l.Sourced)
+		if l.Held != nil {
+			h := *l.Held
+			h.Granted = slices.Clone(h.Granted)
+			l.Held = &h
+		}
 		p.Line = &l
 	}
 	if p.Supply != nil {
@@ -85,6 +118,10 @@ func clonePiece(p Piece) Piece {
 		v := *p.View
 		v.Balances = slices.Clone(v.Balances)
 		p.View = &v
+	}
+	if p.Kept != nil {
+		k := *p.Kept
+		p.Kept = &k
 	}
 	if p.Ref != nil {
 		r := *p.Ref
@@ -106,6 +143,7 @@ type log struct {
 	ledger *Ledger
 	offset int64
 	reload bool // forget the ledger after each event and restore it from its pieces
+	also   []Outcome
 }
 
 func newLog(t testing.TB, k Key, reload bool) *log {
@@ -116,7 +154,12 @@ func newLog(t testing.TB, k Key, reload bool) *log {
 // append applies an event at the next offset and checks what must always hold.
 func (g *log) append(ev Event) (Outcome, error) {
 	g.t.Helper()
-	place := At{Lineage: 1, Offset: g.offset}
+	return g.appendAt(ev, At{Lineage: 1, Offset: g.offset})
+}
+
+// appendAt is append, at the next offset as a copy or not.
+func (g *log) appendAt(ev Event, place At) (Outcome, error) {
+	g.t.Helper()
 	g.offset++
 	if done, err := g.ledger.Noop(place.Lineage, place.Offset, ev.ID); done || err != nil {
 		g.t.Fatalf("offset %d: noop %v, %v", place.Offset, done, err)
@@ -126,7 +169,8 @@ func (g *log) append(ev Event) (Outcome, error) {
 	if s := g.ledger.Sum(); s != 0 {
 		g.t.Fatalf("after %s %s: accounts sum to %v", ev.Kind, ev.ID, s)
 	}
-	if v := g.ledger.Version(); v < before || v > before+1 || err != nil && v != before {
+	g.also = slices.Clone(g.ledger.Also())
+	if v := g.ledger.Version(); v < before || v > before+1+int64(len(g.also)) || err != nil && v != before {
 		g.t.Fatalf("version went from %d to %d", before, v)
 	}
 	if g.reload {

@@ -22,11 +22,24 @@ type plan struct {
 	n     int
 	more  []local
 
-	counted counted
-	setting bool
-	view    *View
-	demand  *lineChange[Line]
-	supply  *lineChange[SupplyLine]
+	counted  counted
+	policy   *Policy
+	order    Order       // of the event among its source's own
+	acks     []ackChange // see count_available.go
+	wait     wait        // see guard.go
+	approved bool        // a person let the event pass what holds it
+	setting  bool
+	views    []*View // claimed views as they will be, before they are compared
+	takes    *Handover
+	would    []Move // of a rehearsal: what the outcome says in the place of moves
+
+	rehearsed bool
+	lines     []lineChange[Line]
+	supply    *lineChange[SupplyLine]
+	now       Instant // the key clock with this event
+	answer    *Answer // to a request
+	lapsed    []Lapse
+	parking
 }
 
 // counted says which states the count in hand sets, and as of when.
@@ -56,6 +69,7 @@ type local struct {
 	newSupply   bool
 	safety      bool // the safety stock in force changes
 	touch       bool // known from now on, even with nothing there
+	parked      bool // what waits, or whether the key is frozen, changes
 }
 
 func (pl *plan) code(c Code) {
@@ -180,10 +194,10 @@ func (pl *plan) effects(name Location) []Entry {
 			continue
 		}
 		if m.From.Account.IsState() && m.From.Location == name {
-			es = append(es, Entry{At: m.At, Location: name, State: m.From.Account, Delta: -m.Quantity})
+			es = append(es, pl.entry(m, m.From, -m.Quantity))
 		}
 		if m.To.Account.IsState() && m.To.Location == name {
-			es = append(es, Entry{At: m.At, Location: name, State: m.To.Account, Delta: m.Quantity})
+			es = append(es, pl.entry(m, m.To, m.Quantity))
 		}
 	}
 	for _, e := range pl.entries {
@@ -275,11 +289,14 @@ func saturate(a, b Quantity) Quantity {
 
 // changed says whether the location's facts differ afterwards.
 func (lc *local) changed() bool {
-	return lc.delta != [NumStates]Quantity{} || lc.newReserved || lc.newSupply || lc.safety || lc.now == nil && lc.touch
+	return lc.delta != [NumStates]Quantity{} || lc.newReserved || lc.newSupply || lc.safety || lc.parked || lc.now == nil && lc.touch
 }
 
 // post does what the plan says. It cannot fail.
 func (l *Ledger) post(p *Policy, ev *Event, pl *plan, at At) {
+	if pl.frozen != "" || pl.thaw {
+		l.turn(ev, pl, at)
+	}
 	changed := false
 	for i := range pl.locals() {
 		changed = changed || pl.localAt(i).changed()
@@ -305,9 +322,11 @@ func (l *Ledger) post(p *Policy, ev *Event, pl *plan, at At) {
 		}
 		if lc.newReserved {
 			st.Reserved = lc.reserved
+			l.due |= fitHead
 		}
 		if lc.newSupply {
 			st.Supply = lc.supply
+			l.due |= fitHead
 		}
 		if pl.setting && ev.Setting.Location == lc.location {
 			st.HasSafety, st.Safety = true, ev.Setting.SafetyStock
@@ -320,6 +339,9 @@ func (l *Ledger) post(p *Policy, ev *Event, pl *plan, at At) {
 	for a, d := range pl.outside {
 		l.head.Outside[a] += d
 	}
+	if len(pl.lines) > 0 || pl.supply != nil {
+		l.toSweep(p)
+	}
 	l.postJournal(pl)
 	l.postPieces(pl)
 }
@@ -331,10 +353,10 @@ func (l *Ledger) postJournal(pl *plan) {
 			continue
 		}
 		if m.From.Account.IsState() {
-			l.enter(Entry{At: m.At, Location: l.name(m.From.Location), State: m.From.Account, Delta: -m.Quantity})
+			l.enter(pl.entry(m, Place{l.name(m.From.Location), m.From.Account}, -m.Quantity))
 		}
 		if m.To.Account.IsState() {
-			l.enter(Entry{At: m.At, Location: l.name(m.To.Location), State: m.To.Account, Delta: m.Quantity})
+			l.enter(pl.entry(m, Place{l.name(m.To.Location), m.To.Account}, m.Quantity))
 		}
 	}
 	for _, e := range pl.entries {
@@ -342,10 +364,7 @@ func (l *Ledger) postJournal(pl *plan) {
 		l.enter(e)
 	}
 	if c := &pl.counted; c.states != 0 {
-		if st := l.location(c.place); c.mark.AsOf >= st.LastCount.AsOf {
-			st.LastCount = c.mark
-			l.dirtyLocation(c.place)
-		}
+		l.mark(c)
 	}
 }
 
@@ -353,25 +372,29 @@ func (l *Ledger) postJournal(pl *plan) {
 func (l *Ledger) name(n Location) Location { return l.location(n).Location }
 
 func (l *Ledger) postPieces(pl *plan) {
-	if c := pl.demand; c != nil {
-		l.extra().lines.set(c.id, c.after)
+	for i := range pl.lines {
+		c := &pl.lines[i]
+		l.keepLine(c.id, c.after)
 		for _, id := range c.gone {
-			l.extra().lines.set(id, nil)
+			l.keepLine(id, nil)
 		}
 		for _, h := range c.links {
 			l.extra().refs.set(h, &RefTarget{Kind: PieceLine, Line: c.id})
 		}
 	}
 	if c := pl.supply; c != nil {
-		l.extra().supply.set(c.id, c.after)
+		l.keepSupply(c.id, c.after)
 		for _, id := range c.gone {
-			l.extra().supply.set(id, nil)
+			l.keepSupply(id, nil)
 		}
 		for _, h := range c.links {
 			l.extra().refs.set(h, &RefTarget{Kind: PieceSupply, Line: c.id})
 		}
 	}
-	if v := pl.view; v != nil {
+	if pl.keep != nil {
+		l.keep(pl.keep)
+	}
+	for _, v := range pl.views {
 		l.extra().views.set(viewName(v.Source, v.Location), v)
 	}
 }

@@ -132,7 +132,7 @@ func TestRestoreGivesTheSameState(t *testing.T) {
 
 // normal makes empty and missing lists the same, as an encoding does.
 func normal(p Piece) string {
-	s := fmt.Sprintf("%s %v %v %v", p.Kind, p.N, p.IDs, p.Journal)
+	s := fmt.Sprintf("%s %v %v %v %v", p.Kind, p.N, p.IDs, p.Latest, p.Journal)
 	if p.Head != nil {
 		s += fmt.Sprintf("%+v", *p.Head)
 	}
@@ -140,7 +140,12 @@ func normal(p Piece) string {
 		s += fmt.Sprintf("%+v", *p.Location)
 	}
 	if p.Line != nil {
-		s += fmt.Sprintf("%+v", *p.Line)
+		n := *p.Line
+		if n.Held != nil {
+			s += fmt.Sprintf("%+v", *n.Held)
+			n.Held = nil
+		}
+		s += fmt.Sprintf("%+v", n)
 	}
 	if p.Supply != nil {
 		s += fmt.Sprintf("%+v", *p.Supply)
@@ -149,7 +154,15 @@ func normal(p Piece) string {
 		s += fmt.Sprintf("%+v", *p.Ref)
 	}
 	if p.View != nil {
-		s += fmt.Sprintf("%+v", *p.View)
+		v := *p.View
+		if v.Variance != nil {
+			s += fmt.Sprintf("%+v", *v.Variance)
+			v.Variance = nil
+		}
+		s += fmt.Sprintf("%+v", v)
+	}
+	if k := p.Kept; k != nil {
+		s += fmt.Sprintln(k.Event.ID, k.Code, k.Detail, k.At, k.Lineage, k.Offset, k.Until)
 	}
 	return s
 }

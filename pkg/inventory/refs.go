@@ -7,6 +7,7 @@ type resolved struct {
 	id     string   // of the line; new when found is empty
 	found  []string // lines they name today, id first; the others become part of it
 	hashes []string // of the refs, in their order
+	to     []string // the lines they name today, or empty
 }
 
 // maxLineRefs of one line.
@@ -24,18 +25,18 @@ func names(kind, refType string) bool {
 
 // resolve finds the line of an event. Refs that name several lines join them: the
 // documents that tell lines to be one may come after those lines were begun.
-func (l *Ledger) resolve(kind string, refs []Ref) resolved {
-	r := resolved{hashes: make([]string, len(refs))}
+func (l *Ledger) resolve(pl *plan, kind string, refs []Ref) resolved {
+	r := resolved{hashes: make([]string, len(refs)), to: make([]string, len(refs))}
 	strong := -1 // first ref that names a line
 	for i := range refs {
 		r.hashes[i] = RefHash(refs[i])
+		r.to[i] = l.lead(pl, kind, &refs[i], r.hashes[i])
 		if strong < 0 && names(kind, refs[i].Type) {
 			strong = i
 		}
 	}
 	if strong < 0 {
-		for _, h := range r.hashes {
-			id := l.target(kind, h)
+		for _, id := range r.to {
 			if id == "" || slices.Contains(r.found, id) {
 				continue
 			}
@@ -53,14 +54,14 @@ func (l *Ledger) resolve(kind string, refs []Ref) resolved {
 	}
 	for i := range refs {
 		if names(kind, refs[i].Type) {
-			if id := l.target(kind, r.hashes[i]); id != "" && !slices.Contains(r.found, id) {
+			if id := r.to[i]; id != "" && !slices.Contains(r.found, id) {
 				r.found = append(r.found, id)
 			}
 		}
 	}
 	for i := range refs {
 		if !names(kind, refs[i].Type) {
-			if id := l.target(kind, r.hashes[i]); id != "" && !l.named(kind, id) && !slices.Contains(r.found, id) {
+			if id := r.to[i]; id != "" && !l.named(kind, id) && !slices.Contains(r.found, id) {
 				r.found = append(r.found, id)
 			}
 		}
@@ -79,13 +80,22 @@ func (l *Ledger) target(kind, hash string) string {
 	if !ok {
 		c.insert(i, hash, l.pieces.Ref(hash))
 	}
-	if t := c.slots[i].val; t != nil && t.Kind == kind {
+	if t := c.slots[i].val; t != nil && t.Kind == kind && l.there(kind, t.Line) {
 		return t.Line
 	}
-	if kind == PieceLine && l.line(hash) != nil || kind == PieceSupply && l.supplyLine(hash) != nil {
+	if l.there(kind, hash) {
 		return hash
 	}
 	return ""
+}
+
+// there says whether a line is kept: one that was swept away is not, even while a ref
+// still names it.
+func (l *Ledger) there(kind, id string) bool {
+	if kind == PieceLine {
+		return l.line(id) != nil
+	}
+	return l.supplyLine(id) != nil
 }
 
 // named says whether a line is named by a ref that names one line by itself.
@@ -103,7 +113,7 @@ func (l *Ledger) named(kind, id string) bool {
 
 // join gives the refs of the line as it will be, and the hashes that must point to
 // it from now on.
-func (l *Ledger) join(kind string, r *resolved, refs []Ref, lines [][]Ref) (all []Ref, links []string, f *Fault) {
+func (l *Ledger) join(r *resolved, refs []Ref, lines [][]Ref) (all []Ref, links []string, f *Fault) {
 	for i, of := range lines {
 		for _, ref := range of {
 			if i > 0 { // of a line that becomes part of this one
@@ -120,7 +130,7 @@ func (l *Ledger) join(kind string, r *resolved, refs []Ref, lines [][]Ref) (all 
 		if slices.Contains(all, ref) {
 			continue
 		}
-		if id := l.target(kind, r.hashes[i]); id != "" && !slices.Contains(r.found, id) {
+		if id := r.to[i]; id != "" && !slices.Contains(r.found, id) {
 			continue // names another line, and keeps doing so
 		}
 		all = append(all, ref)

@@ -17,6 +17,7 @@ type report struct {
 	location Location
 	quantity Quantity
 	at       Instant
+	sequence int64
 }
 
 type reported interface {
@@ -25,11 +26,11 @@ type reported interface {
 }
 
 func (e LineEntry) report() report {
-	return report{e.Source, e.Document, e.Stage, e.Revision, e.Location, e.Quantity, e.At}
+	return report{e.Source, e.Document, e.Stage, e.Revision, e.Location, e.Quantity, e.At, e.Sequence}
 }
 
 func (e SupplyEntry) report() report {
-	return report{e.Source, e.Document, e.Stage, e.Revision, e.Location, e.Quantity, e.At}
+	return report{e.Source, e.Document, e.Stage, e.Revision, e.Location, e.Quantity, e.At, e.Sequence}
 }
 
 // maxEntries of one line.
@@ -98,11 +99,16 @@ func digits(s string) bool {
 // reached is how far a stage has come at a location, by documents up to a time.
 // Documents of one source add; of several sources the one that says most counts.
 func reached[E reported](es []E, stage Stage, at Location, through Instant) Quantity {
+	return reachedBy(nil, es, stage, at, moment{at: through})
+}
+
+// reachedBy is reached up to a moment.
+func reachedBy[E reported](c *CountPolicy, es []E, stage Stage, at Location, through moment) Quantity {
 	var most, sum Quantity
 	var source Source
 	for i := range es {
 		r := es[i].report()
-		if r.stage != stage || r.location != at || r.at > through {
+		if r.stage != stage || r.location != at || r.moment(c).compare(through) > 0 {
 			continue
 		}
 		if r.source != source {
@@ -153,19 +159,41 @@ func places[E reported](ls []Location, es []E, stages ...Stage) []Location {
 	return ls
 }
 
-// moments adds the times at which stages changed at a location to a sorted list
+// moment is when a line changed: a time and, where counts ask for it, the place in
+// its source's own order. Of one time those without one come first; the order
+// among the others is any, as long as it is always the same.
+type moment struct {
+	at    Instant
+	order Order
+}
+
+func (m moment) compare(n moment) int {
+	return cmp.Or(cmp.Compare(m.at, n.at), strings.Compare(string(m.order.Source), string(n.order.Source)),
+		cmp.Compare(m.order.Sequence, n.order.Sequence))
+}
+
+// moment of a report, as far as policy asks for its order; nil asks for none.
+func (r *report) moment(c *CountPolicy) moment {
+	if c == nil {
+		return moment{at: r.at}
+	}
+	return moment{r.at, c.order(r.source, r.sequence)}
+}
+
+// moments adds those at which stages changed at a location to a sorted list
 // without repeats.
-func moments[E reported](ts []Instant, es []E, at Location, stages ...Stage) []Instant {
+func moments[E reported](c *CountPolicy, ms []moment, es []E, at Location, stages ...Stage) []moment {
 	for i := range es {
 		r := es[i].report()
 		if r.location != at || !slices.Contains(stages, r.stage) {
 			continue
 		}
-		if j, found := slices.BinarySearch(ts, r.at); !found {
-			ts = slices.Insert(ts, j, r.at)
+		m := r.moment(c)
+		if j, found := slices.BinarySearchFunc(ms, m, moment.compare); !found {
+			ms = slices.Insert(ms, j, m)
 		}
 	}
-	return ts
+	return ms
 }
 
 // forever is after every time.

@@ -105,7 +105,11 @@ func parseEvent(words []string, line int, docs map[string]string) (ev *Event, er
 		rest = rest[2:]
 	case "count":
 		c = &Count{Location: Location(rest[0]), Basis: Sellable, Covers: []Account{OnHand}, AsOfBasis: BasisDocument}
-		c.Balances = []StateBalance{{OnHand, number(rest[1])}}
+		if rest[1] == "-" {
+			c.Covers = nil
+		} else {
+			c.Balances = []StateBalance{{OnHand, number(rest[1])}}
+		}
 		ev.Kind, ev.Count = KindCount, c
 		rest = rest[2:]
 	case "safety":
@@ -118,6 +122,16 @@ func parseEvent(words []string, line int, docs map[string]string) (ev *Event, er
 		ev.Refs = parseRefs(rest[1], "shop", "order")
 		ev.Demand = &Demand{Stage: stage, Quantity: number(rest[2])}
 		rest = rest[3:]
+	case "unfreeze", "give_up":
+		ev.Kind, ev.Source = KindApproval, "console"
+		ev.Approval = &Approval{Release: ReleaseUnfreeze, Author: "ann"}
+		if verb == "give_up" {
+			ev.Approval.Release = ReleaseDrop
+		}
+	case "approve", "drop":
+		rest = parseApproval(ev, verb, rest, docs)
+	case "try", "confirm", "abandon", "tick":
+		rest = parseRequest(ev, verb, rest)
 	case "purchase", "advise", "close":
 		stage := map[string]Stage{"purchase": Ordered, "advise": Expected, "close": Closed}[verb]
 		ev.Kind, ev.Source = KindSupply, Source(rest[0])
@@ -178,8 +192,12 @@ func parseEvent(words []string, line int, docs map[string]string) (ev *Event, er
 			}
 		case "by":
 			ev.Source = Source(arg)
+		case "until", "partial", "siblings":
+			used = requestClause(ev.Reservation, w, arg)
 		case "doc":
 			ev.Document.Number, label = arg, arg
+		case "label":
+			label = arg
 		case "type":
 			ev.Document.Type = arg
 		case "rev":
@@ -189,19 +207,27 @@ func parseEvent(words []string, line int, docs map[string]string) (ev *Event, er
 			if e != nil {
 				panic(e)
 			}
-			if d := scenarioDay + Day(n); ev.Demand != nil {
+			if ev.Reservation != nil {
+				allLines(ev.Reservation, func(l *ReservationLine) { l.Due = scenarioDay + Day(n) })
+			} else if d := scenarioDay + Day(n); ev.Demand != nil {
 				ev.Demand.Due = d
 			} else {
 				ev.Supply.Due = d
 			}
 		case "channel":
-			ev.Demand.Channel = arg
+			if ev.Reservation != nil {
+				allLines(ev.Reservation, func(l *ReservationLine) { l.Channel = arg })
+			} else {
+				ev.Demand.Channel = arg
+			}
 		case "movable":
 			ev.Demand.Movable = true
 			used = 1
 		case "physical", "available", "sellable":
 			c.Basis = Basis(w)
 			used = 1
+		case "sequence", "inferred", "snapshot":
+			used = countClause(ev, w, arg)
 		case "includes":
 			for s := range strings.SplitSeq(arg, ",") {
 				c.Includes = append(c.Includes, state(s))
@@ -213,7 +239,9 @@ func parseEvent(words []string, line int, docs map[string]string) (ev *Event, er
 		case "reason":
 			ev.Movement.Reason = arg
 		case "reverses":
-			if ev.Movement.Reverses = docs[arg]; ev.Movement.Reverses == "" {
+			if parts := strings.Split(arg, "/"); len(parts) == 3 { // not told yet: SOURCE/TYPE/DOC
+				ev.Movement.Reverses = testID(parts[0], parts[1], parts[2], "")
+			} else if ev.Movement.Reverses = docs[arg]; ev.Movement.Reverses == "" {
 				ev.Movement.Reverses = arg
 			}
 		case "recorded", "received":
@@ -244,7 +272,8 @@ func parseEvent(words []string, line int, docs map[string]string) (ev *Event, er
 	return ev, nil
 }
 
-// parseRefs reads "-", "1001", "erp:1001" or "erp:shipment:S1", joined by commas.
+// parseRefs reads "-", "1001", "erp:1001", "erp:shipment:S1" or, with a line,
+// "web:reservation:R1:A", joined by commas.
 func parseRefs(s, issuer, typ string) []Ref {
 	if s == "-" {
 		return nil
@@ -259,6 +288,9 @@ func parseRefs(s, issuer, typ string) []Ref {
 			r.Issuer, r.Number = p[0], p[1]
 		default:
 			r.Issuer, r.Type, r.Number = p[0], p[1], p[2]
+			if len(p) > 3 {
+				r.Line = p[3]
+			}
 		}
 		refs = append(refs, r)
 	}

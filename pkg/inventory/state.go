@@ -9,7 +9,7 @@ const (
 	PieceHead     = "h" // one per key
 	PieceLocation = "l" // n = location; only beyond MaxHeadLocations
 	PieceIDs      = "d" // n = segment number: event ids seen
-	PieceJournal  = "j" // n = location|segment: as-of entries
+	PieceJournal  = "j" // n = location|segment: as-of entries; below zero, sums of them by the minute
 	PieceLine     = "c" // n = line: one demand line or reservation
 	PieceSupply   = "s" // n = line: one supply line
 	PieceParked   = "p" // n = number: parked events
@@ -45,8 +45,50 @@ type Head struct {
 	Split     []Location      // sorted; the locations beyond, each in a PieceLocation of its own
 	IDs       []Seen          // newest last, at most MaxRecentIDs
 	IDCount   int64           // ids moved to segments so far: segment n holds [n*SegmentSize, (n+1)*SegmentSize)
+	Latest    Instant         // when the latest event remembered so far occurred
 	Journal   []Entry         // newest last, at most MaxRecentEntries
 	Outside   Outside         // most movements touch it, so it stands here
+	Window    Window          // of remembered ids
+	Book      Book            // what stands in the c and s pieces
+	Queue     Queue           // what stands in the p and w pieces
+	Viewed    Instant         // events up to here may bear on the variance of a claimed view; 0: none is compared
+	Frozen    Frozen
+}
+
+// Window says which event ids are remembered. Older event times park.
+type Window struct {
+	Start Instant // ids of events that occurred before are forgotten; 0: none is
+	From  int64   // segments below this one are gone
+}
+
+// Book counts the claims and supply lines of a key, so that limits and the next
+// expiry are known without reading them.
+type Book struct {
+	Lines     int32   // demand lines and reservations with an open claim
+	Supplies  int32   // supply lines with something to come
+	Tentative int32   // reservations that will lapse
+	ExpiresAt Instant // when the first of those does; 0: none
+	SweepAt   Instant // when closed lines are looked for next; 0: there is no line
+	Swept     string  // while they are: the last piece looked at, its kind and id
+}
+
+// Queue counts the events a key keeps aside.
+type Queue struct {
+	Parked int32   // pieces p
+	Held   int32   // pieces w
+	Bytes  int32   // of both, about
+	Next   int64   // number of the next piece, never used again
+	Until  Instant // when the first of them is decided without what it waits for; 0: none is
+}
+
+// Frozen is set while a key takes no events: they stay in the log until an operator
+// appends them again, in order.
+type Frozen struct {
+	Since  Instant // 0: not frozen
+	Offset int64   // of the first event not taken
+	Count  int64   // how many were not
+	Taken  int64   // offset of the last of which a copy was taken since; below Offset: none
+	Code   Code
 }
 
 // LocationState is what a key knows of one location.
@@ -60,19 +102,31 @@ type LocationState struct {
 	Supply       []Bucket
 	LastCount    CountMark
 	JournalCount int64 // entries moved to segments so far, as IDCount
+	Trimmed      Trimmed
+}
+
+// Trimmed says how far back a location's journal is exact.
+type Trimmed struct {
+	From    int64   // segments below this one are gone, or sums
+	Blurred Instant // entries up to here are sums by the minute, or gone; a count as of before is inexact
+	Sums    int64   // segments of sums so far: number i is piece -1-i
+	Gone    int64   // those of sums below this one are gone
 }
 
 // CountMark remembers the latest count of a location by its as-of time.
 type CountMark struct {
-	AsOf   Instant
-	Source Source
-	Covers uint8 // bit n: Account n
+	AsOf     Instant
+	Source   Source
+	Covers   uint8  // bit n: Account n; above the states, see countSequenced
+	Sequence int64  // of the source, 0 when it has none
+	Snapshot string // the full snapshot it was part of
 }
 
 // Seen is an event id already decided.
 type Seen struct {
 	ID      uint64 // HashID
 	Content uint32 // content hash: same id with another one is a conflict
+	Verdict Verdict
 }
 
 // Entry is one dated change of one state at one location: position as of T is
@@ -82,22 +136,59 @@ type Entry struct {
 	Location Location
 	State    Account
 	Count    bool  // made at a count's as-of: marks the count even when the difference is zero
-	Includes uint8 // of a count: bit n, its number includes Account n beside State
+	Includes uint8 // of a count: bit n, its number includes Account n beside State; above, see isSuspect
+	Order    Order // only of sources that have one
 	Delta    Quantity
+}
+
+// Order is a place in a source's own order of its movements and counts.
+type Order struct {
+	Source   Source
+	Sequence int64
 }
 
 // Line is a demand line: what was ordered, cancelled, picked and shipped of it,
 // kept by document so that revisions replace and copies take the maximum.
 type Line struct {
-	ID      string
-	Refs    []Ref
-	Channel string
-	Due     Day
-	Movable bool
-	Entries []LineEntry
-	Claims  []Claim // open claim by location, as last recomputed
-	Posted  []Posted
+	ID       string
+	Refs     []Ref
+	Channel  string
+	Due      Day
+	Movable  bool
+	Priority uint8 // 0 is served first
+	Entries  []LineEntry
+	Claims   []Claim // open claim by location, as last recomputed
+	Posted   []Posted
+	Held     *Held   // of a reservation
+	Sourced  []Claim // where what was ordered without a location is served from, in that order
 }
+
+// Held is what a reservation holds on a line until an order takes its place.
+type Held struct {
+	Reservation string
+	Line        string // of the request
+	Partner     string
+	State       HeldState
+	ExpiresAt   Instant // tentative: it lapses then; a tombstone: it is forgotten then
+	GrantedAt   Instant
+	Granted     []Claim
+	Siblings    []Key // of the request, as many as fit; in its first line
+	ReplyTo     int32
+	Index       int32 // place among the lines of its reservation
+	Of          int32 // places the reservation uses; true in the first
+}
+
+// HeldState is how far a reservation has come.
+type HeldState string
+
+// The states of a reservation's hold.
+const (
+	HeldTentative HeldState = "tentative"
+	HeldConfirmed HeldState = "confirmed"
+	HeldCancelled HeldState = "cancelled" // a tombstone: a try that comes later is not granted
+	HeldLapsed    HeldState = "lapsed"
+	HeldOrdered   HeldState = "ordered" // an order took its place: it claims nothing
+)
 
 // LineEntry is what one document of one source says of a stage at a location.
 type LineEntry struct {
@@ -105,9 +196,10 @@ type LineEntry struct {
 	Location Location
 	Document uint64 // HashID of type, number and document line
 	Revision string
-	Stage    Stage // Ordered, Cancelled, Allocated, or StagePicked, StageShipped
+	Stage    Stage // Ordered, Cancelled, Allocated, or StagePicked, StageShipped, or a short one
 	Quantity Quantity
 	At       Instant // business time of the document
+	Sequence int64   // in its source's own order, 0 when it has none
 }
 
 // Stages of a demand line that physical movements bring it to.
@@ -144,10 +236,11 @@ type SupplyEntry struct {
 	Location Location
 	Document uint64
 	Revision string
-	Stage    Stage // Ordered, Expected, Closed, or StageReceived
+	Stage    Stage // Ordered, Expected, Closed, or StageReceived, StageDespatched, StageCorroborated
 	Quantity Quantity
 	Due      Day
 	At       Instant // business time of the document
+	Sequence int64   // in its source's own order, 0 when it has none
 }
 
 // StageReceived is the supply stage a receipt brings a line to.
@@ -180,11 +273,24 @@ type Piece struct {
 	Head     *Head
 	Location *LocationState
 	IDs      []Seen
+	Latest   Instant // of IDs: no event remembered up to their last one occurred later
 	Journal  []Entry
 	Line     *Line
 	Supply   *SupplyLine
 	View     *View
 	Ref      *RefTarget
+	Kept     *Kept
+}
+
+// Kept is an event set aside: parked, waiting for its line, or held for approval.
+type Kept struct {
+	Event   Event // as it came; its RecordedAt is At
+	Code    Code  // why
+	Detail  string
+	At      Instant // ledger time it was set aside
+	Lineage int64
+	Offset  int64
+	Until   Instant // when it is decided without what it waits for; 0: never
 }
 
 // StateKey is the piece's key in inventory.state: "entity|item|kind" and, where
@@ -228,6 +334,26 @@ func Escape(s string) string {
 		} else {
 			b = append(b, c)
 		}
+	}
+	return string(b)
+}
+
+// Unescape is the opposite of Escape; what no Escape wrote stays as it is.
+func Unescape(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
+	digit := func(c byte) int { return strings.IndexByte("0123456789ABCDEF", c) }
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if hi, lo := digit(s[i+1]), digit(s[i+2]); hi >= 0 && lo >= 0 {
+				b = append(b, byte(hi<<4|lo))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
 	}
 	return string(b)
 }

@@ -6,78 +6,62 @@ import (
 	"strings"
 )
 
-// decideSupply takes what a document says of a supply line.
-func (l *Ledger) decideSupply(ev *Event, pl *plan) *Fault {
+// decideSupply takes what a document says of a supply line. Where title passes at
+// origin, an advice also moves what it advises from the supplier into in_transit.
+func (l *Ledger) decideSupply(p *Policy, ev *Event, pl *plan) *Fault {
 	s := ev.Supply
-	_, f := l.decideSupplyLine(ev.Refs, pl, SupplyEntry{
+	pl.order = p.Counts.order(ev.Source, 0)
+	e := SupplyEntry{
 		Source: ev.Source, Location: s.Location, Document: documentHash(&ev.Document),
 		Revision: ev.Document.Revision, Stage: s.Stage, Quantity: s.Quantity, Due: s.Due, At: pl.at,
-	})
-	return f
+	}
+	es := []SupplyEntry{e}
+	if s.Stage == Expected && p.titleAtOrigin(ev.Source, s.Location) && !ofTransfer(ev.Refs) {
+		e.Stage, e.Due = StageDespatched, 0
+		es = append(es, e)
+	}
+	olds, f := l.decideSupplyLine(ev.Refs, pl, es...)
+	if f != nil || pl.supply == nil || len(olds) == 1 && len(es) == 1 {
+		return f
+	}
+	in := inflow{from: Place{Account: Supplier}, to: Place{Account: OnHand}, typ: Receipt}
+	if f := l.inflow(pl, olds, pl.supply.after, in); f != nil {
+		return f
+	}
+	return l.restateAll(pl)
+}
+
+// ofTransfer says whether goods come from another location of the entity's.
+func ofTransfer(refs []Ref) bool {
+	return slices.ContainsFunc(refs, func(r Ref) bool { return r.Type == "transfer" })
 }
 
 // decideReceived takes a movement that belongs to a supply line: the line moves
 // the difference to what it has received already, so a second source's copy of a
-// receipt corroborates and moves nothing. q is negative for a reversal; mv is the
-// movement as stated.
+// receipt moves nothing. q is negative for a reversal; mv is the movement as stated.
 func (l *Ledger) decideReceived(ev *Event, pl *plan, mv Move, q Quantity) *Fault {
 	e := SupplyEntry{
 		Source: ev.Source, Location: ev.Movement.Location, Document: documentHash(&ev.Document),
-		Revision: ev.Document.Revision, Stage: StageReceived, Quantity: q, At: pl.at,
+		Revision: ev.Document.Revision, Stage: StageReceived, Quantity: q, At: pl.at, Sequence: ev.Movement.Sequence,
 	}
-	from, shelf, typ := mv.From, mv.To, mv.Type
+	in := inflow{from: mv.From, to: mv.To, typ: mv.Type, reason: mv.Reason}
 	if q < 0 {
-		from, shelf, typ = mv.To, mv.From, Receipt
+		in.from, in.to, in.typ = mv.To, mv.From, Receipt
 	}
 	olds, f := l.decideSupplyLine(ev.Refs, pl, e)
 	if f != nil || pl.supply == nil {
 		return f
 	}
-	after := pl.supply.after
-	names := places(nil, after.Entries, StageReceived)
-	for _, ln := range olds {
-		names = places(names, ln.Entries, StageReceived)
-	}
-	for _, name := range names {
-		ts := moments([]Instant{pl.at}, after.Entries, name, StageReceived)
-		for _, ln := range olds {
-			ts = moments(ts, ln.Entries, name, StageReceived)
-		}
-		if shelf.Account.IsState() {
-			shelf.Location = name
-		}
-		if from.Account.IsState() {
-			from.Location = name
-		}
-		var in Quantity // change against before, up to the moment
-		var onto, off []Entry
-		for _, t := range ts {
-			n := reached(after.Entries, StageReceived, name, t)
-			for _, ln := range olds {
-				n -= reached(ln.Entries, StageReceived, name, t)
-			}
-			onto = append(onto, Entry{At: t, Location: name, State: shelf.Account, Delta: n - in})
-			off = append(off, Entry{At: t, Location: name, State: from.Account, Delta: in - n})
-			in = n
-		}
-		m := Move{Type: typ, From: from, To: shelf, Quantity: in, Reason: mv.Reason, At: pl.at}
-		if f := pl.signed(l, m, Reversal); f != nil {
-			return f
-		}
-		if !from.Account.IsState() {
-			off = nil
-		}
-		if f := cmp.Or(pl.reschedule(l, onto, in), pl.reschedule(l, off, -in)); f != nil {
-			return f
-		}
+	if f := l.inflow(pl, olds, pl.supply.after, in); f != nil {
+		return f
 	}
 	return l.restateAll(pl)
 }
 
-// decideSupplyLine recomputes a line with one more entry, and what is still to
-// come of it. It returns the lines as they were.
-func (l *Ledger) decideSupplyLine(refs []Ref, pl *plan, e SupplyEntry) ([]*SupplyLine, *Fault) {
-	r := l.resolve(PieceSupply, refs)
+// decideSupplyLine recomputes a line with what a document says, and what is still
+// to come of it. It returns the lines as they were.
+func (l *Ledger) decideSupplyLine(refs []Ref, pl *plan, es ...SupplyEntry) ([]*SupplyLine, *Fault) {
+	r := l.resolve(pl, PieceSupply, refs)
 	pl.line = r.id
 	var olds []*SupplyLine
 	var oldRefs [][]Ref
@@ -88,7 +72,7 @@ func (l *Ledger) decideSupplyLine(refs []Ref, pl *plan, e SupplyEntry) ([]*Suppl
 		oldRefs = append(oldRefs, ln.Refs)
 		n += len(ln.Entries)
 	}
-	entries := make([]SupplyEntry, 0, n+1)
+	entries := make([]SupplyEntry, 0, n+len(es))
 	for i, ln := range olds {
 		if i == 0 {
 			entries = append(entries, ln.Entries...)
@@ -98,11 +82,16 @@ func (l *Ledger) decideSupplyLine(refs []Ref, pl *plan, e SupplyEntry) ([]*Suppl
 			entries, _ = put(entries, x)
 		}
 	}
-	entries, newest := put(entries, e)
+	newest := false
+	for _, e := range es {
+		var newer bool
+		entries, newer = put(entries, e)
+		newest = newest || newer
+	}
 	if f := checkEntries(entries); f != nil {
 		return nil, f
 	}
-	all, links, f := l.join(PieceSupply, &r, refs, oldRefs)
+	all, links, f := l.join(&r, refs, oldRefs)
 	if f != nil {
 		return nil, f
 	}
@@ -113,6 +102,9 @@ func (l *Ledger) decideSupplyLine(refs []Ref, pl *plan, e SupplyEntry) ([]*Suppl
 		} // what it says of refs holds all the same
 	}
 	after := &SupplyLine{ID: r.id, Refs: all, Entries: entries, Open: open(entries)}
+	if l.tooManySupply(pl, olds, after) {
+		return nil, nil
+	}
 	if len(olds) != 1 || !slices.Equal(olds[0].Open, after.Open) {
 		for _, ln := range olds {
 			for _, o := range ln.Open {

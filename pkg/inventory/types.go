@@ -70,12 +70,15 @@ type Kind string
 // The kinds of event. A log may hold kinds this build does not know; those are
 // rejected, never guessed.
 const (
-	KindMovement Kind = "movement" // stock moved between two accounts
-	KindCount    Kind = "count"    // a balance as of a time
-	KindDemand   Kind = "demand"   // a stage of a demand line
-	KindSupply   Kind = "supply"   // a stage of a supply line
-	KindSetting  Kind = "setting"  // a policy value of this key
-	KindControl  Kind = "control"  // a record for the whole partition
+	KindMovement    Kind = "movement"    // stock moved between two accounts
+	KindCount       Kind = "count"       // a balance as of a time
+	KindDemand      Kind = "demand"      // a stage of a demand line
+	KindSupply      Kind = "supply"      // a stage of a supply line
+	KindReservation Kind = "reservation" // a request: try, confirm or cancel; may be denied
+	KindApproval    Kind = "approval"    // a person's word on something held, parked or frozen
+	KindTick        Kind = "tick"        // brings time to an idle key, and nothing else
+	KindSetting     Kind = "setting"     // a policy value of this key
+	KindControl     Kind = "control"     // a record for the whole partition
 )
 
 // MovementType names what happened physically; it fixes the two accounts.
@@ -139,12 +142,14 @@ type Event struct {
 	Refs       []Ref
 	Attributes []Attribute // carried, never decided on: lot, serial, tracking
 
-	Movement *Movement
-	Count    *Count
-	Demand   *Demand
-	Supply   *Supply
-	Setting  *Setting
-	Control  *Control
+	Movement    *Movement
+	Count       *Count
+	Demand      *Demand
+	Supply      *Supply
+	Reservation *Reservation
+	Approval    *Approval
+	Setting     *Setting
+	Control     *Control
 
 	Trace Trace
 }
@@ -172,6 +177,7 @@ type Movement struct {
 	Quantity   Quantity
 	Reason     string // required for Adjust
 	Reverses   string // event id, for Reversal
+	Sequence   int64  // the source's own order, 0 when it has none; shared with its counts
 }
 
 // Basis says what a reported balance counts.
@@ -193,8 +199,9 @@ type Count struct {
 	Balances  []StateBalance // one per covered state that is stated
 	AsOf      Instant
 	AsOfBasis string // document, file, envelope or receipt
-	Sequence  int64  // the source's own order, 0 when it has none
+	Sequence  int64  // the source's own order, 0 when it has none; shared with its movements
 	Complete  bool   // part of a full snapshot of the location
+	Snapshot  string // id of that snapshot; its end names it again
 }
 
 // StateBalance is a quantity in a state.
@@ -234,16 +241,120 @@ type Supply struct {
 	Due      Day // zero: undated, never promised
 }
 
+// Action is what a reservation event asks for.
+type Action string
+
+// The actions of a reservation.
+const (
+	Try     Action = "try"     // claim if it fits; a second try of one reservation changes it
+	Confirm Action = "confirm" // keep what was granted; never checks again
+	Cancel  Action = "cancel"  // let go; before its try it leaves a tombstone
+)
+
+// Reservation asks to set stock of one item aside. A request over several items is
+// one event an item, each with the full list of siblings.
+type Reservation struct {
+	ID        string // hash of partner and idempotency key, 32 hex digits
+	Action    Action
+	Partner   string            // who asks: limits are per partner
+	Lines     []ReservationLine // of this item; of a try only
+	Partial   bool              // grant what fits; otherwise all or none
+	ExpiresAt Instant           // of a try: when it lapses by itself; of a confirm: 0 keeps it until served
+	Siblings  []Key             // all keys of the request, this one included; empty when it is alone
+	ReplyTo   int32             // partition of reservations.answers; below zero: nobody waits
+}
+
+// ReservationLine is one line of a request. The quantities of one item are summed
+// before the check.
+type ReservationLine struct {
+	Line     string
+	Location Location // empty: the ledger sources it
+	Quantity Quantity
+	Channel  string
+	Due      Day // zero counts today
+	Movable  bool
+	Priority uint8 // 0 is served first
+}
+
+// Verdict is what became of a request.
+type Verdict uint8
+
+// The verdicts, stored with the event's id: a repeated request gets its first one
+// again. The numbers never change.
+const (
+	NoVerdict Verdict = iota // not a request
+	Granted
+	VerdictDenied // does not fit
+	Contended     // fits but for tentative claims of others: try again soon
+	Confirmed
+	VerdictCancelled
+	Lapsed  // a confirm that came too late, in the time of the log
+	Unknown // a confirm of what was never granted here
+)
+
+// Answer is the ledger's answer to a request, for reservations.answers.
+type Answer struct {
+	Reservation string
+	Action      Action
+	Verdict     Verdict
+	Code        Code // why not; empty when granted, confirmed or cancelled
+	Lines       []AnswerLine
+	ExpiresAt   Instant
+	Available   Quantity // what could have been granted; for denied and contended
+	ReplyTo     int32
+}
+
+// AnswerLine is what a line was granted at a location.
+type AnswerLine struct {
+	Line     string
+	Location Location
+	Quantity Quantity
+}
+
+// Approval is a person's word on an event the ledger holds: a snapshot beyond its
+// guard, a parked event, a frozen key.
+type Approval struct {
+	Event   string // id of the event held; empty of an unfreeze
+	Release ReleaseKind
+	Author  string
+	Reason  string
+}
+
+// ReleaseKind is what an approval does.
+type ReleaseKind string
+
+// The kinds of approval.
+const (
+	ReleaseApply    ReleaseKind = "apply"    // apply the event now
+	ReleaseDrop     ReleaseKind = "drop"     // forget it; its outcome says so
+	ReleaseUnfreeze ReleaseKind = "unfreeze" // the key's events were appended again in order: go on
+)
+
 // Setting is a policy value of one key.
 type Setting struct {
 	Location    Location // empty: every location without its own
 	SafetyStock Quantity
 }
 
-// Control is a record for a whole partition: from here on, decide by this policy.
+// Control is a record for a whole partition: from here on, decide by this policy;
+// or a full snapshot of a location is complete.
 type Control struct {
 	PolicyVersion int64
 	PolicyHash    string
+	Snapshot      *SnapshotEnd
+}
+
+// SnapshotEnd says that all lines of a full snapshot stand in the log. What it did
+// not list at the location is zero.
+type SnapshotEnd struct {
+	Source   Source
+	ID       string
+	Entity   Entity
+	Location Location
+	AsOf     Instant
+	Basis    Basis
+	Covers   []Account
+	Lines    int64 // over all partitions
 }
 
 // OutcomeKind is what became of an event. Invariant 2: exactly one per line.
@@ -311,7 +422,9 @@ type Outcome struct {
 	RecordedAt    Instant
 	Version       int64 // of the item, after
 	PolicyVersion int64
-	Line          string // demand or supply line it belongs to
+	Line          string  // demand or supply line it belongs to
+	Answer        *Answer // of a request
+	Lapsed        []Lapse // claims whose time was over when it came; the first maxLapses
 	Attributes    []Attribute
 	Trace         Trace
 
@@ -338,6 +451,8 @@ type Position struct {
 	States      [NumStates]Quantity
 	Reserved    []Bucket // open claims, by due day, channel and movable, in that order
 	Supply      []Bucket // open dated supply, by due day
+	ParkedOut   Quantity // outbound that waits in parked events: not promisable
+	Frozen      bool     // events of the key wait; numbers are of before
 	SafetyStock Quantity
 	Version     int64 // item version of the commit that last changed this location
 	Part, Parts int32 // this is location Part of the Parts that commit changed, from 1
@@ -356,9 +471,14 @@ type View struct {
 	Location   Location
 	Source     Source
 	Basis      Basis
-	Balances   []StateBalance
-	AsOf       Instant
+	Includes   []Account      // states its on_hand number includes
+	Balances   []StateBalance // what it claims now: its snapshot, and its own movements since
+	Moved      []ViewMove     // those movements, by time; see MaxViewMoves
+	Blurred    Instant        // movements up to here are merged; 0: none
+	AsOf       Instant        // of the snapshot
+	Sequence   int64          // of the snapshot, in the source's own order; 0: none
 	RecordedAt Instant
 	EventID    string
 	Version    int64
+	Variance   *Variance // against the ledger; nil where policy compares nothing
 }

@@ -60,6 +60,11 @@ func (ev *Event) check() *Fault {
 		return ev.Demand.check(len(ev.Refs))
 	case KindSupply:
 		return ev.Supply.check(len(ev.Refs))
+	case KindReservation:
+		return ev.Reservation.check()
+	case KindApproval:
+		return ev.Approval.check()
+	case KindTick:
 	case KindSetting:
 		if q := ev.Setting.SafetyStock; q > MaxQuantity || q < -MaxQuantity {
 			return fault(FaultQuantity, "setting.safety_stock", "")
@@ -83,6 +88,12 @@ func (ev *Event) checkBody() *Fault {
 		has = ev.Demand != nil
 	case KindSupply:
 		has = ev.Supply != nil
+	case KindReservation:
+		has = ev.Reservation != nil
+	case KindApproval:
+		has = ev.Approval != nil
+	case KindTick:
+		has = true
 	case KindSetting:
 		has = ev.Setting != nil
 	case KindControl:
@@ -91,8 +102,9 @@ func (ev *Event) checkBody() *Fault {
 		return fault(FaultKind, "kind", string(ev.Kind))
 	}
 	bodies := flag(ev.Movement != nil) + flag(ev.Count != nil) + flag(ev.Demand != nil) +
-		flag(ev.Supply != nil) + flag(ev.Setting != nil) + flag(ev.Control != nil)
-	if !has || bodies != 1 {
+		flag(ev.Supply != nil) + flag(ev.Reservation != nil) + flag(ev.Approval != nil) +
+		flag(ev.Setting != nil) + flag(ev.Control != nil)
+	if !has || bodies != 1-flag(ev.Kind == KindTick) {
 		return fault(FaultBody, "kind", "exactly the body the kind names is needed")
 	}
 	return nil
@@ -229,9 +241,73 @@ func (s *Supply) check(refs int) *Fault {
 	return checkLine("supply", s.Location, s.Quantity, s.Due, refs)
 }
 
+func (r *Reservation) check() *Fault {
+	switch {
+	case r.ID == "":
+		return fault(FaultNoID, "reservation.id", "")
+	case len(r.ID) > maxText || len(r.Partner) > maxText:
+		return fault(FaultTooLong, "reservation.partner", "")
+	case r.Action != Try && r.Action != Confirm && r.Action != Cancel:
+		return fault(FaultAction, "reservation.action", string(r.Action[:min(len(r.Action), maxText)]))
+	case r.ExpiresAt < 0 || r.ExpiresAt > maxInstant:
+		return fault(FaultTime, "reservation.expires_at", "")
+	case r.Action == Try && r.ExpiresAt == 0:
+		return fault(FaultBody, "reservation.expires_at", "a try needs a time it lapses at")
+	case r.Action != Try && len(r.Lines) > 0:
+		return fault(FaultBody, "reservation.lines", "only a try has lines")
+	case len(r.Lines) > maxRequestLines || len(r.Siblings) > maxSiblings:
+		return fault(FaultTooMany, "reservation.lines", "of one request")
+	}
+	for i := range r.Lines {
+		n := &r.Lines[i]
+		switch {
+		case len(n.Line) > maxText || len(n.Location) > maxText || len(n.Channel) > maxText:
+			return fault(FaultTooLong, "reservation.lines", "")
+		case len(r.ID)+len(r.Partner)+len(n.Line)+len(n.Channel) > maxClaimText:
+			return fault(FaultTooLong, "reservation.lines.line", "with the names beside it")
+		case n.Quantity <= 0 || n.Quantity > MaxQuantity:
+			return fault(FaultQuantity, "reservation.lines.quantity", "must be above zero")
+		case n.Due < 0 || n.Due > maxDay:
+			return fault(FaultTime, "reservation.lines.due", "")
+		}
+		for j := range i {
+			if r.Lines[j].Line == n.Line {
+				return fault(FaultBody, "reservation.lines.line", "each line has its own name")
+			}
+		}
+	}
+	for _, k := range r.Siblings {
+		if k.Entity == "" || k.Item == "" || len(k.Entity) > maxText || len(k.Item) > maxText {
+			return fault(FaultNoKey, "reservation.siblings", "")
+		}
+	}
+	return nil
+}
+
+// Limits of a request.
+const (
+	maxRequestLines = 32 // of one item
+	maxSiblings     = 64
+	maxClaimText    = 256 // bytes of the names in a claim, so that it stays small
+)
+
+func (a *Approval) check() *Fault {
+	switch {
+	case a.Release != ReleaseApply && a.Release != ReleaseDrop && a.Release != ReleaseUnfreeze:
+		return fault(FaultAction, "approval.release", string(a.Release[:min(len(a.Release), maxText)]))
+	case a.Event == "" && a.Release == ReleaseApply:
+		return fault(FaultNoID, "approval.event", "")
+	case a.Author == "":
+		return fault(FaultNoAuthor, "approval.author", "")
+	case len(a.Event) > maxText || len(a.Author) > maxText || len(a.Reason) > maxLongText:
+		return fault(FaultTooLong, "approval", "")
+	}
+	return nil
+}
+
 func checkLine(body string, l Location, q Quantity, due Day, refs int) *Fault {
 	switch {
-	case l == "":
+	case l == "" && body != "demand": // demand without one is sourced
 		return fault(FaultNoLocation, body+".location", "")
 	case len(l) > maxText:
 		return fault(FaultTooLong, body+".location", "")

@@ -16,19 +16,24 @@ type ledgerFile struct {
 	Version int64              `yaml:"version" json:"version"`
 	Origins []inventory.Source `yaml:"origins" json:"origins,omitempty"`
 	Owners  []ownerFile        `yaml:"owners" json:"owners,omitempty"`
-}
-
-type ownerFile struct {
-	Location inventory.Location `yaml:"location" json:"location,omitempty"`
-	Balance  []inventory.Source `yaml:"balance" json:"balance,omitempty"`
-	Moves    []inventory.Source `yaml:"moves" json:"moves,omitempty"`
+	// Authority goes beyond Owners: see ledger_authority.go.
+	Authority *authorityFile `yaml:"authority" json:"authority,omitempty"`
+	// Counts, Lines and Lanes: see ledger_count.go.
+	Counts []countFile `yaml:"counts" json:"counts,omitempty"`
+	Lines  *linesFile  `yaml:"lines" json:"lines,omitempty"`
+	Lanes  []laneFile  `yaml:"lanes" json:"lanes,omitempty"`
+	// Reservations: see ledger_reservation.go.
+	Reservations *reservationFile `yaml:"reservations" json:"reservations,omitempty"`
+	// Limits: see ledger_limit.go.
+	Limits *limitFile `yaml:"limits" json:"limits,omitempty"`
 }
 
 func (f *ledgerFile) policy() inventory.Policy {
 	p := inventory.Policy{Version: f.Version, Origins: f.Origins}
-	for _, o := range f.Owners {
-		p.Owners = append(p.Owners, inventory.Owner{Location: o.Location, Balance: o.Balance, Moves: o.Moves})
-	}
+	p.Authority = f.authority()
+	f.counting(&p)
+	p.Reservations = f.Reservations.policy()
+	p.Limits = f.Limits.policy()
 	return p
 }
 
@@ -36,9 +41,10 @@ func (f *ledgerFile) policy() inventory.Policy {
 // Equal policies give equal bytes.
 func EncodeLedger(p inventory.Policy) (content []byte, hash string, err error) {
 	f := ledgerFile{Version: p.Version, Origins: p.Origins}
-	for _, o := range p.Owners {
-		f.Owners = append(f.Owners, ownerFile{Location: o.Location, Balance: o.Balance, Moves: o.Moves})
-	}
+	f.setAuthority(&p.Authority)
+	f.setCounting(&p)
+	f.setReservations(&p.Reservations)
+	f.setLimits(&p.Limits)
 	if content, err = json.Marshal(f); err != nil {
 		return nil, "", fmt.Errorf("encoding ledger policy: %w", err)
 	}

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -46,11 +45,17 @@ func LoadFS(fsys fs.FS) (*Set, error) {
 	l.atp(set)
 	l.erps(set)
 	l.channels(set)
+	l.promises(set)
 	l.check(set)
+	l.grants(set)
 	if len(l.faults) > 0 {
 		return nil, errors.Join(l.faults...)
 	}
 	if set.LedgerContent, set.LedgerHash, err = EncodeLedger(set.Ledger); err != nil {
+		return nil, err
+	}
+	set.ATP.Version = set.Ledger.Version
+	if set.ATPContent, set.ATPHash, err = EncodeATP(&set.ATP, set.Channels); err != nil {
 		return nil, err
 	}
 	return set, nil
@@ -61,10 +66,17 @@ type loader struct {
 	schemas map[string]*schema
 	faults  []error
 	roots   map[string]*node // by file, for faults found later
+
+	keepDays        bool     // stated by a file already
+	kits, overrides []origin // of those of the set, in its order
 }
 
 func (l *loader) fault(file, field, format string, args ...any) {
-	l.faults = append(l.faults, locate(file, l.roots[file], &Fault{Field: field, Reason: fmt.Sprintf(format, args...)})...)
+	l.coded(file, "", field, format, args...)
+}
+
+func (l *loader) coded(file, code, field, format string, args ...any) {
+	l.faults = append(l.faults, locate(file, l.roots[file], &Fault{Field: field, Code: code, Reason: fmt.Sprintf(format, args...)})...)
 }
 
 // files lists a folder's YAML files by name; an absent folder has none.
@@ -207,35 +219,6 @@ func (l *loader) ledger(set *Set) {
 	}
 }
 
-func (l *loader) atp(set *Set) {
-	set.ATP.Groups = map[string][]inventory.Location{}
-	for _, file := range l.files("atp") {
-		var p ATPPolicy
-		if !l.read(file, "atp", &p) {
-			continue
-		}
-		if err := p.Validate(); err != nil {
-			l.faults = append(l.faults, locate(file, l.roots[file], err)...)
-		}
-		set.ATP.SafetyStock = append(set.ATP.SafetyStock, p.SafetyStock...)
-		for field, pair := range map[string][2]*int{
-			"horizon": {&set.ATP.Horizon, &p.Horizon}, "keep_days": {&set.ATP.KeepDays, &p.KeepDays},
-		} {
-			if *pair[0] != 0 && *pair[1] != 0 {
-				l.fault(file, field, "another file has it already")
-			}
-			*pair[0] = cmp.Or(*pair[0], *pair[1])
-		}
-		for name, locations := range p.Groups {
-			if _, twice := set.ATP.Groups[name]; twice {
-				l.fault(file, "groups."+name, "another file has it already")
-			}
-			set.ATP.Groups[name] = locations
-		}
-	}
-	set.ATP.Horizon = cmp.Or(set.ATP.Horizon, DefaultHorizon)
-}
-
 func (l *loader) erps(set *Set) {
 	for _, file := range l.files("erp") {
 		e := ERP{File: file}
@@ -255,35 +238,6 @@ func (l *loader) erps(set *Set) {
 	slices.SortFunc(set.ERPs, func(a, b ERP) int { return strings.Compare(a.Name, b.Name) })
 }
 
-func (l *loader) channels(set *Set) {
-	for _, file := range l.files("channels") {
-		c := Channel{File: file}
-		if !l.read(file, "channel", &c) {
-			continue
-		}
-		if err := c.Validate(); err != nil {
-			l.faults = append(l.faults, locate(file, l.roots[file], err)...)
-		}
-		if c.Group != "" {
-			if c.Locations = set.ATP.Groups[c.Group]; c.Locations == nil {
-				l.fault(file, "group", "no file of atp has a group %q", c.Group)
-			}
-		}
-		if c.Share == 0 {
-			c.Share = 100
-		}
-		if c.Unit == 0 {
-			c.Unit = inventory.One
-		}
-		if i := slices.IndexFunc(set.Channels, func(o Channel) bool { return o.Name == c.Name }); i >= 0 {
-			l.fault(file, "name", "%s has it already", set.Channels[i].File)
-			continue
-		}
-		set.Channels = append(set.Channels, c)
-	}
-	slices.SortFunc(set.Channels, func(a, b Channel) int { return strings.Compare(a.Name, b.Name) })
-}
-
 // check looks across files: a policy that names a source nobody has would decide
 // for nobody.
 func (l *loader) check(set *Set) {
@@ -300,8 +254,9 @@ func (l *loader) check(set *Set) {
 		}
 	}
 	missing("origins", set.Ledger.Origins)
-	for i, o := range set.Ledger.Owners {
-		missing(fmt.Sprintf("owners[%d].balance", i), o.Balance)
-		missing(fmt.Sprintf("owners[%d].moves", i), o.Moves)
-	}
+	err := errors.Join(
+		checkAuthority(&set.Ledger.Authority, func(s inventory.Source) bool { return set.Sources[s] != nil }),
+		checkCounting(&set.Ledger, func(s inventory.Source) bool { return set.Sources[s] != nil }),
+	)
+	l.faults = append(l.faults, locate(file, l.roots[file], err)...)
 }

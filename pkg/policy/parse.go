@@ -46,7 +46,7 @@ func parse(b []byte) (*node, error) {
 		doc = d.Body
 	}
 	if doc == nil {
-		return nil, &Fault{Line: 1, Column: 1, Reason: "empty"}
+		return nil, &Fault{Line: 1, Column: 1, Code: CodeBadYAML, Reason: "empty"}
 	}
 	return build(doc, 0)
 }
@@ -170,7 +170,7 @@ func position(t *token.Token) (line, column int) {
 }
 
 func faultAt(t *token.Token, reason string) *Fault {
-	f := &Fault{Reason: reason}
+	f := &Fault{Code: CodeBadYAML, Reason: reason}
 	f.Line, f.Column = position(t)
 	return f
 }
@@ -179,7 +179,7 @@ func yamlFault(err error) *Fault {
 	if e, ok := errors.AsType[yaml.Error](err); ok {
 		return faultAt(e.GetToken(), e.GetMessage())
 	}
-	return &Fault{Reason: err.Error()}
+	return &Fault{Code: CodeBadYAML, Reason: err.Error()}
 }
 
 // decode fills a struct strictly: an unknown key is a fault.

@@ -22,7 +22,11 @@ type Set struct {
 	LedgerHash    string
 	ATP           ATPPolicy
 	Channels      []Channel // sorted by name
-	ERPs          []ERP     // sorted by name
+	// ATPContent is the canonical JSON of both, what policies.v1 carries under
+	// ATPName; ATPHash is the SHA-256 of it, hex. Their version is the ledger's.
+	ATPContent []byte
+	ATPHash    string
+	ERPs       []ERP // sorted by name
 }
 
 // Source returns a source by its name, nil when there is none.

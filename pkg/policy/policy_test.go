@@ -133,7 +133,7 @@ id_types: {VN: [vendor, sku]}
 		s.UnitAliases["EACH"] != "EA" || !slices.Equal(s.IDTypes["VN"], []string{"vendor", "sku"}) || s.File != "sources/a.yaml" {
 		t.Errorf("source %+v", s)
 	}
-	if set.Ledger.Version != 3 || !set.Ledger.IsOrigin("wms") || set.Ledger.IsOrigin("x") || set.Ledger.OwnsMoves("x", "DC1") || !set.Ledger.OwnsMoves("x", "DC2") {
+	if set.Ledger.Version != 3 || !set.Ledger.IsOrigin("wms") || set.Ledger.IsOrigin("x") || set.Ledger.May("x", "e", "DC1", inventory.OnHand, inventory.FactIssue, 1) || !set.Ledger.May("x", "e", "DC2", inventory.OnHand, inventory.FactIssue, 1) {
 		t.Errorf("ledger %+v", set.Ledger)
 	}
 	a := set.ATP
@@ -172,9 +172,10 @@ id_types: {VN: [vendor, sku]}
 // The ledger's content is what workers far away decide by: the same policy must
 // give the same bytes, and come back whole.
 func TestLedgerContent(t *testing.T) {
-	p := inventory.Policy{Version: 7, Origins: []inventory.Source{"shop"}, Owners: []inventory.Owner{
-		{Location: "DC1", Balance: []inventory.Source{"c"}, Moves: []inventory.Source{"a", "b"}}, {},
-	}}
+	p := inventory.Policy{Version: 7, Origins: []inventory.Source{"shop"}}
+	p.Authority.Owners = []inventory.Owner{
+		{Scope: inventory.Scope{Location: "DC1"}, Balance: []inventory.Source{"c"}, Moves: []inventory.Source{"a", "b"}}, {},
+	}
 	content, hash, err := EncodeLedger(p)
 	if err != nil {
 		t.Fatal(err)

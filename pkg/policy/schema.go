@@ -69,7 +69,7 @@ func (s *schema) check(root *node) error {
 	var walk func(e *jsonschema.ValidationError)
 	walk = func(e *jsonschema.ValidationError) {
 		if len(e.Causes) == 0 {
-			f := &Fault{Field: strings.Join(e.InstanceLocation, "."), Reason: e.ErrorKind.LocalizedString(printer)}
+			f := &Fault{Field: strings.Join(e.InstanceLocation, "."), Code: CodeBadShape, Reason: e.ErrorKind.LocalizedString(printer)}
 			f.Line, f.Column = root.at(e.InstanceLocation)
 			faults = append(faults, f)
 			return

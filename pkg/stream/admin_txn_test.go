@@ -34,7 +34,7 @@ func (b *bubble) leaveOpen(id string) *kgo.Client {
 // stuck says whether readers of committed records stop short of the partition's end.
 func (b *bubble) stuck(topic string, partition int32) bool {
 	b.t.Helper()
-	reads := &RestoreReads{b.cl}
+	reads := &RestoreReads{cl: b.cl}
 	stable, err := reads.LastStable(context.Background(), topic, partition)
 	if err != nil {
 		b.t.Fatal(err)

@@ -36,6 +36,13 @@ type Config struct {
 	// limit is the broker's default, 1,000,012.
 	MaxBatch func(topic string) int32 `yaml:"-"`
 
+	// Aliases are the topics that are meant by the names of others.
+	Aliases Aliases `yaml:"-"`
+	// Sealed keeps everything made of this configuration from writing to a topic that
+	// Aliases do not name: a Runner stops, a Producer returns an ErrStop. A shadow must
+	// not be heard outside.
+	Sealed bool `yaml:"-"`
+
 	Dialer  func(ctx context.Context, network, host string) (net.Conn, error) `yaml:"-"`
 	TLS     *tls.Config                                                       `yaml:"-"`
 	Log     *slog.Logger                                                      `yaml:"-"`
@@ -84,7 +91,20 @@ type Header struct {
 	StoreVersion   int32
 	AppliedThrough int64 // offset of the last input record whose effects are in the state; -1 before any
 	PolicyVersion  int64 // of the processor; carried, staged with the transaction
+
+	// How this lineage began, as long as it lasts.
+	Origin      string // OriginLog, OriginCutover, OriginRepartition
+	PreviousEnd int64  // AppliedThrough of the lineage before a cutover; -1 for none
+	Start       int64  // offset of its first record
 }
+
+// Origins of a lineage. A state whose every lineage began with its log is the fold of
+// it; of another one the log alone does not hold everything.
+const (
+	OriginLog         = ""
+	OriginCutover     = "cutover"
+	OriginRepartition = "repartition"
+)
 
 // HeaderCodec turns the header into the state topic's own format.
 type HeaderCodec interface {
@@ -119,12 +139,24 @@ type Processor interface {
 	// Outputs of a failed Step are dropped.
 	//
 	// emit copies the record; its key, value and headers must stay as they are
-	// until the transaction has ended.
+	// until the transaction has ended. So does what in leads to, and no longer: its
+	// memory serves other records then, so whoever keeps a part of it copies it.
 	Step(in Input, st *State, emit func(*Record)) error
 	// Flush is called once for each group a transaction touched, before commit:
 	// it puts the changed pieces into st and emits what is published once per
 	// transaction (coalescing).
 	Flush(st *State, emit func(*Record)) error
+}
+
+// An Owner is told which partitions a worker works on. It must not wait, and is
+// called from several goroutines.
+type Owner interface {
+	// Owned comes once the state of a partition is restored and before the first
+	// Step on it. each calls its argument with every committed piece, in no order,
+	// until that says false; key and value are not to be kept.
+	Owned(partition int32, each func(yield func(key string, value []byte) bool))
+	// Disowned comes when the partition is taken away, perhaps more than once.
+	Disowned(partition int32)
 }
 
 // RunnerConfig is what a transactional worker is made of.
@@ -135,13 +167,15 @@ type RunnerConfig struct {
 	State string      // compacted changelog, as many partitions as Input
 	Dead  DeadLetters // written in the transaction
 	Codec HeaderCodec
-	// GroupOf returns the group a state key belongs to.
+	// GroupOf returns the group a state key belongs to. The string may share memory
+	// with the key; it is copied when kept.
 	GroupOf func(stateKey []byte) string
 	// StoreVersion of the pieces; another one in the header stops the worker.
 	StoreVersion int32
 	Commit       time.Duration // transaction cadence; 20 ms, or 5 ms when reservations are served
 	MaxRecords   int           // of one transaction; 10,000 when 0
 	Processor    Processor
+	Owner        Owner // nil: nobody needs to know
 
 	// OwnPartition names the output topics whose records keep the Partition the
 	// processor gave them; all others go to the partition of their input.
@@ -152,7 +186,16 @@ type RunnerConfig struct {
 	// AnyTimestamp accepts an input topic whose timestamps are not the broker's.
 	AnyTimestamp bool
 	// Drain bounds the end of the open transaction after ctx is done; 20 s when 0.
+	// The last snapshots have as long again.
 	Drain time.Duration
+
+	// SnapshotDir is a folder on this process's own volume for snapshots of the
+	// state, from which the next restore starts; empty for none. It is made when it
+	// is not there.
+	SnapshotDir string
+	// SnapshotEvery is the pause between two snapshots of a partition that changes;
+	// 30 s when 0. Where writing them takes long, it is nine times as long as that.
+	SnapshotEvery time.Duration
 }
 
 // DeadLetter is what could not be processed, and why.

@@ -97,7 +97,7 @@ func (b *bubble) committed(topic string, partition int32) []*Record {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	reads := &RestoreReads{b.cl}
+	reads := &RestoreReads{cl: b.cl}
 	high, err := reads.HighWatermark(ctx, topic, partition)
 	if err != nil {
 		b.t.Fatal(err)
@@ -129,7 +129,7 @@ func (b *bubble) values(topic string, partition int32) string {
 
 func (b *bubble) groupOffset(partition int32) int64 {
 	b.t.Helper()
-	off, err := (&RestoreReads{b.cl}).GroupOffset(context.Background(), group, topicIn, partition)
+	off, err := (&RestoreReads{cl: b.cl}).GroupOffset(context.Background(), group, topicIn, partition)
 	if err != nil {
 		b.t.Fatal(err)
 	}

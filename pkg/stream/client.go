@@ -93,7 +93,7 @@ func (c Config) options() []kgo.Opt {
 		kgo.WithLogger(clientLog{c.logger()}),
 	}
 	if c.MaxBatch != nil {
-		opts = append(opts, kgo.ProducerBatchMaxBytesFn(c.MaxBatch))
+		opts = append(opts, kgo.ProducerBatchMaxBytesFn(c.maxBatch()))
 	}
 	if c.Dialer != nil {
 		opts = append(opts, kgo.Dialer(c.Dialer))

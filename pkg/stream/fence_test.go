@@ -25,7 +25,7 @@ func (b *bubble) putState(key string, value []byte) {
 // trueHeader is the header of partition 0 as this cluster has it.
 func (b *bubble) trueHeader(applied int64) Header {
 	b.t.Helper()
-	m, err := (&RestoreReads{b.cl}).meta(context.Background(), true, topicIn)
+	m, err := (&RestoreReads{cl: b.cl}).meta(context.Background(), true, topicIn)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -17,8 +17,15 @@ type metrics struct {
 	txnRecords, txnSeconds prometheus.Observer
 	restores               prometheus.Observer
 	restored               prometheus.Counter
+	snapshots              snapshotMetrics
 	owned, restoring       prometheus.Gauge
 	lagRecords, lagSeconds *prometheus.GaugeVec // by topic, partition
+}
+
+type snapshotMetrics struct {
+	written, failed, bytes prometheus.Counter
+	write, read            prometheus.Observer
+	used                   *prometheus.CounterVec // by result
 }
 
 const (
@@ -54,6 +61,14 @@ func newMetrics(reg prometheus.Registerer, group string) *metrics {
 		txnSeconds: histogram("transaction_seconds", "From the begin of a transaction to its commit.", prometheus.ExponentialBuckets(0.0025, 2, 12)),
 		restores:   histogram("restore_seconds", "Time to restore a partition's state.", prometheus.ExponentialBuckets(0.01, 4, 9)),
 		restored:   counter("restored_records_total", "State records read in restores.").WithLabelValues(),
+		snapshots: snapshotMetrics{
+			written: counter("snapshot_written_total", "Snapshots of a partition's state written.").WithLabelValues(),
+			failed:  counter("snapshot_failed_total", "Snapshots that could not be written.").WithLabelValues(),
+			bytes:   counter("snapshot_bytes_total", "Bytes of the snapshots written.").WithLabelValues(),
+			write:   histogram("snapshot_write_seconds", "Time to write a partition's snapshot.", prometheus.ExponentialBuckets(0.01, 4, 9)),
+			used:    counter("snapshot_used_total", "Restores by what became of the partition's snapshot.", "result"),
+			read:    histogram("snapshot_read_seconds", "Time to read a partition's snapshot.", prometheus.ExponentialBuckets(0.01, 4, 9)),
+		},
 		owned:      gauge("partitions_owned", "Partitions assigned to this process.").WithLabelValues(),
 		restoring:  gauge("partitions_restoring", "Partitions assigned and not yet worked on.").WithLabelValues(),
 		lagRecords: gauge("consumer_lag_records", "Offsets from the next unread record to the end of the partition.", "topic", "partition"),

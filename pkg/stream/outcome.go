@@ -61,7 +61,7 @@ func (s *session) resolve(ctx context.Context, facts logFacts) map[int32]*kept {
 		if p.committed < 0 {
 			continue // without an offset there is none to recognise it by
 		}
-		res := &restored{store: p.store, header: p.header, group: p.committed, start: p.pos}
+		res := &restored{store: p.store, header: p.header, group: p.committed, start: p.pos, held: p.held}
 		all[p.id] = &kept{res: res, state: facts.state.id, end: end}
 	}
 	return all

@@ -18,11 +18,14 @@ const maxBuffered = 50_000
 // A Producer appends records idempotently, acked by all in-sync replicas. It never
 // sets a timestamp and never cancels what it has begun to write: a cancelled
 // produce may be acked without being there. It is safe for concurrent use.
-type Producer struct{ cl *kgo.Client }
+type Producer struct {
+	cl  *kgo.Client
+	cfg Config
+}
 
 type producerOptions struct {
 	linger      time.Duration
-	manual      func(topic string) bool
+	manual      func(Config) func(topic string) bool
 	compression Compression
 	maxBatch    int32
 }
@@ -39,7 +42,10 @@ func WithLinger(d time.Duration) ProducerOption {
 // carry; with no topic, all records.
 func WithOwnPartition(topics ...string) ProducerOption {
 	return func(o *producerOptions) {
-		o.manual = func(topic string) bool { return len(topics) == 0 || slices.Contains(topics, topic) }
+		o.manual = func(cfg Config) func(string) bool {
+			own := cfg.physicals(topics)
+			return func(topic string) bool { return len(own) == 0 || slices.Contains(own, topic) }
+		}
 	}
 }
 
@@ -57,7 +63,7 @@ func WithMaxBatch(n int32) ProducerOption {
 
 // NewProducer connects lazily.
 func NewProducer(cfg Config, opts ...ProducerOption) (*Producer, error) {
-	o := producerOptions{manual: func(string) bool { return false }}
+	o := producerOptions{manual: func(Config) func(string) bool { return func(string) bool { return false } }}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -66,7 +72,7 @@ func NewProducer(cfg Config, opts ...ProducerOption) (*Producer, error) {
 		return nil, err
 	}
 	clientOpts := []kgo.Opt{
-		kgo.RecordPartitioner(partitioner(o.manual)),
+		kgo.RecordPartitioner(partitioner(o.manual(cfg))),
 		kgo.ProducerLinger(o.linger),
 		kgo.ProducerBatchCompression(codec),
 		kgo.MaxBufferedRecords(maxBuffered),
@@ -78,7 +84,7 @@ func NewProducer(cfg Config, opts ...ProducerOption) (*Producer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Producer{cl}, nil
+	return &Producer{cl, cfg}, nil
 }
 
 // Produce appends the records and returns when all are acked, or one has failed.
@@ -93,8 +99,14 @@ func (p *Producer) Produce(ctx context.Context, recs ...*Record) error {
 			return fmt.Errorf("waiting for room: %w", ctx.Err())
 		}
 	}
+	for _, rec := range recs {
+		if err := p.cfg.leaks(rec.Topic); err != nil {
+			return err
+		}
+	}
 	a := newAcks(len(recs))
 	for _, rec := range recs {
+		rec.Topic = p.cfg.Physical(rec.Topic)
 		p.cl.Produce(context.WithoutCancel(ctx), rec, a.promise)
 	}
 	return a.wait(ctx)

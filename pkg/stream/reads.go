@@ -19,7 +19,10 @@ import (
 // Right is: GroupOffset, then HighWatermark, then reading committed past it.
 //
 // It is safe for concurrent use.
-type RestoreReads struct{ cl *kgo.Client }
+type RestoreReads struct {
+	cl  *kgo.Client
+	cfg Config // for the names of topics
+}
 
 // NewRestoreReads connects lazily.
 func NewRestoreReads(cfg Config) (*RestoreReads, error) {
@@ -28,7 +31,7 @@ func NewRestoreReads(cfg Config) (*RestoreReads, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &RestoreReads{cl}, nil
+	return &RestoreReads{cl: cl, cfg: cfg}, nil
 }
 
 // Close ends it.
@@ -53,6 +56,7 @@ func (r *RestoreReads) GroupOffset(ctx context.Context, group, topic string, par
 }
 
 func (r *RestoreReads) groupOffset(ctx context.Context, group, topic string, partition int32) (int64, error) {
+	topic = r.cfg.Physical(topic)
 	rt := kmsg.NewOffsetFetchRequestTopic()
 	rt.Topic = topic
 	rt.Partitions = []int32{partition}
@@ -121,6 +125,7 @@ func (r *RestoreReads) LogStart(ctx context.Context, topic string, partition int
 }
 
 func (r *RestoreReads) listOffset(ctx context.Context, topic string, partition int32, timestamp int64, isolation int8) (int64, error) {
+	topic = r.cfg.Physical(topic)
 	rp := kmsg.NewListOffsetsRequestTopicPartition()
 	rp.Partition = partition
 	rp.Timestamp = timestamp
@@ -159,12 +164,14 @@ type topicMeta struct {
 	cluster string
 	id      [16]byte
 	leaders []int32 // by partition
+	epochs  []int32 // of the leaders; -1 when not known
 }
 
 func (m topicMeta) idString() string { return hex.EncodeToString(m.id[:]) }
 
 // meta asks for a topic's metadata; fresh goes past the cache.
 func (r *RestoreReads) meta(ctx context.Context, fresh bool, topic string) (topicMeta, error) {
+	topic = r.cfg.Physical(topic)
 	rt := kmsg.NewMetadataRequestTopic()
 	rt.Topic = new(topic)
 	req := kmsg.NewPtrMetadataRequest()
@@ -185,13 +192,13 @@ func (r *RestoreReads) meta(ctx context.Context, fresh bool, topic string) (topi
 		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
 			return topicMeta{}, fmt.Errorf("reading metadata of %s: %w", topic, err)
 		}
-		m := topicMeta{id: t.TopicID, leaders: make([]int32, len(t.Partitions))}
+		m := topicMeta{id: t.TopicID, leaders: make([]int32, len(t.Partitions)), epochs: make([]int32, len(t.Partitions))}
 		if resp.ClusterID != nil {
 			m.cluster = *resp.ClusterID
 		}
 		for _, p := range t.Partitions {
 			if int(p.Partition) < len(m.leaders) {
-				m.leaders[p.Partition] = p.Leader
+				m.leaders[p.Partition], m.epochs[p.Partition] = p.Leader, p.LeaderEpoch
 			}
 		}
 		return m, nil

@@ -20,6 +20,7 @@ type restored struct {
 	group  int64 // the group's offset, -1 for none
 	start  int64 // offset of the first record to read
 	end    int64 // of the input at the time
+	held   held
 }
 
 // logFacts is what a restore compares the header with.
@@ -31,16 +32,17 @@ type logFacts struct {
 // where nothing but a person can decide; everything transient it tries again until
 // ctx ends.
 func (r *Runner) restore(ctx context.Context, facts logFacts, partition int32) (*restored, error) {
+	snapshots := r.snapshots() // until one is found unfit
 	for n := 1; ; n++ {
 		began := r.now()
-		res, records, err := r.restoreOnce(ctx, facts, partition)
+		res, records, err := r.restoreOnce(ctx, facts, partition, &snapshots)
 		switch {
 		case err == nil:
 			took := r.now().Sub(began)
 			r.metrics.restores.Observe(took.Seconds())
 			r.metrics.restored.Add(float64(records))
 			r.log.Info("partition restored",
-				slog.Int("partition", int(partition)), slog.Int("records", records),
+				slog.Int("partition", int(partition)), slog.Int("records", records), slog.Bool("snapshot", snapshots),
 				slog.Int("groups", len(res.store.groups)), slog.Int64("start", res.start),
 				slog.Int64("applied_through", res.header.AppliedThrough), slog.Duration("took", took))
 			return res, nil
@@ -56,7 +58,7 @@ func (r *Runner) restore(ctx context.Context, facts logFacts, partition int32) (
 	}
 }
 
-func (r *Runner) restoreOnce(ctx context.Context, facts logFacts, partition int32) (*restored, int, error) {
+func (r *Runner) restoreOnce(ctx context.Context, facts logFacts, partition int32, snapshots *bool) (*restored, int, error) {
 	cfg := &r.cfg
 	// The order of these two reads is what loses nothing; see RestoreReads.
 	group, err := r.reads.GroupOffset(ctx, cfg.Group, cfg.Input, partition)
@@ -67,10 +69,11 @@ func (r *Runner) restoreOnce(ctx context.Context, facts logFacts, partition int3
 	if err != nil {
 		return nil, 0, err
 	}
-	st, header, found, records, err := r.readState(ctx, partition, high)
+	read, err := r.readState(ctx, facts, partition, high, snapshots)
 	if err != nil {
-		return nil, records, err
+		return nil, 0, err
 	}
+	st, header, found, records := read.st, read.header, read.found, read.records
 	first, err := r.reads.LogStart(ctx, cfg.Input, partition)
 	if err != nil {
 		return nil, records, err
@@ -79,7 +82,7 @@ func (r *Runner) restoreOnce(ctx context.Context, facts logFacts, partition int3
 	if err != nil {
 		return nil, records, err
 	}
-	res := &restored{store: st, header: header, group: group, end: end}
+	res := &restored{store: st, header: header, group: group, end: end, held: read.held}
 	if !found {
 		if len(st.groups) > 0 {
 			return nil, records, fmt.Errorf("%w: partition %d of %s holds state without a header", ErrStop, partition, cfg.State)
@@ -87,7 +90,7 @@ func (r *Runner) restoreOnce(ctx context.Context, facts logFacts, partition int3
 		res.header = Header{
 			Lineage: 1, Cluster: facts.input.cluster, TopicID: facts.input.idString(), Topic: cfg.Input,
 			Partition: partition, Partitions: int32(len(facts.input.leaders)), //nolint:gosec // partition counts are int32
-			Partitioner: headerPartitioner, StoreVersion: cfg.StoreVersion, AppliedThrough: -1,
+			Partitioner: headerPartitioner, StoreVersion: cfg.StoreVersion, AppliedThrough: -1, PreviousEnd: -1,
 		}
 	} else if err := r.checkHeader(facts, partition, header); err != nil {
 		return nil, records, err
@@ -172,31 +175,56 @@ func (r *Runner) checkHeader(facts logFacts, partition int32, h Header) error {
 	return nil
 }
 
-// readState reads the changelog, committed only, until past high. Pending
-// transactions below high hold the read up until their markers are there.
-func (r *Runner) readState(ctx context.Context, partition int32, high int64) (*store, Header, bool, int, error) {
-	cfg := &r.cfg
-	fail := func(records int, err error) (*store, Header, bool, int, error) {
-		return nil, Header{}, false, records, err
-	}
-	t := tail{reads: r.reads, topic: cfg.State, partition: partition, committed: true}
-	first, err := r.reads.LogStart(ctx, cfg.State, partition)
+// stateRead is what the changelog holds of a partition.
+type stateRead struct {
+	*loader // into the store
+	header  Header
+	found   bool // the header
+	records int
+	held    held
+}
+
+// readState reads the changelog, committed only, until past high: from its beginning,
+// or from a snapshot on. snapshots is cleared when there is none that serves.
+func (r *Runner) readState(ctx context.Context, facts logFacts, partition int32, high int64, snapshots *bool) (*stateRead, error) {
+	first, err := r.reads.LogStart(ctx, r.cfg.State, partition)
 	if err != nil {
-		return fail(0, err)
+		return nil, err
 	}
-	t.offset = first
-	st := newStore()
-	var (
-		header  Header
-		found   bool
-		records int
-		failed  int
-	)
+	if *snapshots {
+		snap, err := r.loadSnapshot(ctx, facts, partition, first, high)
+		if err == nil {
+			read := snap.read()
+			if err = r.readTail(ctx, partition, high, read); err == nil {
+				if err = snap.before(read.header); err == nil {
+					if read.records == 0 {
+						read.held.saved.from = read.held.through // nothing but markers
+					}
+					r.metrics.snapshots.used.WithLabelValues(snapshotUsed).Inc()
+					return read, nil
+				}
+			}
+		}
+		if !r.unfit(partition, err) {
+			return nil, err
+		}
+		*snapshots = false
+	}
+	read := &stateRead{loader: &loader{st: newStore()}, held: held{first: first, through: first}}
+	return read, r.readTail(ctx, partition, high, read)
+}
+
+// readTail goes on with the changelog where a read stands. Pending transactions below
+// high hold it up until their markers are there.
+func (r *Runner) readTail(ctx context.Context, partition int32, high int64, read *stateRead) error {
+	cfg := &r.cfg
+	t := tail{reads: r.reads, topic: cfg.State, partition: partition, committed: true, offset: read.held.through}
+	failed := 0
 	for t.offset < high {
 		recs, err := t.next(ctx)
 		if err != nil {
 			if errors.Is(err, errRecreated) || errors.Is(err, kerr.OffsetOutOfRange) || ctx.Err() != nil || failed > 20 {
-				return fail(records, err)
+				return err
 			}
 			failed++
 			pause(ctx, backoff(failed))
@@ -204,19 +232,20 @@ func (r *Runner) readState(ctx context.Context, partition int32, high int64) (*s
 		}
 		failed = 0
 		for _, rec := range recs {
-			records++
+			read.records++
 			if string(rec.Key) == HeaderKey {
-				if header, err = cfg.Codec.DecodeHeader(rec.Value); err != nil {
-					return fail(records, fmt.Errorf("%w: reading header of partition %d of %s: %w", ErrStop, partition, cfg.State, err))
+				if read.header, err = cfg.Codec.DecodeHeader(rec.Value); err != nil {
+					return fmt.Errorf("%w: reading header of partition %d of %s: %w", ErrStop, partition, cfg.State, err)
 				}
-				found = true
+				read.found = true
 				continue
 			}
-			st.load(cfg.GroupOf(rec.Key), string(rec.Key), rec.Value)
+			read.put(cfg.GroupOf(rec.Key), stringOf(rec.Key), rec.Value)
 		}
 		if ctx.Err() != nil {
-			return fail(records, ctx.Err())
+			return ctx.Err()
 		}
 	}
-	return st, header, found, records, nil
+	read.held.through = t.offset
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,9 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 	need(cfg.GroupOf != nil, "no group of a state key")
 	need(cfg.Processor != nil, "no processor")
 	need(cfg.Commit < transactionTimeout/2, "commit cadence too long for the transaction timeout")
+	if err := cfg.leaks(cfg.State); err != nil {
+		faults = append(faults, err)
+	}
 	if err := cfg.validate(); err != nil {
 		faults = append(faults, err)
 	}
@@ -80,8 +84,11 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 	if cfg.Drain <= 0 {
 		cfg.Drain = defaultDrain
 	}
+	if cfg.SnapshotEvery <= 0 {
+		cfg.SnapshotEvery = defaultSnapshotEvery
+	}
 	return &Runner{
-		cfg:     cfg,
+		cfg:     cfg.resolved(),
 		codec:   codec,
 		log:     cfg.logger().With(slog.String("group", cfg.Group)),
 		metrics: newMetrics(cfg.Metrics, cfg.Group),
@@ -106,6 +113,11 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	defer reads.Close()
 	r.reads = reads
+	if r.snapshots() {
+		if err := os.MkdirAll(r.cfg.SnapshotDir, 0o700); err != nil {
+			r.log.Warn("making folder of snapshots", slog.Any("error", err))
+		}
+	}
 	for n := 0; ; {
 		began := r.now()
 		err := r.session(ctx)
@@ -160,6 +172,9 @@ func (r *Runner) session(ctx context.Context) error {
 	}
 	r.current.Store(s)
 	s.wg.Go(func() { s.observe(work) })
+	if r.snapshots() {
+		s.wg.Go(func() { s.snapshotLoop(work, facts) })
+	}
 	// A drain must end even with the brokers gone: closing fails the flush.
 	forced := context.AfterFunc(ctx, func() {
 		t := time.AfterFunc(r.cfg.Drain, s.gts.Close)
@@ -174,12 +189,17 @@ func (r *Runner) session(ctx context.Context) error {
 			r.kept = s.resolve(ctx, facts)
 		}
 	}
+	var last []*partition // closing forgets which they are
+	if err == nil && r.snapshots() {
+		last = s.owned()
+	}
 	cancel()
 	close(s.closed)
 	forced()
 	s.gts.Close()
 	s.wg.Wait()
 	r.current.Store(nil)
+	s.lastSnapshots(ctx, facts, last)
 	s.forget()
 	return err
 }

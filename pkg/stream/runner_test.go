@@ -304,7 +304,7 @@ func TestAbortedTail(t *testing.T) {
 		if err := cl.EndTransaction(context.Background(), kgo.TryAbort); err != nil {
 			t.Fatal(err)
 		}
-		reads := &RestoreReads{b.cl}
+		reads := &RestoreReads{cl: b.cl}
 		high, _ := reads.HighWatermark(context.Background(), topicState, 0)
 		recs := b.committed(topicState, 0)
 		if last := recs[len(recs)-1].Offset; last+3 > high {

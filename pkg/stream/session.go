@@ -33,6 +33,7 @@ type session struct {
 	revoked bool  // since the loop looked last
 	joined  bool
 	wake    context.CancelFunc
+	turn    *turn // waited for
 
 	// The rest is the loop's own.
 	txn      txn
@@ -60,6 +61,7 @@ type partition struct {
 	gapAt     int64 // position at which a gap was met once, -1 for none
 	fails     map[int64]int
 	lag       lag
+	held      held
 
 	// of the open transaction
 	open  bool
@@ -113,6 +115,7 @@ func (r *Runner) open(ctx context.Context, facts logFacts, kept map[int32]*kept)
 		// large batches.
 		kgo.ProducerLinger(2*r.cfg.Commit + 10*time.Millisecond),
 		kgo.MaxBufferedRecords(250_000),
+		kgo.WithPools(new(recycler)),
 
 		kgo.ConsumerGroup(r.cfg.Group),
 		kgo.InstanceID(r.identity()),
@@ -206,6 +209,9 @@ func (s *session) drop(p *partition) {
 		p.cancel()
 	}
 	delete(s.parts, p.id)
+	if s.r.cfg.Owner != nil {
+		s.r.cfg.Owner.Disowned(p.id)
+	}
 	s.r.metrics.unowned(s.r.cfg.Input, p.id)
 }
 
@@ -222,10 +228,17 @@ func (s *session) restore(ctx context.Context, facts logFacts, p *partition) {
 		}
 		res, err = s.r.restore(ctx, facts, p.id)
 	}
+	owner := s.r.cfg.Owner
+	if err == nil && owner != nil {
+		owner.Owned(p.id, res.store.each)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case p.gone.Load() || ctx.Err() != nil:
+		if owner != nil {
+			owner.Disowned(p.id)
+		}
 		return
 	case err != nil:
 		s.fault = err
@@ -249,7 +262,7 @@ func (s *session) armed(ctx context.Context) context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wake = cancel
-	if s.revoked || s.fault != nil || len(s.done) > 0 {
+	if s.revoked || s.fault != nil || len(s.done) > 0 || s.turn != nil {
 		cancel()
 	}
 	return ctx
@@ -259,6 +272,7 @@ func (s *session) armed(ctx context.Context) context.Context {
 func (s *session) work(ctx context.Context) error {
 	poll := s.armed(ctx)
 	for ctx.Err() == nil {
+		s.lend()
 		if poll.Err() != nil {
 			if err := s.events(ctx); err != nil {
 				return err
@@ -329,6 +343,7 @@ func (s *session) takeUp(p *partition) error {
 	}
 	p.store, p.header, p.committed = res.store, res.header, res.group
 	p.pos, p.end, p.res = res.start, res.end, nil
+	p.held = res.held
 	p.lag.next.Store(p.pos)
 	p.lag.seen(res.end, s.r.now())
 	s.mu.Lock()

@@ -68,7 +68,7 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-func simulate(t *testing.T, seed uint64) {
+func simulate(t *testing.T, seed uint64, change ...func(*RunnerConfig)) {
 	const (
 		parts   = 4
 		records = 600 // in all
@@ -101,7 +101,7 @@ func simulate(t *testing.T, seed uint64) {
 		for i, life := range []time.Duration{61 * time.Second, 83 * time.Second} {
 			wg.Go(func() {
 				for {
-					w := b.runner(strconv.Itoa(i), &counter{})
+					w := b.runner(strconv.Itoa(i), &counter{}, change...)
 					mu.Lock()
 					lives++
 					mu.Unlock()

@@ -299,27 +299,6 @@ func newStore() *store {
 	return &store{groups: map[string]*State{}, cache: new(objectCache), spare: new(spare)}
 }
 
-// load applies a record of the changelog; nil removes. The value is copied: it
-// points into a fetched batch, which would otherwise be kept whole.
-func (s *store) load(group, key string, value []byte) {
-	st := s.groups[group]
-	if st == nil {
-		if value == nil {
-			return
-		}
-		st = &State{group: strings.Clone(group), cache: s.cache, spare: s.spare}
-	}
-	if value != nil {
-		value = append(make([]byte, 0, len(value)), value...)
-	}
-	st.set(strings.Clone(key), value)
-	if len(st.pieces) == 0 {
-		delete(s.groups, group)
-	} else if _, known := s.groups[group]; !known {
-		s.groups[st.group] = st
-	}
-}
-
 // get returns the group's state, made when absent. The name may be transient: it
 // is copied when kept.
 func (s *store) get(group string) *State {
@@ -329,6 +308,17 @@ func (s *store) get(group string) *State {
 	st := &State{group: strings.Clone(group), cache: s.cache, spare: s.spare}
 	s.groups[st.group] = st
 	return st
+}
+
+// each calls yield with every committed piece until it says false.
+func (s *store) each(yield func(key string, value []byte) bool) {
+	for _, st := range s.groups {
+		for i := range st.pieces {
+			if !yield(st.pieces[i].key, st.pieces[i].value) {
+				return
+			}
+		}
+	}
 }
 
 // touch gives the state an overlay; it reports whether that is new.

@@ -137,18 +137,19 @@ func showMap(m map[string]string) string {
 
 func TestStoreLoads(t *testing.T) {
 	st := newStore()
+	l := &loader{st: st}
 	buf := []byte("value")
-	st.load("g", "g|b", buf)
-	st.load("g", "g|a", []byte("1"))
-	st.load("g", "g|c", []byte("1"))
-	st.load("g", "g|a", nil)
-	st.load("h", "h|a", nil)
+	l.put("g", "g|b", buf)
+	l.put("g", "g|a", []byte("1"))
+	l.put("g", "g|c", []byte("1"))
+	l.put("g", "g|a", nil)
+	l.put("h", "h|a", nil)
 	copy(buf, "XXXXX") // the fetched batch is used again
 	if got := show(st.groups["g"]); got != "g|b=value g|c=1" || len(st.groups) != 1 {
 		t.Error(got, len(st.groups))
 	}
-	st.load("g", "g|b", nil)
-	st.load("g", "g|c", nil)
+	l.put("g", "g|b", nil)
+	l.put("g", "g|c", nil)
 	if len(st.groups) != 0 {
 		t.Error("an empty group is kept")
 	}

@@ -25,6 +25,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	case cfg.Topic == "" || cfg.Apply == nil:
 		return nil, fmt.Errorf("configuring table of %q: topic and Apply are needed", cfg.Topic)
 	}
+	cfg.Topic = cfg.Physical(cfg.Topic)
 	return &Table{cfg: cfg, log: cfg.logger().With(slog.String("topic", cfg.Topic)), loaded: make(chan struct{})}, nil
 }
 

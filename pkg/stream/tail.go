@@ -70,8 +70,9 @@ func (t *tail) fetch(ctx context.Context, maxBytes int32) (kgo.FetchPartition, e
 	rp.FetchOffset = t.offset
 	rp.CurrentLeaderEpoch = -1
 	rp.PartitionMaxBytes = maxBytes
+	topic := t.reads.cfg.Physical(t.topic)
 	rt := kmsg.NewFetchRequestTopic()
-	rt.Topic = t.topic
+	rt.Topic = topic
 	rt.TopicID = t.id
 	rt.Partitions = append(rt.Partitions, rp)
 	req := kmsg.NewPtrFetchRequest()
@@ -110,7 +111,7 @@ func (t *tail) fetch(ctx context.Context, maxBytes int32) (kgo.FetchPartition, e
 			fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 				Offset:         t.offset,
 				IsolationLevel: isolation,
-				Topic:          t.topic,
+				Topic:          topic,
 				Partition:      t.partition,
 			}, p, t.decompress, nil)
 			if fp.Err != nil {

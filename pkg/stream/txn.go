@@ -20,6 +20,7 @@ type txn struct {
 	s     *session
 	parts []*partition // with records, in order of appearance
 	dirty []touched    // groups, in order of first touch
+	input [][]*Record  // what was polled
 
 	began   time.Time
 	records int
@@ -94,6 +95,7 @@ func (s *session) transact(ctx, poll context.Context, b batch) error {
 	for {
 		fs.EachPartition(func(fp kgo.FetchTopicPartition) {
 			if t.fault == nil && len(fp.Records) > 0 {
+				t.input = append(t.input, fp.Records)
 				s.take(&fp)
 			}
 		})
@@ -130,6 +132,8 @@ func (s *session) pollFault(fs kgo.Fetches) error {
 func (t *txn) start(now time.Time) {
 	t.began, t.records, t.noops, t.fault = now, 0, 0, nil
 	t.parts, t.dirty = t.parts[:0], t.dirty[:0]
+	clear(t.input) // of a transaction that did not commit: the collector's
+	t.input = t.input[:0]
 	t.slab.reset()
 	t.failed, t.tooLarge = nil, nil
 }
@@ -390,6 +394,7 @@ func (s *session) finish(ctx context.Context) error {
 	switch {
 	case ok && err == nil:
 		s.merge()
+		t.recycle()
 		return nil
 	case err != nil:
 		if errors.Is(err, kerr.UnknownTopicID) {
@@ -402,6 +407,18 @@ func (s *session) finish(ctx context.Context) error {
 	}
 	s.discard()
 	return s.aborted(ctx, &fault{cause: "rebalance", err: errors.New("the group rebalanced, or its offsets could not be committed")}, nil)
+}
+
+// recycle gives the memory of the records read back to the client. Nothing points
+// into it any longer: what they led to is committed, and acked before that.
+func (t *txn) recycle() {
+	for i, recs := range t.input {
+		for _, rec := range recs {
+			rec.Recycle()
+		}
+		t.input[i] = nil
+	}
+	t.input = t.input[:0]
 }
 
 // unsure ends the session with what the transaction staged neither merged nor
@@ -437,6 +454,7 @@ func (s *session) merge() {
 	for _, d := range s.txn.dirty {
 		d.p.store.settle(d.st, true)
 	}
+	s.txn.committed()
 	s.advance()
 }
 

@@ -65,7 +65,7 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 		cfg.Drain = defaultDrain
 	}
 	return &Worker{
-		cfg:     cfg,
+		cfg:     cfg.resolved(),
 		codec:   codec,
 		log:     cfg.logger().With(slog.String("group", cfg.Group)),
 		metrics: newMetrics(cfg.Metrics, cfg.Group),

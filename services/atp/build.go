@@ -8,8 +8,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -31,13 +33,19 @@ type Config struct {
 	Commit time.Duration `yaml:"commit"`
 	// MaxRecords bounds one transaction.
 	MaxRecords int `yaml:"max_records"`
+	// SnapshotDir is a folder on the process's own volume for snapshots of the state,
+	// which make the next start short. Empty: none are written, and every start reads
+	// the whole state from Kafka.
+	SnapshotDir string `yaml:"snapshot_dir"`
+	// SnapshotInterval is the pause between two snapshots of a partition that changes.
+	SnapshotInterval time.Duration `yaml:"snapshot_interval"`
 	// Codecs, when set, are used instead of those that schemas.v1 names.
 	Codecs *event.Codecs `yaml:"-"`
 }
 
 // DefaultConfig is what holds where the file says nothing.
 func DefaultConfig() Config {
-	return Config{Group: "atp", Commit: 20 * time.Millisecond, MaxRecords: 5000}
+	return Config{Group: "atp", Commit: 20 * time.Millisecond, MaxRecords: 5000, SnapshotInterval: 30 * time.Second}
 }
 
 // Validate reports every fault at once.
@@ -55,6 +63,12 @@ func (c *Config) Validate() error {
 	if c.MaxRecords < 1 || c.MaxRecords > 100_000 {
 		errs = append(errs, errors.New("atp.max_records: must be between 1 and 100000"))
 	}
+	if c.SnapshotDir != "" && !filepath.IsAbs(c.SnapshotDir) {
+		errs = append(errs, errors.New("atp.snapshot_dir: must be an absolute path"))
+	}
+	if c.SnapshotInterval < time.Second || c.SnapshotInterval > time.Hour {
+		errs = append(errs, errors.New("atp.snapshot_interval: must be between 1s and 1h"))
+	}
 	return errors.Join(errs...)
 }
 
@@ -71,12 +85,23 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if err != nil {
 		return nil, fmt.Errorf("reading policies: %w", err)
 	}
+	answers, err := newAnswers(cfg.Kafka.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	remind := newReminders(cfg.Codecs, env.Log)
+	ticks, closeTicks, err := newTicker(cfg, remind, env)
+	if err != nil {
+		return nil, err
+	}
 	dead := func(d stream.DeadLetter) (*stream.Record, error) { return deadLetter(cfg.Codecs, d) }
 	runner, err := stream.NewRunner(stream.RunnerConfig{
 		Config: cfg.Kafka, Group: cfg.Group, Input: event.TopicEvents, State: event.TopicState,
 		Dead: dead, Codec: headerCodec{cfg.Codecs}, GroupOf: groupOf, StoreVersion: storeVersion,
 		Commit: cfg.Commit, MaxRecords: cfg.MaxRecords,
-		Processor: &processor{codecs: cfg.Codecs, policies: policies},
+		SnapshotDir: cfg.SnapshotDir, SnapshotEvery: cfg.SnapshotInterval,
+		Processor: &processor{codecs: cfg.Codecs, policies: policies, answers: answers, remind: remind}, Owner: remind,
+		OwnPartition: []string{event.TopicAnswers},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("building the runner: %w", err)
@@ -85,19 +110,30 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	return []service.Task{
 		table.Run,
 		func(ctx context.Context) error {
+			defer closeTicks()
+			if cfg.Kafka.Sealed { // a shadow writes nothing to the log it reads
+				return nil
+			}
+			return ticks.run(ctx)
+		},
+		func(ctx context.Context) error {
 			select { // a partition must not meet a policy version before its content
 			case <-table.Loaded():
 			case <-ctx.Done():
 				return nil
+			}
+			if err := answers.load(ctx, cfg.Kafka); err != nil {
+				return err
 			}
 			return runner.Run(ctx)
 		},
 	}, nil
 }
 
-// groupOf is the ledger a state key belongs to: its first two parts.
+// groupOf is the ledger a state key belongs to: its first two parts. It shares the
+// key's memory.
 func groupOf(key []byte) string {
-	s := string(key)
+	s := unsafe.String(unsafe.SliceData(key), len(key))
 	first := strings.IndexByte(s, '|')
 	if first < 0 {
 		return s

@@ -35,6 +35,8 @@ type Policies interface {
 type processor struct {
 	codecs   *event.Codecs
 	policies Policies
+	answers  *answers          // nil: nobody is told
+	remind   *reminders        // nil: time alone decides nothing
 	policy   *inventory.Policy // the one last used: a version's content never changes
 
 	// What follows is memory that one call leaves to the next, and no more: each
@@ -50,11 +52,14 @@ type processor struct {
 	out       stream.Record // what is emitted: emit copies it
 }
 
-// ledger is the decoded state of one key.
+// ledger is the decoded state of one key, in one piece of memory: most events find
+// it cold.
 type ledger struct {
-	*inventory.Ledger
-	pieces  *pieces
-	headKey string // state key of the piece that every event writes
+	inventory.Ledger
+	pieces    pieces
+	partition int32             // of its last event
+	wakes     inventory.Instant // as the reminders know it
+	frozen    inventory.Instant // the same
 }
 
 // Group is the ledger an event belongs to: its key, or none for a control record.
@@ -88,21 +93,14 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 	}
 	led, ok := st.Object().(*ledger)
 	if !ok {
-		if ev.Key.String() != st.Group() {
-			return stream.Rejectf("key_mismatch", "event of %q under key %q", ev.Key.String(), st.Group())
+		var err error
+		if led, err = p.open(st, ev); err != nil {
+			return err
 		}
-		key := inventory.Key{Entity: ev.Key.Entity, Item: inventory.Item(strings.Clone(string(ev.Key.Item)))} // outlives the event
-		ps := &pieces{st: st, codecs: p.codecs, key: key}
-		led = &ledger{Ledger: inventory.NewLedger(key, ps), pieces: ps}
-		led.headKey = st.Own(inventory.StateKey(key, inventory.PieceHead))
-		if ps.err != nil {
-			return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, ps.err)
-		}
-		st.SetObject(led)
 	} else if ev.Key != led.Key() {
 		return stream.Rejectf("key_mismatch", "event of %q under key %q", ev.Key.String(), st.Group())
 	}
-	led.pieces.st = st
+	led.pieces.st, led.partition = st, in.Partition
 
 	// EXACTLY-ONCE §4: at or below the fence an event is a counted no-op.
 	switch noop, err := led.Noop(in.Lineage, in.Offset, ev.ID); {
@@ -119,14 +117,20 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 		}
 		p.policy = policy
 	}
-	err := led.ApplyInto(&p.outcome, p.policy, ev, inventory.At{Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset})
+	at := inventory.At{Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset}
+	if led.Frozen().Since != 0 {
+		copied(in, ev, &at)
+	}
+	err := led.ApplyInto(&p.outcome, p.policy, ev, at)
 	if led.pieces.err != nil {
 		return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, led.pieces.err)
 	}
-	if fault := (*inventory.Fault)(nil); errors.As(err, &fault) {
+	if err != nil {
+		fault, ok := errors.AsType[*inventory.Fault](err)
+		if !ok {
+			return fmt.Errorf("applying event %s: %w", ev.ID, err)
+		}
 		p.outcome = rejected(ev, fault, in)
-	} else if err != nil {
-		return fmt.Errorf("applying event %s: %w", ev.ID, err)
 	}
 
 	value, err := p.codecs.AppendOutcome(p.arena.room(), &p.outcome)
@@ -138,7 +142,27 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 		Headers: p.headers(ev.ID, typeOutcome, ev.RecordedAt, in.Headers),
 	}
 	emit(&p.out)
-	return nil
+	if err := p.answer(in, ev, emit); err != nil {
+		return err
+	}
+	return p.alsoSay(led.Also(), in, emit)
+}
+
+// open decodes the ledger of an event's key.
+func (p *processor) open(st *stream.State, ev *inventory.Event) (*ledger, error) {
+	if ev.Key.String() != st.Group() {
+		return nil, stream.Rejectf("key_mismatch", "event of %q under key %q", ev.Key.String(), st.Group())
+	}
+	key := inventory.Key{Entity: ev.Key.Entity, Item: inventory.Item(strings.Clone(string(ev.Key.Item)))} // outlives the event
+	led := &ledger{pieces: pieces{st: st, codecs: p.codecs, key: key}}
+	led.pieces.headKey = st.Own(st.Group() + "|" + inventory.PieceHead)
+	led.Ledger = *inventory.NewLedger(key, &led.pieces)
+	if err := led.pieces.err; err != nil {
+		return nil, fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, err)
+	}
+	led.wakes = led.WakeAt() // what the reminders know by now, or learn again
+	st.SetObject(led)
+	return led, nil
 }
 
 // control takes a record for the whole partition: from here on decide by another
@@ -220,6 +244,14 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 			Value: value, Headers: p.headers(v.EventID, typeView, v.RecordedAt, nil),
 		})
 	}
+	if at := led.WakeAt(); at != led.wakes && p.remind != nil {
+		led.wakes = at
+		p.remind.note(led.partition, led.Key(), at)
+	}
+	if since := led.Frozen().Since; since != led.frozen && p.remind != nil {
+		led.frozen = since
+		p.remind.froze(led.partition, led.Key(), since)
+	}
 	led.ClearChanged()
 	return nil
 }
@@ -227,7 +259,7 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 // stateKey is the key of a piece of the ledger.
 func (l *ledger) stateKey(kind string, n []string) string {
 	if kind == inventory.PieceHead {
-		return l.headKey
+		return l.pieces.headKey
 	}
 	return inventory.StateKey(l.Key(), kind, n...)
 }

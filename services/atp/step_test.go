@@ -191,7 +191,10 @@ func TestPolicyFromTheLog(t *testing.T) {
 	r := newRig(t)
 	defer r.start()()
 	r.send(receipt("R1", inventory.One))
-	content, hash, err := policy.EncodeLedger(inventory.Policy{Version: 7, Owners: []inventory.Owner{{Moves: []inventory.Source{"somebody-else"}}}})
+	content, hash, err := policy.EncodeLedger(inventory.Policy{Version: 7, Authority: inventory.AuthorityPolicy{
+		Owners:  []inventory.Owner{{Balance: []inventory.Source{"somebody-else"}, Moves: []inventory.Source{"somebody-else"}}},
+		Compare: []inventory.Comparison{{Source: "wms"}},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,5 +231,25 @@ func TestPolicyFromTheLog(t *testing.T) {
 	}
 	if out[1].Kind != inventory.Noted || out[1].PolicyVersion != 7 {
 		t.Fatalf("after the policy: %+v", out[1])
+	}
+
+	// What the source counts now is its claimed view, published with its variance.
+	count := receipt("C1", 0)
+	count.Kind, count.Movement = inventory.KindCount, nil
+	count.Count = &inventory.Count{
+		Location: "DC1", Basis: inventory.Sellable, Covers: []inventory.Account{inventory.OnHand}, AsOf: count.OccurredAt, AsOfBasis: "document",
+		Balances: []inventory.StateBalance{{State: inventory.OnHand, Quantity: 3 * inventory.One}},
+	}
+	r.send(count)
+	rec := r.read(event.TopicViews, 1)[0]
+	var v inventory.View
+	if err := r.codecs.DecodeView(rec.Value, &v); err != nil {
+		t.Fatal(err)
+	}
+	if want := count.Key.String() + "|DC1|wms"; string(rec.Key) != want || v.EventID != count.ID {
+		t.Errorf("view %q of event %s, want %q of %s", rec.Key, v.EventID, want, count.ID)
+	}
+	if n := v.Variance; n == nil || n.Net != 2*inventory.One || n.Streak.Snapshots != 1 {
+		t.Errorf("variance %+v", n)
 	}
 }

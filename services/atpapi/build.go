@@ -15,6 +15,8 @@ import (
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/place"
+	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/pkg/policy/current"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -37,6 +39,10 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	count, err := newMetrics(env.Metrics)
 	if err != nil {
 		return nil, err
+	}
+	own, err := policy.NewPromises(&cfg.ATP, cfg.Channels)
+	if err != nil {
+		return nil, fmt.Errorf("reading policies: %w", err)
 	}
 	view, err := stream.NewRestoreReads(cfg.Kafka)
 	if err != nil {
@@ -72,14 +78,21 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if err != nil {
 		return nil, fmt.Errorf("reading locations: %w", err)
 	}
-	rd := &reader{store: st, codecs: cfg.Codecs, places: pl, atp: cfg.ATP, channels: cfg.Channels, now: env.Now}
+	policies := current.New(cfg.Codecs, own, env.Log)
+	published, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicPolicies, Apply: policies.Apply})
+	if err != nil {
+		return nil, fmt.Errorf("reading policies: %w", err)
+	}
+	rd := &reader{store: st, codecs: cfg.Codecs, places: pl, policies: policies, now: env.Now}
 	a := &api{
 		reader: rd, entity: cfg.Entity, keys: keys, retryAfter: cfg.RetryAfter, now: env.Now, log: env.Log, count: count,
 	}
 	env.Health.Ready("atp-api projector", worker.Ready)
 	env.Health.Ready("atp-api locations", table.Ready)
+	env.Health.Ready("atp-api policies", published.Ready)
 	tasks := []service.Task{
 		table.Run,
+		published.Run,
 		worker.Run,
 		func(ctx context.Context) error { return rd.learn(ctx, view, env.Log) },
 		func(ctx context.Context) error {
@@ -87,10 +100,13 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 			return nil
 		},
 		func(ctx context.Context) error {
-			select { // a day asked of an unknown zone would be the wrong one
-			case <-table.Loaded():
-			case <-ctx.Done():
-				return nil
+			// A day asked of an unknown zone, a number by an old policy would be wrong ones.
+			for _, t := range []*stream.Table{table, published} {
+				select {
+				case <-t.Loaded():
+				case <-ctx.Done():
+					return nil
+				}
 			}
 			return service.Serve(cfg.Listen, a.handler(), cfg.Bound)(ctx)
 		},

@@ -18,7 +18,7 @@ type Config struct {
 	Kafka  stream.Config `yaml:"-"`
 	Codecs *event.Codecs `yaml:"-"`
 	Redis  RedisConfig   `yaml:"-"`
-	// ATP and Channels are the policy's.
+	// ATP and Channels are the policy's, until one stands in policies.v1.
 	ATP      policy.ATPPolicy `yaml:"-"`
 	Channels []policy.Channel `yaml:"-"`
 	// Getenv reads the password that the configuration leaves to the environment.

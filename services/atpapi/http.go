@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/place"
 )
 
 // maxName bounds an identifier in a request, bytes.
@@ -33,10 +34,11 @@ type api struct {
 
 // handler is:
 //
-//	GET /v1/atp/{item}?entity=&location=&channel=
+//	GET /v1/atp/{item}?entity=&on=2006-01-02&(location=|group=|channel=)
 //
-// Answers carry an ETag of item version, policy version and local day; problems
-// are RFC 9457 with a stable code.
+// Without on it is about today. Answers carry an ETag of item version, policy
+// version, local days and the overrides that hold; problems are RFC 9457 with a
+// stable code.
 func (a *api) handler() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = a.failed
@@ -151,7 +153,7 @@ func (a *api) query(c echo.Context) (query, *problem) {
 	}
 	for name, values := range params {
 		switch name {
-		case "entity", "location", "channel":
+		case "entity", "location", "group", "channel", "on":
 		default:
 			return bad("unknown_parameter", strconv.Quote(name)+" is no parameter")
 		}
@@ -161,7 +163,20 @@ func (a *api) query(c echo.Context) (query, *problem) {
 	}
 	q := query{
 		key:      inventory.Key{Entity: inventory.Entity(params.Get("entity")), Item: inventory.Item(item)},
-		location: inventory.Location(params.Get("location")), channel: params.Get("channel"),
+		location: inventory.Location(params.Get("location")), group: params.Get("group"), channel: params.Get("channel"),
+	}
+	asked := 0
+	for _, name := range []string{"location", "group", "channel"} {
+		if params.Get(name) != "" {
+			asked++
+		}
+	}
+	if on := params.Get("on"); on != "" {
+		t, err := time.Parse(time.DateOnly, on)
+		if err != nil || t.Unix() <= 0 {
+			return bad("bad_day", "on must be a day such as 2026-11-24")
+		}
+		q.on = place.DayAt(t, time.UTC)
 	}
 	if q.key.Entity == "" {
 		q.key.Entity = a.entity
@@ -171,8 +186,8 @@ func (a *api) query(c echo.Context) (query, *problem) {
 		return bad("bad_item", "an item has at most 255 bytes")
 	case q.key.Entity == "":
 		return bad("entity_required", "which legal entity's item?")
-	case q.location != "" && q.channel != "":
-		return bad("conflicting_parameters", "either a location or a channel")
+	case asked > 1:
+		return bad("conflicting_parameters", "one of location, group and channel")
 	}
 	return q, nil
 }

@@ -27,12 +27,17 @@ type web struct {
 
 func newWeb(t *testing.T) *web {
 	t.Helper()
+	return newWebOf(t, event.TestCodecs())
+}
+
+func newWebOf(t *testing.T, codecs *event.Codecs) *web {
+	t.Helper()
 	m := miniredis.RunT(t)
-	r := newRig(t, connect(t, m.Addr()), &fakeLog{topic: "t1"})
-	r.reader.channels = []policy.Channel{{
+	r := newRigOf(t, codecs, connect(t, m.Addr()), &fakeLog{topic: "t1"})
+	r.promiseBy(t, policy.ATPPolicy{Groups: map[string][]inventory.Location{"web": {"DC1", "DC2"}}}, policy.Channel{
 		Name: "shop", Entity: "acme", Locations: []inventory.Location{"DC1"}, Share: 50, Buffer: inventory.One, Unit: 2 * inventory.One,
 		Listings: map[inventory.Item]string{"A": "L-1"},
-	}}
+	})
 	a := &api{reader: r.reader, entity: "acme", retryAfter: 2 * time.Second, now: r.projector.now, log: slog.New(slog.DiscardHandler), count: r.count}
 	return &web{r, a, m}
 }
@@ -74,7 +79,7 @@ func TestGetItem(t *testing.T) {
 		t.Fatalf("%d %s: %v", rec.Code, rec.Body, err)
 	}
 	// DC3 is not publishable: shown, not promised.
-	if a.ATP != "14" || a.Version != 3 || a.PolicyVersion != 1 || a.Formula != formula || len(a.Locations) != 3 {
+	if a.ATP != "14" || a.Version != 3 || a.PolicyVersion != 1 || a.Formula != inventory.PromiseFormula || len(a.Locations) != 3 {
 		t.Errorf("answer %+v", a)
 	}
 	dc1 := a.Locations[0]
@@ -103,6 +108,8 @@ func TestGetItem(t *testing.T) {
 	for path, want := range map[string]string{
 		"/v1/atp/A?location=DC2":                  `"atp":"4"`,
 		"/v1/atp/A?location=DC3":                  `"atp":"100"`,
+		"/v1/atp/A?group=web":                     `"group":"web","atp":"14"`,
+		"/v1/atp/A?on=2026-12-24":                 `"on":"2026-12-24","atp":"14"`,
 		"/v1/atp/A?channel=shop":                  `"channel":{"name":"shop","listing":"L-1","quantity":"4"}`,
 		"/v1/atp/a%2Fb%20%25%7Cc":                 `"item":"a/b %|c"`,
 		"/v1/atp/a%2Fb%20%25%7Cc?location=DC1":    `"atp":"0","version":1`, // never below zero outside
@@ -130,6 +137,12 @@ func TestProblems(t *testing.T) {
 		{"/v1/atp/A?channel=NOPE", 404, "unknown_channel"},
 		{"/v1/atp/A?channel=shop&entity=other", 404, "not_listed"},
 		{"/v1/atp/A?channel=shop&location=DC1", 400, "conflicting_parameters"},
+		{"/v1/atp/A?group=web&location=DC1", 400, "conflicting_parameters"},
+		{"/v1/atp/A?group=NOPE", 404, "unknown_group"},
+		{"/v1/atp/A?on=tomorrow", 400, "bad_day"},
+		{"/v1/atp/A?on=0001-01-01", 400, "bad_day"},
+		{"/v1/atp/A?on=2026-11-23", 400, "day_past"},
+		{"/v1/atp/A?on=2027-11-26", 400, "day_too_far"},
 		{"/v1/atp/A?entity=a&entity=b", 400, "bad_parameter"},
 		{"/v1/atp/" + strings.Repeat("x", 256), 400, "bad_item"},
 		{"/v1/atp/A?location=" + strings.Repeat("x", 256), 400, "bad_parameter"},

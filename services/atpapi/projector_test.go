@@ -12,6 +12,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/pkg/policy/current"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
@@ -96,11 +97,15 @@ type rig struct {
 
 func newRig(t *testing.T, s *store, l *fakeLog) *rig {
 	t.Helper()
+	return newRigOf(t, event.TestCodecs(), s, l)
+}
+
+func newRigOf(t *testing.T, codecs *event.Codecs, s *store, l *fakeLog) *rig {
+	t.Helper()
 	count, err := newMetrics(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	codecs := event.TestCodecs()
 	r := &rig{codecs: codecs, flog: l, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
 	now := func() time.Time { return r.now }
 	r.projector = &projector{
@@ -110,9 +115,20 @@ func newRig(t *testing.T, s *store, l *fakeLog) *rig {
 			return nil
 		},
 	}
-	r.reader = &reader{store: s, codecs: codecs, places: place.New(codecs), atp: policy.ATPPolicy{}, now: now}
+	r.reader = &reader{store: s, codecs: codecs, places: place.New(codecs), now: now}
 	r.reader.setPartitions(1)
+	r.promiseBy(t, policy.ATPPolicy{})
 	return r
+}
+
+// promiseBy makes the reader promise by a policy.
+func (r *rig) promiseBy(t *testing.T, a policy.ATPPolicy, channels ...policy.Channel) {
+	t.Helper()
+	p, err := policy.NewPromises(&a, channels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.reader.policies = current.New(r.codecs, p, slog.New(slog.DiscardHandler))
 }
 
 // run starts the partition and feeds it the log in polls of n, as the worker does.

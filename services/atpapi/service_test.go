@@ -31,7 +31,7 @@ type road struct {
 
 func newRoad(t *testing.T) *road {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, event.TopicPositions, event.TopicLocations, event.TopicDeadATPAPI))
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, event.TopicPositions, event.TopicLocations, event.TopicPolicies, event.TopicDeadATPAPI))
 	if err != nil {
 		t.Fatal(err)
 	}

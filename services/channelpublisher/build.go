@@ -13,6 +13,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/pkg/policy/current"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -32,6 +33,10 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if err != nil {
 		return nil, err
 	}
+	own, err := policy.NewPromises(&cfg.ATP, cfg.Policies)
+	if err != nil {
+		return nil, fmt.Errorf("reading policies: %w", err)
+	}
 	view, err := stream.NewRestoreReads(cfg.Kafka)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the log: %w", err)
@@ -40,7 +45,8 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if err != nil {
 		return nil, fmt.Errorf("opening producer: %w", err)
 	}
-	b := &builder{cfg: &cfg, env: env, count: count, board: newBoard(cfg.Codecs), zones: place.New(cfg.Codecs), view: view, producer: producer}
+	policies := current.New(cfg.Codecs, own, env.Log)
+	b := &builder{cfg: &cfg, policies: policies, env: env, count: count, board: newBoard(cfg.Codecs), zones: place.New(cfg.Codecs), view: view, producer: producer}
 	tasks, err := b.tasks()
 	if err != nil {
 		return nil, err
@@ -58,6 +64,7 @@ type builder struct {
 	env      service.Env
 	count    *metrics
 	board    *board
+	policies *current.Policy
 	zones    *place.Places
 	view     *stream.RestoreReads
 	producer *stream.Producer
@@ -72,11 +79,16 @@ func (b *builder) tasks() ([]service.Task, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading locations: %w", err)
 	}
-	tasks := []service.Task{offers.Run, locations.Run}
-	// What stands on offer, and the day, must be known before anything is offered.
+	policies, err := stream.NewTable(stream.TableConfig{Config: b.cfg.Kafka, Topic: event.TopicPolicies, Apply: b.policies.Apply})
+	if err != nil {
+		return nil, fmt.Errorf("reading policies: %w", err)
+	}
+	tasks := []service.Task{offers.Run, locations.Run, policies.Run}
+	// What stands on offer, the day and the policy must be known before anything is
+	// offered.
 	loaded := func(run service.Task) service.Task {
 		return func(ctx context.Context) error {
-			for _, table := range []*stream.Table{offers, locations} {
+			for _, table := range []*stream.Table{offers, locations, policies} {
 				select {
 				case <-table.Loaded():
 				case <-ctx.Done():
@@ -86,11 +98,15 @@ func (b *builder) tasks() ([]service.Task, error) {
 			return run(ctx)
 		}
 	}
-	evaluator, err := b.evaluator()
+	kits := &kitParts{codecs: b.cfg.Codecs, policies: b.policies, table: func(apply func(*stream.Record) error) (table, error) {
+		return stream.NewTable(stream.TableConfig{Config: b.cfg.Kafka, Topic: event.TopicPositions, ReadCommitted: true, Apply: apply})
+	}}
+	b.env.Health.Ready("channel-publisher kits", kits.ready)
+	evaluator, err := b.evaluator(kits)
 	if err != nil {
 		return nil, err
 	}
-	tasks = append(tasks, loaded(evaluator.Run))
+	tasks = append(tasks, loaded(kits.run), loaded(evaluator.Run))
 	for i := range b.cfg.Policies {
 		w, err := b.publisher(&b.cfg.Policies[i])
 		if err != nil {
@@ -101,10 +117,10 @@ func (b *builder) tasks() ([]service.Task, error) {
 	return tasks, nil
 }
 
-func (b *builder) evaluator() (*stream.Worker, error) {
+func (b *builder) evaluator(kits *kitParts) (*stream.Worker, error) {
 	dead := func(d stream.DeadLetter) (*stream.Record, error) { return deadLetter(b.cfg.Codecs, d) }
 	e := &evaluator{
-		codecs: b.cfg.Codecs, log: b.view, channels: b.cfg.Policies, atp: b.cfg.ATP, zones: b.zones, board: b.board,
+		codecs: b.cfg.Codecs, log: b.view, policies: b.policies, kits: kits, zones: b.zones, board: b.board,
 		produce: b.producer.Produce, dead: dead, now: b.env.Now, logger: b.env.Log, count: b.count, parts: map[int32]*partition{},
 	}
 	w, err := stream.NewWorker(stream.WorkerConfig{

@@ -14,7 +14,9 @@ import (
 type Config struct {
 	Kafka  stream.Config `yaml:"-"`
 	Codecs *event.Codecs `yaml:"-"`
-	// ATP and Policies are the policy's: how ATP is computed, and the channels.
+	// ATP and Policies are the policy's: how ATP is computed, and the channels. What
+	// stands in policies.v1 decides before them; the channels that are published to
+	// are these.
 	ATP      policy.ATPPolicy `yaml:"-"`
 	Policies []policy.Channel `yaml:"-"`
 	// Getenv reads the addresses and secrets that policies leave to the environment.

@@ -2,7 +2,6 @@ package channelpublisher
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -13,7 +12,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/place"
-	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/pkg/policy/current"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
@@ -23,6 +22,7 @@ const nearEnd = 64
 
 // logView is what the evaluator asks about the log it reads.
 type logView interface {
+	Topic(ctx context.Context, topic string) (id string, partitions int32, err error)
 	LogStart(ctx context.Context, topic string, partition int32) (int64, error)
 	LastStable(ctx context.Context, topic string, partition int32) (int64, error)
 	NextRecord(ctx context.Context, topic string, partition int32, from int64) (next int64, found bool, err error)
@@ -34,8 +34,8 @@ type logView interface {
 type evaluator struct {
 	codecs   *event.Codecs
 	log      logView
-	channels []policy.Channel
-	atp      policy.ATPPolicy
+	policies *current.Policy
+	kits     *kitParts
 	zones    *place.Places
 	board    *board
 	produce  func(context.Context, ...*stream.Record) error // all acked when nil
@@ -56,8 +56,12 @@ type partition struct {
 	read    int64 // offset behind the last record
 	target  int64 // the end at the start
 	items   map[inventory.Key]*item
-	dirty   map[inventory.Key]bool
-	day     string // local days for which everything was last evaluated
+	dirty   map[inventory.Key]bool // items and kits to evaluate
+	seen    moment                 // for which everything was last evaluated
+	count   int32                  // of partitions
+	id      int32
+	parts   int64                  // changes of kits' parts looked at
+	half    map[inventory.Key]bool // kits of which only parts of a commit were here at the last check
 }
 
 // item is the positions of one item.
@@ -66,6 +70,31 @@ type item struct {
 	version int64 // the newest
 	parts   int   // of the newest commit
 	seen    map[inventory.Location]bool
+}
+
+func newItem() *item { return &item{at: map[inventory.Location]inventory.Position{}, version: -1} }
+
+// take puts a position in its place, by version.
+func (i *item) take(pos *inventory.Position) {
+	if old, ok := i.at[pos.Location]; !ok || old.Version < pos.Version {
+		i.at[pos.Location] = *pos
+	}
+	switch {
+	case pos.Version > i.version:
+		i.version, i.parts, i.seen = pos.Version, int(pos.Parts), map[inventory.Location]bool{pos.Location: true}
+	case pos.Version == i.version:
+		i.seen[pos.Location] = true
+	}
+}
+
+// positions are sorted by location.
+func (i *item) positions() []inventory.Position {
+	if i == nil {
+		return nil
+	}
+	return slices.SortedFunc(maps.Values(i.at), func(a, b inventory.Position) int {
+		return strings.Compare(string(a.Location), string(b.Location))
+	})
 }
 
 // whole says whether all parts of the newest commit are here.
@@ -102,8 +131,12 @@ func (e *evaluator) start(ctx context.Context, topic string, id int32) (int64, e
 	if err != nil {
 		return 0, err
 	}
-	p.started, p.live, p.read, p.target = true, false, first, end
-	p.items, p.dirty = map[inventory.Key]*item{}, map[inventory.Key]bool{}
+	_, count, err := e.log.Topic(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	p.started, p.live, p.read, p.target, p.id, p.count = true, false, first, end, id, count
+	p.half, p.items, p.dirty = map[inventory.Key]bool{}, map[inventory.Key]*item{}, map[inventory.Key]bool{}
 	return first, nil
 }
 
@@ -141,8 +174,9 @@ func (e *evaluator) batch(ctx context.Context, recs []*stream.Record) ([]*stream
 	return dead, e.offer(ctx, p, false)
 }
 
-// check runs also when nothing flows: what is left before the end may be markers
-// only, and a new local day changes what is promised without any record.
+// check runs also when nothing flows, and in between when something does: what is
+// left before the end may be markers only, and a new local day, an override that
+// ends, another policy or a part of a kit change what is promised without any record.
 func (e *evaluator) check(ctx context.Context, topic string, id int32) error {
 	p := e.of(id)
 	p.mu.Lock()
@@ -154,42 +188,21 @@ func (e *evaluator) check(ctx context.Context, topic string, id int32) error {
 	if err != nil {
 		return err
 	}
-	if found {
-		return nil // a batch is coming
-	}
-	if !p.live {
+	if !found && !p.live {
 		e.goLive(p)
 	}
-	if days := e.days(); days != p.day {
-		for k := range p.items {
-			p.dirty[k] = true
-		}
-		p.day = days
+	if !p.live {
+		return nil
 	}
-	return e.offer(ctx, p, true)
+	e.refresh(p)
+	e.refreshKits(p)
+	return e.offer(ctx, p, !found) // a batch may be coming
 }
 
 // goLive begins offering, with everything. It needs the lock.
 func (e *evaluator) goLive(p *partition) {
-	p.live, p.day = true, e.days()
-	for k := range p.items {
-		p.dirty[k] = true
-	}
-}
-
-// days are the calendar days at all locations that channels sell from.
-func (e *evaluator) days() string {
-	now := e.now()
-	var ds []string
-	for i := range e.channels {
-		for _, l := range e.channels[i].Locations {
-			if d := place.Date(e.zones.Day(now, e.channels[i].Entity, l)); !slices.Contains(ds, d) {
-				ds = append(ds, d)
-			}
-		}
-	}
-	slices.Sort(ds)
-	return strings.Join(ds, " ")
+	p.live, p.seen = true, moment{}
+	e.refresh(p)
 }
 
 // take puts one position in its place, by version.
@@ -206,105 +219,10 @@ func (e *evaluator) take(p *partition, rec *stream.Record) (code, reason string)
 	}
 	it := p.items[pos.Key]
 	if it == nil {
-		it = &item{at: map[inventory.Location]inventory.Position{}, version: -1}
+		it = newItem()
 		p.items[pos.Key] = it
 	}
-	if old, ok := it.at[pos.Location]; !ok || old.Version < pos.Version {
-		it.at[pos.Location] = pos
-	}
-	switch {
-	case pos.Version > it.version:
-		it.version, it.parts, it.seen = pos.Version, int(pos.Parts), map[inventory.Location]bool{pos.Location: true}
-	case pos.Version == it.version:
-		it.seen[pos.Location] = true
-	}
+	it.take(&pos)
 	p.dirty[pos.Key] = true
 	return "", ""
-}
-
-// offer evaluates what is dirty and appends what changed. Items of which only
-// parts of a commit are here wait, unless it is known that no more comes. It needs
-// the lock.
-func (e *evaluator) offer(ctx context.Context, p *partition, complete bool) error {
-	if !p.live || len(p.dirty) == 0 {
-		return nil
-	}
-	keys := slices.SortedFunc(maps.Keys(p.dirty), func(a, b inventory.Key) int { return strings.Compare(a.String(), b.String()) })
-	var (
-		offers []event.Offer
-		recs   []*stream.Record
-		done   []inventory.Key
-	)
-	for _, k := range keys {
-		it := p.items[k]
-		if !complete && !it.whole() {
-			continue
-		}
-		done = append(done, k)
-		for i := range e.channels {
-			o, ok := e.evaluate(&e.channels[i], k, it)
-			if !ok {
-				continue
-			}
-			rec, err := offerRecord(e.codecs, &o)
-			if err != nil {
-				return err
-			}
-			offers, recs = append(offers, o), append(recs, rec)
-		}
-	}
-	if err := e.produce(ctx, recs...); err != nil {
-		return fmt.Errorf("appending offers: %w", err)
-	}
-	// Only what is durable counts as offered.
-	for i := range offers {
-		e.board.put(offerKey(offers[i].Channel, offers[i].Key), offers[i], -1)
-	}
-	for _, k := range done {
-		delete(p.dirty, k)
-	}
-	e.count.offers.Add(float64(len(offers)))
-	return nil
-}
-
-// evaluate computes what a channel should show of an item; ok is false when that
-// stands already, or when the channel has nothing to do with the item.
-func (e *evaluator) evaluate(c *policy.Channel, k inventory.Key, it *item) (o event.Offer, ok bool) {
-	if !c.Sells(k) {
-		return o, false
-	}
-	now := e.now()
-	ps := slices.SortedFunc(maps.Values(it.at), func(a, b inventory.Position) int {
-		return strings.Compare(string(a.Location), string(b.Location))
-	})
-	last, offered := e.board.get(offerKey(c.Name, k))
-	if !offered && len(c.From(ps)) == 0 {
-		return o, false // never there, never offered
-	}
-	today := func(l inventory.Location) inventory.Day { return e.zones.Day(now, k.Entity, l) }
-	o = event.Offer{
-		Channel: c.Name, Key: k, Listing: c.Listing(k.Item), Quantity: c.Promise(ps, &e.atp, today),
-		At: inventory.Instant(now.UnixMilli()),
-	}
-	var day inventory.Day
-	for _, l := range c.Locations {
-		day = max(day, today(l))
-	}
-	o.Day = place.Date(day)
-	for i := range ps {
-		p := &ps[i]
-		if p.Version >= o.Version {
-			o.Version, o.EventID, o.RecordedAt = p.Version, p.EventID, p.RecordedAt
-		}
-		o.PolicyVersion = max(o.PolicyVersion, p.PolicyVersion)
-	}
-	if offered && last.Quantity == o.Quantity && last.Listing == o.Listing {
-		return o, false
-	}
-	if offered && markOf(&last).Compare(markOf(&o)) > 0 {
-		// Somebody has offered from newer facts: this partition is not ours any more.
-		e.logger.Warn("a newer offer stands", slog.String("channel", c.Name), slog.String("item", k.String()))
-		return o, false
-	}
-	return o, true
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/pkg/policy/current"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
@@ -21,6 +22,8 @@ type fakeLog struct {
 	end  int64
 	recs []*stream.Record
 }
+
+func (l *fakeLog) Topic(context.Context, string) (string, int32, error) { return "t1", 1, nil }
 
 func (l *fakeLog) LogStart(context.Context, string, int32) (int64, error) { return 0, nil }
 
@@ -86,14 +89,18 @@ func shop() policy.Channel {
 
 func newStage(t *testing.T, channels ...policy.Channel) *stage {
 	t.Helper()
+	return newStageOf(t, event.TestCodecs(), channels...)
+}
+
+func newStageOf(t *testing.T, codecs *event.Codecs, channels ...policy.Channel) *stage {
+	t.Helper()
 	count, err := newMetrics(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	codecs := event.TestCodecs()
 	s := &stage{flog: &fakeLog{}, clock: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
 	s.evaluator = &evaluator{
-		codecs: codecs, log: s.flog, channels: channels, zones: place.New(codecs), board: newBoard(codecs), count: count,
+		codecs: codecs, log: s.flog, zones: place.New(codecs), board: newBoard(codecs), count: count,
 		dead: func(d stream.DeadLetter) (*stream.Record, error) { return deadLetter(codecs, d) },
 		now:  func() time.Time { return s.clock }, logger: slog.New(slog.DiscardHandler), parts: map[int32]*partition{},
 		produce: func(_ context.Context, recs ...*stream.Record) error {
@@ -111,7 +118,21 @@ func newStage(t *testing.T, channels ...policy.Channel) *stage {
 			return nil
 		},
 	}
+	s.promiseBy(t, policy.ATPPolicy{}, channels...)
 	return s
+}
+
+// promiseBy makes the evaluator promise by a policy, with no kits.
+func (s *stage) promiseBy(t *testing.T, a policy.ATPPolicy, channels ...policy.Channel) {
+	t.Helper()
+	p, err := policy.NewPromises(&a, channels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.policies = current.New(s.codecs, p, s.logger)
+	s.kits = &kitParts{codecs: s.codecs, policies: s.policies}
+	s.kits.begin(p.Parts())
+	s.kits.setLoaded()
 }
 
 func (s *stage) begin(t *testing.T) {
@@ -246,7 +267,7 @@ func TestANewDayIsEvaluated(t *testing.T) {
 	ch := shop()
 	ch.Share, ch.Buffer, ch.Cap, ch.Unit = 100, 0, 0, 0
 	s := newStage(t, ch)
-	s.atp = policy.ATPPolicy{Horizon: 1}
+	s.promiseBy(t, policy.ATPPolicy{Horizon: 1}, ch)
 	m := event.MasterLocation{Entity: "acme", Location: "DC1", Zone: "America/New_York"}
 	value, err := s.codecs.AppendLocation(nil, &m)
 	if err != nil {

@@ -129,7 +129,7 @@ func (p *publisher) batch(ctx context.Context, recs []*stream.Record) ([]*stream
 	var results []event.OfferResult
 	for key, o := range newest {
 		// The log may hold a newer one already, in a poll to come.
-		if b, ok := p.board.get(key); ok && markOf(&b).Compare(markOf(&o)) > 0 {
+		if b, ok := p.board.get(key); ok && cmp.Or(markOf(&b).Compare(markOf(&o)), cmp.Compare(b.At, o.At)) > 0 {
 			p.count.behind.WithLabelValues(p.name).Inc()
 			o = b
 		}
@@ -194,7 +194,7 @@ func (p *publisher) one(ctx context.Context, s *shown, o *event.Offer, done stri
 	if l, ok := s.get(key); ok && settled(l.status) {
 		expect.Current = &channel.Value{Quantity: l.quantity, Mark: l.mark}
 	}
-	co := channel.Offer{Channel: o.Channel, Key: o.Key, Listing: o.Listing, Quantity: o.Quantity, Mark: markOf(o)}
+	co := channel.Offer{Channel: o.Channel, Key: o.Key, Listing: o.Listing, Quantity: o.Quantity, Mark: markOf(o), At: o.At}
 	code, reason := codeUnreachable, ""
 	var seen inventory.Quantity
 	for attempt := range p.cfg.Attempts {
@@ -356,7 +356,9 @@ func (p *publisher) compare(ctx context.Context, s *shown, key string) (r event.
 		return r, false, nil
 	}
 	before, known := s.get(key)
-	known = known && before.mark == markOf(&o) && before.quantity == o.Quantity
+	known = known && before.mark == markOf(&o)
+	earlier := known && before.quantity != o.Quantity // another offer of the same facts, policy and day
+	known = known && !earlier
 	if known && before.status == event.Refused && before.code == codeBadListing {
 		return r, false, nil
 	}
@@ -389,7 +391,8 @@ func (p *publisher) compare(ctx context.Context, s *shown, key string) (r event.
 	// It shows our offer's mark with another value, or showed the value before:
 	// somebody changed it underneath.
 	done := event.Confirmed
-	if rerr == nil && (v.Mark == markOf(&o) || known && settled(before.status)) {
+	ours := earlier && v.Quantity == before.quantity
+	if rerr == nil && !ours && (v.Mark == markOf(&o) || known && settled(before.status)) {
 		done = event.Corrected
 	}
 	if r, err = p.one(ctx, s, &o, done); err != nil {

@@ -232,6 +232,51 @@ func TestWhateverTheChannelAnswersWhatItShowsDecides(t *testing.T) {
 
 // TestAValueChangedByHandIsPutRight, by the process that set it and by one that
 // has just started.
+// TestOffersOfOneMark: an override ended, or a second midnight came. The later one
+// is published, whoever comes first, and nobody is blamed for the one before.
+func TestOffersOfOneMark(t *testing.T) {
+	p := newPub(t)
+	offer := func(quantity int64, at inventory.Instant) *stream.Record {
+		t.Helper()
+		o := event.Offer{
+			Channel: "shop", Key: inventory.Key{Entity: "acme", Item: "A"}, Listing: "L-A", Quantity: inventory.Quantity(quantity) * inventory.One,
+			Version: 3, PolicyVersion: 1, Day: "2026-11-24", At: at,
+		}
+		rec, err := offerRecord(p.codecs, &o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.board.apply(rec); err != nil {
+			t.Fatal(err)
+		}
+		return rec
+	}
+	p.publish(t, offer(9, 1))
+	stopped := offer(0, 2)
+	if r := one(t, p.reconciled(t), event.Confirmed, ""); r.Quantity != 0 {
+		t.Errorf("%+v", r)
+	}
+	p.shows(t, "A", "0")
+	again := offer(9, 3)
+	one(t, p.publish(t, stopped), event.Confirmed, "")
+	p.shows(t, "A", "9") // the log holds a later one already
+	if n := len(p.sim.Calls()); n != 3 {
+		t.Errorf("%d calls", n)
+	}
+	one(t, p.publish(t, again), event.Confirmed, "")
+	ids := map[string]bool{}
+	for _, rec := range []*stream.Record{offer(9, 1), stopped, again} {
+		for _, h := range rec.Headers {
+			if h.Key == "ce_id" {
+				ids[string(h.Value)] = true
+			}
+		}
+	}
+	if len(ids) != 3 {
+		t.Errorf("three offers have the ids %v", ids)
+	}
+}
+
 func TestAValueChangedByHandIsPutRight(t *testing.T) {
 	for _, restarted := range []bool{false, true} {
 		p := newPub(t)

@@ -28,7 +28,7 @@ func offerRecord(c *event.Codecs, o *event.Offer) (*stream.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding offer of %s: %w", key, err)
 	}
-	id := fmt.Sprintf("%s|%d|%d|%s|%s", key, o.Version, o.PolicyVersion, o.Day, o.Quantity)
+	id := fmt.Sprintf("%s|%d|%d|%s|%s|%d", key, o.Version, o.PolicyVersion, o.Day, o.Quantity, o.At)
 	ce := event.CE{ID: id, Source: ceSource, Type: "channel.offer", Time: o.At}
 	return &stream.Record{Topic: event.TopicOffers, Key: []byte(key), Value: value, Headers: headers(ce)}, nil
 }

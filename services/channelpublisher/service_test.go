@@ -2,6 +2,7 @@ package channelpublisher
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -32,13 +33,14 @@ type road struct {
 	codecs    *event.Codecs
 	shop, hub *simulate.Channel
 	policies  []policy.Channel
+	atp       policy.ATPPolicy
 	results   []event.OfferResult
 }
 
 func newRoad(t *testing.T) *road {
 	t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions,
-		event.TopicPositions, event.TopicLocations, event.TopicOffers, event.TopicConfirmed, event.TopicDeadChannel))
+		event.TopicPositions, event.TopicLocations, event.TopicPolicies, event.TopicOffers, event.TopicConfirmed, event.TopicDeadChannel))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +78,7 @@ func (r *road) serve(t *testing.T) (stop func()) {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Kafka = stream.Config{Brokers: r.brokers, Instance: "0"}
-	cfg.Codecs, cfg.Policies, cfg.AllowPrivate = r.codecs, r.policies, true
+	cfg.Codecs, cfg.ATP, cfg.Policies, cfg.AllowPrivate = r.codecs, r.atp, r.policies, true
 	cfg.Getenv = func(string) string { return secret }
 	cfg.CheckEvery, cfg.ReconcileEvery, cfg.ReconcileFor = 20*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
 	cfg.Timeout, cfg.FirstWait, cfg.MostWait, cfg.PerSecond = 500*time.Millisecond, time.Millisecond, 10*time.Millisecond, 5000
@@ -225,4 +227,65 @@ func TestFromPositionsToChannels(t *testing.T) {
 		}
 		last[c.Listing] = max(last[c.Listing], c.Version)
 	}
+}
+
+// publish writes a policy of promises to policies.v1.
+func (r *road) publish(t *testing.T, a policy.ATPPolicy, channels []policy.Channel) {
+	t.Helper()
+	content, hash, err := policy.EncodeATP(&a, channels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := r.codecs.AppendPolicy(nil, &event.PolicyContent{Name: policy.ATPName, Version: a.Version, Hash: hash, Content: content})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.writer.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	rec := &stream.Record{Topic: event.TopicPolicies, Key: fmt.Appendf(nil, "%s@%d", policy.ATPName, a.Version), Value: value}
+	if err := r.writer.ProduceSync(t.Context(), rec).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.writer.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPoliciesAndKitsWhileRunning: a published policy holds at once, and a kit that
+// comes with it is read and offered, whatever partitions it and its parts are in.
+func TestPoliciesAndKitsWhileRunning(t *testing.T) {
+	r := newRoad(t)
+	seen := map[int32]bool{}
+	for _, i := range []string{"A", "B", "C", "KIT"} {
+		seen[stream.Partition([]byte("acme|"+i), partitions)] = true
+	}
+	if len(seen) < 2 {
+		t.Fatal("the kit and its parts are in one partition: nothing is shown")
+	}
+	r.write(t, position(t, r.codecs, "A", "DC1", 1, 9, 1, 1))
+	r.write(t, position(t, r.codecs, "B", "DC1", 1, 30, 1, 1))
+	r.serve(t)
+	shows(t, r.shop, "B", "30")
+
+	kit := func(version int64, parts ...inventory.Item) policy.ATPPolicy {
+		k := policy.Kit{Entity: "acme", Item: "KIT"}
+		for _, i := range parts {
+			k.Parts = append(k.Parts, policy.KitPart{Item: i, Quantity: 2 * inventory.One})
+		}
+		return policy.ATPPolicy{Version: version, Kits: []policy.Kit{k}}
+	}
+	r.policies[1].Share = 50
+	r.publish(t, kit(4, "A", "B"), r.policies)
+	shows(t, r.shop, "B", "15")
+	shows(t, r.shop, "KIT", "2")
+	r.write(t, position(t, r.codecs, "A", "DC1", 2, 40, 1, 1))
+	shows(t, r.shop, "KIT", "7")
+	// Another part is read, though its position is older than the policy.
+	r.write(t, position(t, r.codecs, "C", "DC1", 3, 8, 1, 1))
+	shows(t, r.shop, "C", "4")
+	r.publish(t, kit(5, "A", "C"), r.policies)
+	shows(t, r.shop, "KIT", "2")
+	r.write(t, position(t, r.codecs, "C", "DC1", 4, 0, 1, 1))
+	shows(t, r.shop, "KIT", "0")
 }

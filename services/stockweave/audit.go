@@ -58,7 +58,7 @@ func auditCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 
 func auditLog(ctx context.Context, cfg *Config, cache, asJSON bool, stdout io.Writer, now func() time.Time) error {
 	began := now()
-	codecs, err := loadCodecs(ctx, cfg.Kafka)
+	codecs, _, err := connected(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,11 @@ func commands() []command {
 		{"txn list", "list the cluster's open transactions, hanging ones too", txnList},
 		{"txn abort", "abort an open transaction that holds readers up", txnAbort},
 		{"probe", "ask a URL, /readyz by default, and succeed on 200", probeCommand},
+		{"cutover", "let the ledger go on with another log than its state is of", cutoverCommand},
+		{"replay", "fold the log again beside the ledger, compare, and use what came out", replayCommand},
+		{"repartition", "move the ledger to topics of another partition count", repartitionCommand},
+		{"topics list", "list the generations of topics", topicsList},
+		{"topics use", "go back to an older generation of topics", topicsUse},
 		{"audit", "fold the log again and compare outcomes, state, positions and Redis with it", auditCommand},
 		{"counterparts", "serve a simulated ERP and channel for each of the policies", counterpartsCommand},
 	}

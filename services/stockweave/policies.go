@@ -36,7 +36,7 @@ func policiesApply(ctx context.Context, args []string, stdout, stderr io.Writer)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errMisuse, err)
 	}
-	codecs, err := loadCodecs(ctx, cfg.Kafka)
+	codecs, _, err := connected(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,8 @@ func applyPolicies(ctx context.Context, kafka stream.Config, codecs *event.Codec
 		return 0, fmt.Errorf("connecting to kafka: %w", err)
 	}
 	defer admin.Close()
-	topics, err := admin.Topics(ctx, event.TopicEvents)
+	events := kafka.Physical(event.TopicEvents)
+	topics, err := admin.Topics(ctx, events)
 	if err != nil {
 		return 0, fmt.Errorf("counting the partitions of %s: %w", event.TopicEvents, err)
 	}
@@ -104,7 +105,7 @@ func applyPolicies(ctx context.Context, kafka stream.Config, codecs *event.Codec
 		return 0, fmt.Errorf("opening producer: %w", err)
 	}
 	defer byNumber.Close()
-	controls := make([]*stream.Record, topics[event.TopicEvents].Partitions)
+	controls := make([]*stream.Record, topics[events].Partitions)
 	for p := range int32(len(controls)) {
 		if controls[p], err = controlRecord(codecs, set, p, at); err != nil {
 			return 0, err

@@ -127,7 +127,11 @@ func (e entry) command(ctx context.Context, args []string, stdout, stderr io.Wri
 	health := &service.Health{}
 	env := service.Env{Name: e.name, Log: log, Metrics: metrics, Health: health, Now: time.Now}
 
-	codecs, err := loadCodecs(ctx, cfg.Kafka)
+	codecs, topics, err := connected(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	watch, err := watchGeneration(cfg.Kafka, codecs, topics.Number, log)
 	if err != nil {
 		return err
 	}
@@ -135,7 +139,7 @@ func (e entry) command(ctx context.Context, args []string, stdout, stderr io.Wri
 	if err != nil {
 		return fmt.Errorf("building %s: %w", e.name, err)
 	}
-	tasks = append(tasks, service.Admin(cfg.Admin.Listen, cfg.Admin.Profiles, metrics, health, log))
+	tasks = append(tasks, watch, service.Admin(cfg.Admin.Listen, cfg.Admin.Profiles, metrics, health, log))
 	log.Info("started", slog.String("admin", cfg.Admin.Listen))
 	err = service.Run(ctx, tasks...)
 	log.Info("ended")

@@ -12,6 +12,7 @@
   "log" (dict "level" .Values.log.level)
   "ingest" (dict "listen" ":8080")
   "atp_api" (dict "listen" ":8082") }}
+{{- if .Values.snapshots.enabled }}{{ $_ := set $own "atp" (dict "snapshot_dir" "/var/lib/stockweave") }}{{ end }}
 {{- $all := mergeOverwrite $own (deepCopy .Values.config) }}
 {{- if and (include "stockweave.settings" (dict "root" . "name" "atp-api") | fromYaml).enabled (not $all.atp_api.keys) }}
 {{- fail "config.atp_api.keys is required while atp-api is enabled: [{name: shop, sha256: <SHA-256 of the key, hex>}]" }}

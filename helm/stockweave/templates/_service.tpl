@@ -26,6 +26,7 @@ instance id, so a restart is the same member and never waits for a session to en
 {{- $full := printf "%s-%s" (include "stockweave.fullname" .root) .name }}
 {{- $base := include "stockweave.fullname" .root }}
 {{- $memory := include "stockweave.goMemory" ($s.resources.limits).memory }}
+{{- $snapshots := and (eq .name "atp") $root.Values.snapshots.enabled }}
 {{- $own := false }}
 {{- range $s.env }}{{ if eq .name "GOMEMLIMIT" }}{{ $own = true }}{{ end }}{{ end }}
 {{- if $s.enabled }}
@@ -39,6 +40,20 @@ spec:
   {{- if eq .kind "StatefulSet" }}
   serviceName: {{ $full }}-pods
   podManagementPolicy: Parallel
+  {{- if and $snapshots $root.Values.snapshots.size }}
+  # What is on the volumes can be read from Kafka again.
+  persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete, whenScaled: Delete}
+  volumeClaimTemplates:
+    - metadata:
+        name: snapshots
+        labels: {{- include "stockweave.selector" . | nindent 10 }}
+      spec:
+        accessModes: [ReadWriteOnce]
+        {{- with $root.Values.snapshots.storageClass }}
+        storageClassName: {{ . }}
+        {{- end }}
+        resources: {requests: {storage: {{ $root.Values.snapshots.size }}}}
+  {{- end }}
   {{- else }}
   strategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
   {{- end }}
@@ -104,8 +119,16 @@ spec:
           {{- end }}
           resources: {{- toYaml $s.resources | nindent 12 }}
           securityContext: {{- include "stockweave.containerSecurity" $root | nindent 12 }}
-          volumeMounts: {{- include "stockweave.mounts" $root | nindent 12 }}
-      volumes: {{- include "stockweave.volumes" (dict "root" $root "configMap" $base) | nindent 8 }}
+          volumeMounts:
+            {{- include "stockweave.mounts" $root | nindent 12 }}
+            {{- if $snapshots }}
+            - {name: snapshots, mountPath: /var/lib/stockweave}
+            {{- end }}
+      volumes:
+        {{- include "stockweave.volumes" (dict "root" $root "configMap" $base) | nindent 8 }}
+        {{- if and $snapshots (not $root.Values.snapshots.size) }}
+        - {name: snapshots, emptyDir: {}}
+        {{- end }}
       {{- if $s.spread }}
       topologySpreadConstraints:
         {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}

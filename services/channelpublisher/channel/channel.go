@@ -35,6 +35,9 @@ type Offer struct {
 	Listing  string
 	Quantity inventory.Quantity // 0 or more
 	Mark     Mark
+	// At is when it was computed: an override that begins or ends, and the second
+	// location's midnight, make another offer of the same mark.
+	At inventory.Instant
 }
 
 // Value is what a channel shows. A channel that keeps no marks leaves Mark zero.

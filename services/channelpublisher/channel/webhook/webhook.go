@@ -126,8 +126,8 @@ func (a *adapter) Publish(ctx context.Context, o channel.Offer, _ channel.Compar
 // ID names a delivery by what it says, so that a redelivery, after a restart too,
 // is recognisable.
 func ID(o channel.Offer) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %d %q %d", o.Channel, o.Key.String(), o.Listing,
-		o.Mark.Version, o.Mark.PolicyVersion, o.Mark.Day, o.Quantity))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %d %q %d %d", o.Channel, o.Key.String(), o.Listing,
+		o.Mark.Version, o.Mark.PolicyVersion, o.Mark.Day, o.Quantity, o.At))
 	return "msg_" + hex.EncodeToString(sum[:16])
 }
 

@@ -70,6 +70,18 @@ func TestSign(t *testing.T) {
 
 // TestDelivery pins what a receiver sees: a redelivery has the same id and body,
 // another timestamp, and is signed with the current and the old secret.
+// The same offer has one id; another one of the same mark and number has not: what
+// ended and came again must not be taken for a redelivery.
+func TestID(t *testing.T) {
+	o := channel.Offer{Channel: "hub", Listing: "L-1", Quantity: inventory.One, Mark: channel.Mark{Version: 1, Day: "2026-11-24"}, At: 1}
+	later := o
+	later.At = 2
+	first := webhook.ID(o)
+	if again := webhook.ID(o); first != again || first == webhook.ID(later) {
+		t.Errorf("%s, %s, and later %s", first, again, webhook.ID(later))
+	}
+}
+
 func TestDelivery(t *testing.T) {
 	type delivery struct {
 		header http.Header

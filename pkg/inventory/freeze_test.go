@@ -1,0 +1,150 @@
+package inventory_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	. "github.com/stockweave/stockweave/pkg/inventory"
+)
+
+func approvalAt(n int, kind ReleaseKind, id string, t Instant) Event {
+	ev := movedAt(n, Receipt, 1, t)
+	ev.ID, ev.Kind, ev.Movement, ev.Source = testID("approval", fmt.Sprint(n)), KindApproval, nil, "console"
+	ev.Document = Document{Type: "approval", Number: fmt.Sprint(n)}
+	ev.Approval = &Approval{Event: id, Release: kind, Author: "ann"}
+	return ev
+}
+
+func reversalOf(n int, id string, t Instant) Event {
+	ev := movedAt(n, Reversal, 1, t)
+	ev.Movement.FromState, ev.Movement.ToState, ev.Movement.Reverses = OnHand, Supplier, id
+	return ev
+}
+
+func requestAt(n int, action Action, id string, t Instant) Event {
+	ev := movedAt(n, Receipt, 1, t)
+	ev.ID, ev.Kind, ev.Movement, ev.Source = testID("request", fmt.Sprint(n)), KindReservation, nil, "api"
+	ev.Document = Document{Type: "reservation", Number: id, Line: fmt.Sprint(n)}
+	ev.Reservation = &Reservation{ID: id, Action: action, Partner: "web", ReplyTo: 1}
+	if action == Try {
+		ev.Reservation.ExpiresAt = t + 30_000
+		ev.Reservation.Lines = []ReservationLine{{Line: "1", Location: "DC1", Quantity: One}}
+	}
+	return ev
+}
+
+// A frozen key counts its events and takes none; positions say so; requests are
+// denied for good.
+func TestFrozenKeyCountsItsEvents(t *testing.T) {
+	for _, reload := range []bool{false, true} {
+		g := newLog(t, scenarioKey, reload)
+		g.policy.Limits.Parked = 1
+		now, _ := clock("10:00")
+		send := func(ev Event, want OutcomeKind, codes ...Code) Outcome {
+			t.Helper()
+			out, err := g.append(ev)
+			if err != nil || out.Kind != want || !slices.Equal(out.Codes, codes) {
+				t.Fatalf("%s %s: %s %v, %v; want %s %v", ev.Kind, ev.Document.Number, out.Kind, out.Codes, err, want, codes)
+			}
+			return out
+		}
+		send(movedAt(1, OpeningBalance, 10, now), Applied)
+		send(requestAt(2, Try, "r0", now), Applied)
+		send(reversalOf(3, "a", now+1), Parked, CodeUnknownReversal)
+		version := g.ledger.Version()
+		send(reversalOf(4, "b", now+2), Parked, CodeUnknownReversal, CodeFrozen, CodeParkedFull)
+		if f := g.ledger.Frozen(); f != (Frozen{Since: now + 2, Offset: 3, Count: 1, Taken: 2, Code: CodeParkedFull}) {
+			t.Fatalf("frozen %+v", f)
+		}
+		if p := g.positions()[0]; !p.Frozen || g.ledger.Version() != version+1 {
+			t.Errorf("position %+v, version %d", p, g.ledger.Version())
+		}
+		send(movedAt(5, Receipt, 5, now+3), Parked, CodeFrozen)
+		send(movedAt(5, Receipt, 5, now+3), Parked, CodeFrozen) // its id is not known yet
+		tick := movedAt(6, Receipt, 1, now+60_000)
+		tick.Kind, tick.Movement = KindTick, nil
+		send(tick, Noted, CodeFrozen)
+		denied := send(requestAt(7, Try, "r1", now+4), Denied, CodeFrozen)
+		if a := denied.Answer; a == nil || a.Verdict != VerdictDenied || a.Code != CodeFrozen {
+			t.Errorf("answered %+v", a)
+		}
+		send(requestAt(8, Confirm, "r0", now+5), Parked, CodeFrozen)
+		if f := g.ledger.Frozen(); f.Count != 4 || g.ledger.Version() != version+1 || g.ledger.Clock() != now+2 {
+			t.Errorf("frozen %+v, version %d, clock %d", f, g.ledger.Version(), g.ledger.Clock()-now)
+		}
+		send(approvalAt(9, ReleaseUnfreeze, "", now+6), Denied, CodeEventsLeft)
+		send(approvalAt(10, ReleaseDrop, testID("wms", "reversal", "3"), now+7), Applied)
+		if len(g.also) != 1 || g.also[0].Kind != Rejected || g.positions()[0].ParkedOut != 0 {
+			t.Errorf("dropped while frozen: %+v", g.also)
+		}
+		// Copies bring the time they had, so the confirm finds its claim.
+		copyOf := func(ev Event, original int64, want OutcomeKind, codes ...Code) {
+			t.Helper()
+			place := At{Lineage: 1, Offset: g.offset, Copy: true, Original: original}
+			g.offset++
+			out, err := g.ledger.Apply(&g.policy, &ev, place)
+			if err != nil || out.Kind != want || !slices.Equal(out.Codes, codes) {
+				t.Fatalf("copy of %d: %s %v, %v; want %s %v", original, out.Kind, out.Codes, err, want, codes)
+			}
+			if g.reload {
+				g.reopen()
+			}
+		}
+		copyOf(reversalOf(4, "b", now+2), 3, Parked, CodeUnknownReversal)
+		copyOf(reversalOf(4, "b", now+2), 3, Duplicate) // the operator began again
+		copyOf(movedAt(5, Receipt, 5, now+3), 4, Applied)
+		send(movedAt(11, Receipt, 3, now+70_000), Parked, CodeFrozen) // arrives meanwhile
+		copyOf(movedAt(5, Receipt, 5, now+3), 5, Duplicate)
+		copyOf(requestAt(7, Try, "r1", now+4), 7, Duplicate)
+		copyOf(requestAt(8, Confirm, "r0", now+5), 8, Applied)
+		send(approvalAt(12, ReleaseUnfreeze, "", now+71_000), Denied, CodeEventsLeft)
+		copyOf(movedAt(11, Receipt, 3, now+70_000), 14, Applied)
+		send(approvalAt(13, ReleaseUnfreeze, "", now+72_000), Applied)
+		if _, err := g.append(approvalAt(14, ReleaseDrop, "", now+72_000)); err == nil {
+			t.Error("a key that takes events was unfrozen")
+		}
+		p := g.positions()[0]
+		if g.ledger.Frozen() != (Frozen{}) || p.Frozen || p.States[OnHand] != 18*One || p.ParkedOut != One || len(p.Reserved) != 1 {
+			t.Errorf("afterwards %+v, %+v", g.ledger.Frozen(), p)
+		}
+		copyOf(movedAt(11, Receipt, 3, now+70_000), 14, Duplicate) // late repeat of the operator's
+	}
+}
+
+// A line, or a location, that has outgrown what a piece of state can be freezes the
+// key, and what it had is untouched.
+func TestOversizeFreezesTheKey(t *testing.T) {
+	g := newLog(t, scenarioKey, true)
+	now, _ := clock("10:00")
+	channel := func(n int) string { return fmt.Sprintf("%0255d", n) }
+	for i := range 2000 {
+		ev := lineAt(i, KindDemand, Ordered, 1, fmt.Sprint(i), now+Instant(i))
+		ev.Demand.Channel = channel(i)
+		out, err := g.append(ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.Kind == Applied {
+			continue
+		}
+		if !slices.Equal(out.Codes, []Code{CodeFrozen, CodeOversize}) || i < 400 {
+			t.Fatalf("order %d: %s %v", i, out.Kind, out.Codes)
+		}
+		p := g.positions()[0]
+		var reserved Quantity
+		for _, b := range p.Reserved {
+			reserved += b.Quantity
+		}
+		if !p.Frozen || reserved != units(i) {
+			t.Errorf("%v are reserved after %d orders", reserved, i)
+		}
+		for _, piece := range g.mem.pieces {
+			if w := piece.Weight(); w > MaxPieceBytes {
+				t.Errorf("a piece %s takes %d bytes", piece.Kind, w)
+			}
+		}
+		return
+	}
+	t.Fatal("the key never froze")
+}

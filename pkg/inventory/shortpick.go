@@ -1,0 +1,198 @@
+package inventory
+
+import "slices"
+
+// ShortPick says that a pick did not find what should have been there: on_hand →
+// quarantine, where it is suspect until the shelf is counted. The ledger also makes
+// it backwards, when the document is revised.
+const ShortPick MovementType = "short_pick"
+
+// Stages of a demand line that a short pick brings it to. What becomes of the claim
+// is decided once, by the policy of then.
+const (
+	StageShort          Stage = "short"           // the claim stays: a backorder
+	StageShortMoved     Stage = "short_moved"     // the claim went to where there is stock
+	StageShortCancelled Stage = "short_cancelled" // the claim ended
+)
+
+// CodeShortPick says that a pick did not find what should have been there.
+const CodeShortPick Code = "short_pick"
+
+// short says whether a stage is one of them.
+func (s Stage) short() bool {
+	return s == StageShort || s == StageShortMoved || s == StageShortCancelled
+}
+
+// Suspect stock is a part of quarantine: entries of it are marked. A count of the
+// shelf finds that none of it is left; whether it lay on the shelf after all, the
+// count's own number says. A count of quarantine says how much of that there is, and
+// none of it is suspect any more.
+const (
+	isSuspect      = 1 << 6 // of an entry of quarantine, in Includes: of suspect stock
+	clearsSuspects = 1 << 6 // of a count of on_hand, in Includes
+
+	suspects = Account(NumStates) // stands for them beside the states, within the journal
+)
+
+func (e *Entry) suspect() bool { return e.State == Quarantine && e.Includes&isSuspect != 0 }
+
+// stand is a quantity of each state, and of the suspect part of quarantine.
+type stand [NumStates + 1]Quantity
+
+// add an entry; false when a sum is out of range.
+func (s *stand) add(e *Entry) bool {
+	q, err := s[e.State].Add(e.Delta)
+	if err != nil {
+		return false
+	}
+	s[e.State] = q
+	if e.suspect() {
+		if s[suspects], err = s[suspects].Add(e.Delta); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// entry is the journal's of one end of a move.
+func (pl *plan) entry(m *Move, at Place, q Quantity) Entry {
+	e := Entry{At: m.At, Location: at.Location, State: at.Account, Order: pl.order, Delta: q}
+	if m.Type == ShortPick && at.Account == Quarantine {
+		e.Includes = isSuspect
+	}
+	return e
+}
+
+// shortage is the stage of a short pick.
+func (p *LinePolicy) shortage() Stage {
+	if p.Short == ShortCancel {
+		return StageShortCancelled
+	}
+	return StageShort
+}
+
+// shortFlow moves what a line has newly missed, or no longer, through time as flow
+// does.
+func (l *Ledger) shortFlow(pl *plan, olds []*Line, after *Line) *Fault {
+	if !slices.ContainsFunc(after.Entries, func(e LineEntry) bool { return e.Stage.short() }) {
+		return nil // entries are replaced, never taken away
+	}
+	stages := []Stage{StageShort, StageShortMoved, StageShortCancelled}
+	names := places(nil, after.Entries, stages...)
+	for _, ln := range olds {
+		names = places(names, ln.Entries, stages...)
+	}
+	for _, name := range names {
+		ts := moments(pl.counts(), []moment{pl.moment()}, after.Entries, name, stages...)
+		for _, ln := range olds {
+			ts = moments(pl.counts(), ts, ln.Entries, name, stages...)
+		}
+		var short Quantity // change against before, up to the moment
+		var shelf, doubt []Entry
+		for _, t := range ts {
+			s := missed(pl.counts(), after.Entries, name, t)
+			for _, ln := range olds {
+				s -= missed(pl.counts(), ln.Entries, name, t)
+			}
+			e := Entry{At: t.at, Location: name, State: OnHand, Order: t.order, Delta: short - s}
+			shelf = append(shelf, e)
+			e.State, e.Includes, e.Delta = Quarantine, isSuspect, s-short
+			doubt = append(doubt, e)
+			short = s
+		}
+		m := Move{Type: ShortPick, From: Place{name, OnHand}, To: Place{name, Quarantine}, Quantity: short, At: pl.at}
+		if f := pl.signed(l, m, ShortPick); f != nil {
+			return f
+		}
+		if f := pl.reschedule(l, shelf, -short); f != nil {
+			return f
+		}
+		if f := pl.reschedule(l, doubt, short); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// missed is what picks did not find at a location up to a moment.
+func missed(c *CountPolicy, es []LineEntry, name Location, m moment) Quantity {
+	return reachedBy(c, es, StageShort, name, m) + reachedBy(c, es, StageShortMoved, name, m) +
+		reachedBy(c, es, StageShortCancelled, name, m)
+}
+
+// shorten decides what becomes of the claim on what a pick did not find: e is the
+// entry in hand, one of after's. It runs once everything else of the line is known.
+func (l *Ledger) shorten(pl *plan, olds []*Line, after *Line, e *LineEntry) {
+	if e.Quantity > 0 {
+		pl.code(CodeShortPick)
+	}
+	for i := range after.Entries { // an older revision may have gone another way
+		if x := &after.Entries[i]; x.Source == e.Source && x.Document == e.Document && x.Stage != e.Stage && x.Stage.short() {
+			x.Quantity, x.Revision, x.At = 0, e.Revision, e.At
+		}
+	}
+	back := -movedClaims(after.Entries) // claims that do not go elsewhere any more
+	for _, ln := range olds {
+		back += movedClaims(ln.Entries)
+	}
+	less := back
+	for i := len(after.Sourced) - 1; i >= 0 && less > 0; i-- { // the last first
+		q := min(less, after.Sourced[i].Quantity)
+		after.Sourced[i].Quantity -= q
+		less -= q
+	}
+	after.Sourced = slices.DeleteFunc(after.Sourced, func(c Claim) bool { return c.Quantity == 0 })
+	if e.Stage == StageShort && pl.policy.Lines.Short == ShortResource && !after.holding() {
+		l.moveClaim(pl, olds, after, e, back)
+	}
+}
+
+// moveClaim takes the claim on what was missed to other locations, as far as they
+// have it to promise. The rest stays a backorder. back is claimed at the event's
+// location beside what it was before.
+func (l *Ledger) moveClaim(pl *plan, olds []*Line, after *Line, e *LineEntry, back Quantity) {
+	claim := back
+	for _, ln := range olds {
+		claim = saturate(claim, ln.at(e.Location))
+	}
+	q := min(claim, e.Quantity)
+	if q <= 0 {
+		return
+	}
+	var from []Location
+	for _, name := range l.sources(pl.policy, after.Channel) {
+		if name != e.Location {
+			from = append(from, name)
+		}
+	}
+	s := l.shelf(pl, false)
+	cs, left := s.pick(from, after.Due, q)
+	if left == q {
+		return
+	}
+	for _, c := range cs {
+		after.Sourced = gather(after.Sourced, c)
+	}
+	moved := *e
+	moved.Stage, moved.Quantity = StageShortMoved, q-left
+	for i := range after.Entries {
+		if x := &after.Entries[i]; x.Source == e.Source && x.Document == e.Document && x.Stage == StageShort {
+			x.Quantity -= moved.Quantity
+		}
+	}
+	for i := range after.Entries {
+		if x := &after.Entries[i]; x.Source == e.Source && x.Document == e.Document && x.Stage == StageShortMoved {
+			x.Quantity = moved.Quantity
+			return
+		}
+	}
+	after.Entries, _ = put(after.Entries, moved)
+}
+
+// movedClaims is how much of a line's claims went elsewhere after short picks.
+func movedClaims(es []LineEntry) (q Quantity) {
+	for _, name := range places(nil, es, StageShortMoved) {
+		q = saturate(q, reached(es, StageShortMoved, name, forever))
+	}
+	return q
+}

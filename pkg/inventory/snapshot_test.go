@@ -1,0 +1,170 @@
+package inventory_test
+
+import (
+	"strings"
+	"testing"
+
+	. "github.com/stockweave/stockweave/pkg/inventory"
+)
+
+func snapshotEnd() *SnapshotEnd {
+	at, _ := clock("10:00")
+	return &SnapshotEnd{
+		Source: "wms", ID: "S1", Entity: "acme", Location: "DC1", AsOf: at, Basis: Sellable,
+		Covers: []Account{OnHand, Damaged}, Lines: 7,
+	}
+}
+
+// after is a ledger that took the events of a scenario's lines.
+func after(t *testing.T, policy Policy, lines ...string) *log {
+	t.Helper()
+	g := newLog(t, scenarioKey, true)
+	g.policy = policy
+	docs := map[string]string{}
+	for i, line := range lines {
+		ev, err := parseEvent(strings.Fields(line), i, docs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.RecordedAt == 0 {
+			ev.RecordedAt, _ = clock("20:00")
+		}
+		if _, err := g.append(*ev); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+	}
+	return g
+}
+
+func TestSnapshotZero(t *testing.T) {
+	guarded := Policy{Counts: CountPolicy{Sources: []CountSource{{Guard: CountGuard{Absolute: 10 * One}}}}}
+	noted := Policy{Authority: AuthorityPolicy{Owners: []Owner{{Balance: []Source{"erp"}}}}}
+	for _, c := range []struct {
+		name   string
+		policy Policy
+		lines  []string
+		end    func(*SnapshotEnd)
+		want   bool
+	}{
+		{name: "not listed", lines: []string{"opening DC1 5"}, want: true},
+		{name: "listed", lines: []string{"opening DC1 5", "count DC1 5 as of 10:00 snapshot S1"}},
+		{name: "listed at a time of its own", lines: []string{"opening DC1 5", "count DC1 5 as of 09:58 snapshot S1"}},
+		{name: "listed, and counted again since", lines: []string{
+			"opening DC1 5", "count DC1 5 as of 10:00 snapshot S1", "count DC1 4 damaged 1 as of 11:00",
+		}},
+		{name: "listed, and only its damaged goods counted since", lines: []string{
+			"opening DC1 5", "count DC1 5 as of 10:00 snapshot S1", "count DC1 - damaged 1 as of 11:00 by erp",
+		}},
+		{name: "listed without a state it covers, and counted again since", lines: []string{
+			"opening DC1 5", "damage wms - 1 at DC1", "count DC1 4 as of 10:00 snapshot S1", "count DC1 4 as of 11:00 by erp",
+		}},
+		{name: "listed by the snapshot before", lines: []string{"opening DC1 5", "count DC1 5 as of 08:00 snapshot S0"}, want: true},
+		{name: "counted later", lines: []string{"opening DC1 5", "count DC1 4 damaged 0 as of 11:00"}},
+		{name: "in part counted later", lines: []string{
+			"opening DC1 5", "damage wms - 1 at DC1", "count DC1 4 as of 11:00",
+		}, want: true},
+		{name: "nothing there", lines: []string{"opening DC1 5", "ship wms - 5 from DC1 at 09:30"}},
+		{name: "nothing there by then", lines: []string{"receipt wms - 5 at DC1 at 10:30"}},
+		{name: "something there by then", lines: []string{"opening DC1 5", "ship wms - 5 from DC1 at 10:30"}, want: true},
+		{name: "nothing of what it covers", lines: []string{"opening DC1 5", "hold wms - 5 at DC1 at 09:30"}},
+		{name: "location not known", lines: []string{"opening DC2 5"}},
+		{name: "of another entity", lines: []string{"opening DC1 5"}, end: func(e *SnapshotEnd) { e.Entity = "other" }},
+		{name: "its line is held", policy: guarded, lines: []string{"opening DC1 50", "count DC1 5 as of 10:00 snapshot S1"}},
+		{name: "a line of the snapshot before is held", policy: guarded, lines: []string{
+			"opening DC1 50", "count DC1 5 as of 09:00 snapshot S0",
+		}, want: true},
+		{name: "its line was noted", policy: noted, lines: []string{"count DC1 5 as of 10:00 snapshot S1"}},
+		{name: "its view is an older one", policy: noted, lines: []string{"count DC1 5 as of 09:00 snapshot S0"}, want: true},
+		{name: "its view says nothing is there", policy: noted, lines: []string{"count DC1 0 as of 09:00 snapshot S0"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := after(t, c.policy, c.lines...)
+			end := snapshotEnd()
+			if c.end != nil {
+				c.end(end)
+			}
+			ev, ok := g.ledger.SnapshotZero(end)
+			if ok != c.want {
+				t.Fatalf("needs a zero: %v", ok)
+			}
+			if again, _ := g.ledger.SnapshotZero(end); again.ID != ev.ID {
+				t.Errorf("another id the second time: %s, %s", ev.ID, again.ID)
+			}
+			if !ok {
+				return
+			}
+			if err := ev.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			ev.RecordedAt, _ = clock("20:01")
+			if _, err := g.append(ev); err != nil {
+				t.Fatal(err)
+			}
+			if _, more := g.ledger.SnapshotZero(end); more {
+				t.Error("needed once more after it was applied")
+			}
+		})
+	}
+}
+
+// The zero counts as of the snapshot: what came since stays.
+func TestSnapshotZeroIsAsOf(t *testing.T) {
+	g := after(t, Policy{}, "opening DC1 5", "damage wms - 1 at DC1", "hold wms - 1 at DC1", "receipt wms - 3 at DC1 at 10:30")
+	ev, ok := g.ledger.SnapshotZero(snapshotEnd())
+	if !ok {
+		t.Fatal("none needed")
+	}
+	const id = "b1d0f501e0fc51f200df8ecff456b8be" // event.EventID of source and document
+	if ev.ID != id || ev.Document != (Document{Type: SnapshotZeroType, Number: "S1", Line: "acme|shirt|DC1"}) {
+		t.Errorf("id %s of %+v", ev.ID, ev.Document)
+	}
+	ev.RecordedAt, _ = clock("20:01")
+	if out, err := g.append(ev); err != nil || out.Kind != Applied {
+		t.Fatal(out.Kind, err)
+	}
+	p, _ := g.ledger.Position("DC1")
+	if want := [NumStates]Quantity{OnHand: 3 * One, Quarantine: One}; p.States != want {
+		t.Errorf("states %v", p.States)
+	}
+}
+
+// Names of any length make a document that is valid.
+func TestSnapshotZeroOfLongNames(t *testing.T) {
+	key := Key{Entity: "acme", Item: Item(strings.Repeat("x", 255))}
+	g := newLog(t, key, true)
+	at, _ := clock("09:00")
+	if _, err := g.append(Event{
+		ID: "1", Kind: KindMovement, Key: key, Source: "wms", OccurredAt: at, OccurredBasis: BasisDocument, RecordedAt: at,
+		Movement: &Movement{Type: Receipt, Location: "DC1", Quantity: One},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ev, ok := g.ledger.SnapshotZero(snapshotEnd())
+	if !ok {
+		t.Fatal("none needed")
+	}
+	if err := ev.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestZeroesTooMany(t *testing.T) {
+	p := CountPolicy{Sources: []CountSource{{Source: "wms", ZeroShare: One / 5}}}
+	for _, c := range []struct {
+		source         Source
+		listed, zeroed int64
+		want           bool
+	}{
+		{"wms", 80, 20, false},
+		{"wms", 79, 21, true},
+		{"wms", 0, 1, true},
+		{"wms", 100, 0, false},
+		{"erp", 0, 100, false},
+		{"wms", 4_000_000_000, 1_000_000_000, false},
+		{"wms", 4_000_000_000, 1_000_000_001, true},
+	} {
+		if got := p.ZeroesTooMany(c.source, c.listed, c.zeroed); got != c.want {
+			t.Errorf("%s: %d listed, %d to zero: holds %v", c.source, c.listed, c.zeroed, got)
+		}
+	}
+}

@@ -1,0 +1,321 @@
+package atpapi
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/place"
+	"github.com/stockweave/stockweave/pkg/policy"
+)
+
+// maxAhead bounds the day asked for, days from today.
+const maxAhead = 366
+
+// query is a request for one item or kit.
+type query struct {
+	key      inventory.Key
+	location inventory.Location // empty: all
+	group    string             // empty: none
+	channel  string             // empty: none
+	on       inventory.Day      // zero: today
+}
+
+// answer is what is known of an item. Quantities are plain decimals in the base
+// unit; what is promised is zero or more, the signed number stays inside.
+type answer struct {
+	Entity        string          `json:"entity"`
+	Item          string          `json:"item"`
+	On            string          `json:"on,omitempty"` // the day of delivery asked for
+	Group         string          `json:"group,omitempty"`
+	ATP           string          `json:"atp"`
+	Version       int64           `json:"version"`
+	PolicyVersion int64           `json:"policy_version"`
+	Formula       string          `json:"formula"`
+	Frozen        bool            `json:"frozen,omitempty"` // events of the item wait: numbers are of before
+	Override      *overrideAnswer `json:"override,omitempty"`
+	Locations     []atLocation    `json:"locations"`
+	Kit           []kitPart       `json:"kit,omitempty"`
+	Channel       *channelAnswer  `json:"channel,omitempty"`
+	Freshness     freshness       `json:"freshness"`
+
+	etag string
+}
+
+// atLocation is an item at a location.
+type atLocation struct {
+	Location    string            `json:"location"`
+	ATP         string            `json:"atp"`
+	States      map[string]string `json:"states"`
+	Reserved    string            `json:"reserved"`
+	Supply      string            `json:"supply"`
+	SafetyStock string            `json:"safety_stock"`
+	ParkedOut   string            `json:"parked_out,omitempty"` // outbound that waits, not promised
+	Day         string            `json:"day"`
+	Publishable bool              `json:"publishable"`
+	Version     int64             `json:"version"`
+	RecordedAt  string            `json:"recorded_at"`
+	EventID     string            `json:"event_id"`
+}
+
+// kitPart is a part of a kit.
+type kitPart struct {
+	Item   string `json:"item"`
+	PerKit string `json:"per_kit"`
+	ATP    string `json:"atp"` // of the part, where the kit was asked for
+}
+
+// channelAnswer is what a channel should show.
+type channelAnswer struct {
+	Name     string          `json:"name"`
+	Listing  string          `json:"listing"`
+	Quantity string          `json:"quantity"`
+	Override *overrideAnswer `json:"override,omitempty"`
+}
+
+// overrideAnswer says that a person decided the number. Who and why is not for
+// everybody who may read it.
+type overrideAnswer struct {
+	Kind  string `json:"kind"`
+	Until string `json:"until,omitempty"`
+}
+
+// freshness says how much the answer may lag behind the ledger: every position
+// that stood in the log AgeMS before the answer is in it.
+type freshness struct {
+	AgeMS      int64  `json:"age_ms"`
+	CaughtUp   bool   `json:"caught_up"`
+	RecordedAt string `json:"recorded_at,omitempty"` // ledger time of the partition's last position
+}
+
+// wanted is a query with what policies say of it.
+type wanted struct {
+	query
+	promises *policy.Promises
+	now      time.Time
+	channel  *policy.Channel      // nil: none
+	group    []inventory.Location // empty: every location that is publishable
+}
+
+// resolve finds what the query names.
+func (w *wanted) resolve() *problem {
+	missing := func(code, title, format string, args ...any) *problem {
+		return &problem{status: 404, code: code, title: title, detail: fmt.Sprintf(format, args...)}
+	}
+	switch q := &w.query; {
+	case q.channel != "":
+		c, ok := w.promises.Channel(q.channel)
+		if !ok {
+			return missing("unknown_channel", "Unknown channel", "no channel %q", q.channel)
+		}
+		if !c.Sells(q.key) {
+			return missing("not_listed", "Not listed", "channel %q does not list the item", q.channel)
+		}
+		w.channel, w.group = c, c.Locations
+	case q.group != "":
+		g, ok := w.promises.Group(q.group)
+		if !ok {
+			return missing("unknown_group", "Unknown group", "no group %q", q.group)
+		}
+		w.group = g
+	case q.location != "":
+		w.group = []inventory.Location{q.location}
+	}
+	return nil
+}
+
+// answer asks the one function what the facts mean (DOMAIN §8).
+func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
+	days, bad := r.days(w, f)
+	if bad != nil {
+		return nil, bad
+	}
+	of := w.promises.Facts(w.key, func(k inventory.Key) []inventory.Position { return f.of[k] })
+	a := &answer{
+		Entity: string(w.key.Entity), Item: string(w.key.Item), Group: w.query.group,
+		Version: of.Version, PolicyVersion: of.PolicyVersion, Formula: inventory.PromiseFormula,
+	}
+	if w.on != 0 {
+		a.On = place.Date(w.on)
+	}
+	promised := r.promise(w, f, nil)
+	a.ATP, a.Override = promised.Quantity.String(), overridden(promised.Override)
+	if w.channel != nil {
+		shown := r.promise(w, f, w.channel)
+		a.Channel = &channelAnswer{
+			Name: w.channel.Name, Listing: w.channel.Listing(w.key.Item),
+			Quantity: shown.Quantity.String(), Override: overridden(shown.Override),
+		}
+	}
+	parts := w.promises.Kit(w.key)
+	for i, part := range promised.Parts {
+		a.Kit = append(a.Kit, kitPart{
+			Item: string(parts[i].Key.Item), PerKit: part.PerKit.String(), ATP: max(0, part.ATP).String(),
+		})
+		for j := range f.of[parts[i].Key] {
+			a.Frozen = a.Frozen || f.of[parts[i].Key][j].Frozen
+		}
+	}
+	a.Locations = []atLocation{}
+	for i := range f.of[w.key] {
+		p := &f.of[w.key][i]
+		a.Frozen = a.Frozen || p.Frozen
+		if len(parts) == 0 && w.shows(p.Location) {
+			a.Locations = append(a.Locations, r.atLocation(w, p))
+		}
+	}
+	if w.location != "" && !f.at(w.location) {
+		return nil, &problem{status: 404, code: "unknown_location", title: "Unknown location", detail: fmt.Sprintf("the item has nothing recorded at %q", w.location)}
+	}
+	a.etag = fmt.Sprintf(`W/"%d-%d-%s"`, a.Version, a.PolicyVersion, strings.Join(days, "."))
+	if n := w.promises.Epoch(inventory.Instant(w.now.UnixMilli())); n > 0 {
+		// An override that begins or ends changes the answer within a day.
+		a.etag = strings.TrimSuffix(a.etag, `"`) + "-" + strconv.Itoa(n) + `"`
+	}
+	a.Freshness = f.freshness(w.now)
+	return a, nil
+}
+
+// shows says whether the answer lists a location. A channel's lists all: what it
+// does not sell from is shown beside it.
+func (w *wanted) shows(l inventory.Location) bool {
+	return w.channel != nil || len(w.group) == 0 || slices.Contains(w.group, l)
+}
+
+// promise asks what is promised of the query: to a channel, or to nobody in
+// particular.
+func (r *reader) promise(w *wanted, f *facts, c *policy.Channel) inventory.Promised {
+	positions := func(k inventory.Key) []inventory.Position { return f.of[k] }
+	if len(w.group) == 0 {
+		// Asked for by name, a location is answered; else only what may be shown.
+		positions = func(k inventory.Key) []inventory.Position {
+			return slices.DeleteFunc(slices.Clone(f.of[k]), func(p inventory.Position) bool {
+				return !r.publishable(p.Key.Entity, p.Location)
+			})
+		}
+	}
+	return r.ask(w, w.group, positions, c)
+}
+
+func (r *reader) ask(w *wanted, group []inventory.Location, positions func(inventory.Key) []inventory.Position, c *policy.Channel) inventory.Promised {
+	return inventory.Promise(w.promises.Question(&policy.Ask{
+		Key: w.key, Group: group, Channel: c, Day: w.on, Now: inventory.Instant(w.now.UnixMilli()),
+		Today: func(l inventory.Location) inventory.Day { return r.today(w, l) }, Positions: positions,
+	}))
+}
+
+// today is the calendar day at a location.
+func (r *reader) today(w *wanted, l inventory.Location) inventory.Day {
+	e := w.key.Entity
+	return place.DayAt(w.now, r.places.Zone(e, l, w.promises.Zone(e, l)))
+}
+
+// days are the calendar days at the locations asked about, sorted. The day of
+// delivery must be one of them or later, and not beyond what can be told.
+func (r *reader) days(w *wanted, f *facts) ([]string, *problem) {
+	var days []inventory.Day
+	for _, ps := range f.of { // in any order: they are sorted
+		for i := range ps {
+			if d := r.today(w, ps[i].Location); w.shows(ps[i].Location) && !slices.Contains(days, d) {
+				days = append(days, d)
+			}
+		}
+	}
+	if len(days) == 0 {
+		days = append(days, place.DayAt(w.now, time.UTC))
+	}
+	slices.Sort(days)
+	switch {
+	case w.on == 0:
+	case w.on < days[0]:
+		return nil, &problem{status: 400, code: "day_past", title: "A day in the past", detail: fmt.Sprintf("it is %s already", place.Date(days[0]))}
+	case w.on > days[len(days)-1]+maxAhead:
+		return nil, &problem{status: 400, code: "day_too_far", title: "A day too far ahead", detail: fmt.Sprintf("at most %d days", maxAhead)}
+	}
+	out := make([]string, len(days))
+	for i, d := range days {
+		out[i] = place.Date(d)
+	}
+	return out, nil
+}
+
+// atLocation is an item at a location, with the number that asking for that
+// location alone gives.
+func (r *reader) atLocation(w *wanted, p *inventory.Position) atLocation {
+	states := make(map[string]string, inventory.NumStates)
+	for s, q := range p.States {
+		states[inventory.Account(s).String()] = q.String() //nolint:gosec // NumStates is 6
+	}
+	here := func(inventory.Key) []inventory.Position { return []inventory.Position{*p} }
+	at := atLocation{
+		Location: string(p.Location), ATP: r.ask(w, []inventory.Location{p.Location}, here, nil).Quantity.String(), States: states,
+		Reserved: total(p.Reserved).String(), Supply: total(p.Supply).String(), SafetyStock: p.SafetyStock.String(),
+		Day: place.Date(r.today(w, p.Location)), Publishable: r.publishable(p.Key.Entity, p.Location),
+		Version: p.Version, RecordedAt: instant(p.RecordedAt), EventID: p.EventID,
+	}
+	if p.ParkedOut != 0 {
+		at.ParkedOut = p.ParkedOut.String()
+	}
+	return at
+}
+
+// at says whether anything is recorded at a location.
+func (f *facts) at(l inventory.Location) bool {
+	for _, ps := range f.of {
+		if slices.ContainsFunc(ps, func(p inventory.Position) bool { return p.Location == l }) {
+			return true
+		}
+	}
+	return false
+}
+
+// freshness is that of the partition that lags most.
+func (f *facts) freshness(now time.Time) freshness {
+	out := freshness{CaughtUp: len(f.marks) > 0}
+	var recorded int64
+	for i, m := range f.marks {
+		out.AgeMS = max(out.AgeMS, now.UnixMilli()-m.watermark)
+		out.CaughtUp = out.CaughtUp && m.caughtUp()
+		if i == 0 || m.recorded < recorded {
+			recorded = m.recorded
+		}
+	}
+	out.RecordedAt = instant(inventory.Instant(recorded))
+	return out
+}
+
+func overridden(o *inventory.Override) *overrideAnswer {
+	if o == nil {
+		return nil
+	}
+	return &overrideAnswer{Kind: string(o.Kind), Until: instant(o.Until)}
+}
+
+func total(bs []inventory.Bucket) inventory.Quantity {
+	var sum inventory.Quantity
+	for _, b := range bs {
+		s, err := sum.Add(b.Quantity)
+		if err != nil {
+			return inventory.MaxQuantity
+		}
+		sum = s
+	}
+	return sum
+}
+
+func instant(t inventory.Instant) string {
+	if t == 0 {
+		return ""
+	}
+	return time.UnixMilli(int64(t)).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+}
+
+// publishable says whether a location's stock may be shown. One without a master
+// record is: leaving its stock out would hide it.
+func (r *reader) publishable(e inventory.Entity, l inventory.Location) bool {
+	pl, ok := r.places.Of(e, l)
+	return !ok || pl.Publishable
+}
