@@ -107,9 +107,10 @@ soak: ## the fault runs again and again, for SOAK seconds
 	cd test && end=$$((SECONDS + $(SOAK))); while [ $$SECONDS -lt $$end ]; do $(FAULTS) ./takeover ./kill; done
 
 CHECKS ?= 20000
+REQUESTS ?= 100000
 .PHONY: sim
-sim: ## random histories and faults: CHECKS of the ledger, 20 runs of the runner
-	GOWORK=off go test -count 1 -timeout 60m ./pkg/inventory -rapid.checks $(CHECKS)
+sim: ## random histories and faults: CHECKS of the ledger, REQUESTS at once, 20 runs of the runner
+	REQUESTS=$(REQUESTS) GOWORK=off go test -count 1 -timeout 60m ./pkg/inventory -rapid.checks $(CHECKS)
 	GOWORK=off go test -count 20 -timeout 60m $(SYNC) ./pkg/stream
 
 .PHONY: mutants

@@ -40,10 +40,10 @@ func (l *Ledger) decideCount(_ *Policy, ev *Event, pl *plan) *Fault {
 			continue
 		}
 		e := Entry{At: pl.at, Location: c.Location, State: a, Count: true, Order: t.order, Delta: t.diff[a]}
-		switch a {
-		case OnHand:
+		if a == OnHand {
 			e.Includes = t.includes
-		case Quarantine:
+		}
+		if a == Quarantine {
 			e.Delta += t.clears // an entry of its own takes them out
 		}
 		pl.entries = append(pl.entries, e)

@@ -73,7 +73,7 @@ func TestFrozenKeyCountsItsEvents(t *testing.T) {
 		if f := g.ledger.Frozen(); f.Count != 4 || g.ledger.Version() != version+1 || g.ledger.Clock() != now+2 {
 			t.Errorf("frozen %+v, version %d, clock %d", f, g.ledger.Version(), g.ledger.Clock()-now)
 		}
-		send(approvalAt(9, ReleaseUnfreeze, "", now+6), Denied, CodeEventsLeft)
+		send(approvalAt(9, ReleaseUnfreeze, "", now+hour), Denied, CodeEventsLeft) // its time brings none to the key
 		send(approvalAt(10, ReleaseDrop, testID("wms", "reversal", "3"), now+7), Applied)
 		if len(g.also) != 1 || g.also[0].Kind != Rejected || g.positions()[0].ParkedOut != 0 {
 			t.Errorf("dropped while frozen: %+v", g.also)

@@ -136,6 +136,15 @@ func (l *Ledger) Apply(p *Policy, ev *Event, at At) (Outcome, error) {
 // used again, so they hold until the next call with the same outcome. After an
 // error the outcome is empty.
 func (l *Ledger) ApplyInto(out *Outcome, p *Policy, ev *Event, at At) error {
+	return l.ApplyWith(new(Scratch), out, p, ev, at)
+}
+
+// Scratch is memory that deciding one event leaves to the next, of this ledger or of
+// another. One goroutine uses it; the zero value is ready.
+type Scratch struct{ plan plan }
+
+// ApplyWith is ApplyInto in memory of the caller's.
+func (l *Ledger) ApplyWith(s *Scratch, out *Outcome, p *Policy, ev *Event, at At) error {
 	moves := out.Moves[:0]
 	*out = Outcome{}
 	if l.last != nil {
@@ -145,7 +154,8 @@ func (l *Ledger) ApplyInto(out *Outcome, p *Policy, ev *Event, at At) error {
 		return f
 	}
 	id, content := HashID(ev.ID), ContentHash(ev)
-	var pl plan
+	pl := &s.plan
+	*pl = plan{}
 	pl.kind, pl.at, pl.moves, pl.policy = Applied, ev.OccurredAt, moves, p
 	now := max(l.head.Clock, ev.RecordedAt)
 	if l.head.Frozen.Since != 0 && !at.Copy {
@@ -155,7 +165,7 @@ func (l *Ledger) ApplyInto(out *Outcome, p *Policy, ev *Event, at At) error {
 		}
 		now = l.head.Clock // stands still
 	}
-	if f := l.lapse(&pl, now); f != nil {
+	if f := l.lapse(pl, now); f != nil {
 		return f
 	}
 	if had, seen := l.seen(id); seen || l.repeated(at) {
@@ -165,33 +175,33 @@ func (l *Ledger) ApplyInto(out *Outcome, p *Policy, ev *Event, at At) error {
 			pl.code(CodeIDConflict)
 			pl.detail = "another content came under this id before; that one stands"
 		}
-		if f := l.again(p, ev, &pl, at, had); f != nil {
+		if f := l.again(p, ev, pl, at, had); f != nil {
 			return f
 		}
 	} else {
-		if f := l.take(p, ev, &pl, at); f != nil {
+		if f := l.take(p, ev, pl, at); f != nil {
 			return f
 		}
 		// From here on nothing fails.
-		l.post(p, ev, &pl, at)
-		l.recall(ev, &pl, Seen{ID: id, Content: content, Verdict: pl.verdict()})
+		l.post(p, ev, pl, at)
+		l.recall(ev, pl, Seen{ID: id, Content: content, Verdict: pl.verdict()})
 		if pl.also != 0 {
 			l.remember(Seen{ID: pl.also})
 		}
 		if l.head.Viewed != 0 || len(pl.views) > 0 {
-			l.review(p, ev, &pl)
+			l.review(p, ev, pl)
 		}
 	}
 	l.head.Fence = Fence{Lineage: at.Lineage, Offset: at.Offset, IDHash: id}
 	l.head.Clock = now
 	l.headDirty = true
-	l.tend(p, &pl)
-	l.say(out, p, ev, &pl, at)
+	l.tend(p, pl)
+	l.say(out, p, ev, pl, at)
 	if l.head.Queue.Parked+l.head.Queue.Held != 0 {
-		l.release(p, ev, &pl, at)
+		l.release(p, ev, pl, at)
 	}
 	if at.Copy {
-		l.took(ev, &pl, at)
+		l.took(ev, pl, at)
 	}
 	return nil
 }

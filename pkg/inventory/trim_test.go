@@ -139,6 +139,31 @@ func TestMarksAreCarriedBeyondTheHorizon(t *testing.T) {
 	}
 }
 
+// A sum is never after what it sums: a count as of the very end of the blurred part
+// sees all of it, though the minute is not over.
+func TestCountAtTheEndOfTheBlurredPart(t *testing.T) {
+	g := newLog(t, scenarioKey, false)
+	g.policy.Limits.Entries = SegmentSize
+	start, _ := clock("10:00")
+	for i := range 1000 { // ten a second
+		if _, err := g.append(movedAt(i, Receipt, 1, start+Instant(i)*100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	blurred := g.state("DC1").Trimmed.Blurred
+	if blurred%60_000 == 0 || blurred <= start {
+		t.Fatalf("blurred up to %d", blurred-start)
+	}
+	n := int((blurred-start)/100) + 1 // received up to then
+	out, err := g.append(countedAt(1, n, blurred, start+hour, "DC1"))
+	if err != nil || len(out.Moves) != 0 || slices.Contains(out.Codes, CodeInexact) {
+		t.Fatalf("a count of what was there moved %+v, %v, %v", out.Moves, out.Codes, err)
+	}
+	if out, err = g.append(countedAt(2, n-1, blurred-1, start+hour, "DC1")); err != nil || !slices.Contains(out.Codes, CodeInexact) {
+		t.Fatalf("a count as of before: %v, %v", out.Codes, err)
+	}
+}
+
 // The journal of a busy location is bounded.
 func TestJournalIsBounded(t *testing.T) {
 	g := newLog(t, scenarioKey, false)

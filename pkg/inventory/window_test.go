@@ -146,6 +146,30 @@ func TestWindowIsInEventTime(t *testing.T) {
 	}
 }
 
+// What waits is known for as long as it does, even when its id is forgotten.
+func TestWhatWaitsIsKnownBeyondTheWindow(t *testing.T) {
+	g := newLog(t, scenarioKey, true)
+	g.policy.Limits.IDs = 300
+	start, _ := clock("00:00")
+	waits := reversalOf(1, "a", start)
+	if out, err := g.append(waits); err != nil || out.Kind != Parked {
+		t.Fatal(out.Kind, err)
+	}
+	for i := range 1000 {
+		if _, err := g.append(movedAt(10+i, Receipt, 1, start+Instant(i)*1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waits.RecordedAt = g.head().Clock
+	if out, err := g.append(waits); err != nil || out.Kind != Duplicate || g.head().Queue.Parked != 1 {
+		t.Fatalf("sent again it became %s, %v; %d wait", out.Kind, err, g.head().Queue.Parked)
+	}
+	waits.Movement.Quantity++
+	if out, err := g.append(waits); err != nil || out.Kind != Conflict {
+		t.Fatalf("with other content it became %s, %v", out.Kind, err)
+	}
+}
+
 // A request older than the window is denied: nobody waits for it.
 func TestOldRequestIsDenied(t *testing.T) {
 	g := newLog(t, scenarioKey, true)

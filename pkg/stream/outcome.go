@@ -49,6 +49,7 @@ func (s *session) resolve(ctx context.Context, facts logFacts) map[int32]*kept {
 	} else {
 		s.discard()
 	}
+	Crash("unknown_adopted")
 	all := map[int32]*kept{}
 	for _, p := range s.owned() {
 		end, ok := ends[p.id]
@@ -73,6 +74,7 @@ func (s *session) outcome(ctx context.Context) (string, map[int32]int64, error) 
 	if err := s.r.reads.settle(ctx, s.r.identity(), transactionTimeout); err != nil {
 		return "", nil, err
 	}
+	Crash("unknown_settled")
 	ends := map[int32]int64{}
 	committed, aborted := true, true
 	for _, p := range s.txn.parts {
@@ -128,6 +130,7 @@ func (s *session) reuse(ctx context.Context, facts logFacts, p *partition) *rest
 		s.r.log.Info("partition was kept and must be restored", slog.Int("partition", int(p.id)), slog.Any("error", err))
 		return nil
 	}
+	Crash("unknown_kept")
 	s.r.log.Info("partition kept", slog.Int("partition", int(p.id)), slog.Int64("start", k.res.start))
 	return k.res
 }

@@ -65,10 +65,12 @@ func (r *Runner) restoreOnce(ctx context.Context, facts logFacts, partition int3
 	if err != nil {
 		return nil, 0, err
 	}
+	Crash("offsets_read")
 	high, err := r.reads.HighWatermark(ctx, cfg.State, partition)
 	if err != nil {
 		return nil, 0, err
 	}
+	Crash("end_read")
 	read, err := r.readState(ctx, facts, partition, high, snapshots)
 	if err != nil {
 		return nil, 0, err

@@ -227,6 +227,7 @@ func (s *session) restore(ctx context.Context, facts logFacts, p *partition) {
 			return
 		}
 		res, err = s.r.restore(ctx, facts, p.id)
+		Crash("restored")
 	}
 	owner := s.r.cfg.Owner
 	if err == nil && owner != nil {
@@ -361,6 +362,7 @@ func (s *session) takeUp(p *partition) error {
 		s.gts.Client().ResumeFetchPartitions(map[string][]int32{s.r.cfg.Input: {p.id}})
 	}
 	s.gauges()
+	Crash("taken_up")
 	return nil
 }
 

@@ -129,10 +129,12 @@ func (w *snapshotWriter) close(until int64) error {
 		_ = os.Remove(w.f.Name()) // the first error counts
 		return fmt.Errorf("closing snapshot: %w", err)
 	}
+	Crash("snapshot_written")
 	if err := os.Rename(w.f.Name(), w.path); err != nil {
 		_ = os.Remove(w.f.Name())
 		return fmt.Errorf("closing snapshot: %w", err)
 	}
+	Crash("snapshot_renamed")
 	return syncFolder(filepath.Dir(w.path))
 }
 

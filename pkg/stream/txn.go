@@ -88,6 +88,7 @@ func (s *session) transact(ctx, poll context.Context, b batch) error {
 	if err := s.gts.Begin(); err != nil {
 		return fmt.Errorf("%w: beginning a transaction: %w", errReopen, err)
 	}
+	Crash("begun")
 	t := &s.txn
 	t.start(s.r.now())
 	until, cancel := context.WithDeadline(poll, t.began.Add(b.during))
@@ -223,6 +224,7 @@ func (s *session) step(p *partition, rec *Record) *fault {
 			st.over.undo = st.over.undo[:0]
 			st.over.kept, st.over.last = true, rec.Offset
 			s.produce()
+			Crash("stepped")
 			return nil
 		}
 		st.over.rollback()
@@ -377,9 +379,11 @@ func (s *session) finish(ctx context.Context) error {
 	bg := context.WithoutCancel(ctx) // finish what was begun
 	f := t.fault
 	if f == nil {
+		Crash("all_stepped")
 		f = s.flush()
 	}
 	if f == nil {
+		Crash("flushed")
 		f = s.sent(bg)
 	}
 	if f != nil {
@@ -390,10 +394,14 @@ func (s *session) finish(ctx context.Context) error {
 		}
 		return s.aborted(ctx, f, err)
 	}
+	Crash("produced")
 	ok, err := s.gts.End(bg, kgo.TryCommit)
+	err = answered(err)
+	Crash("ended")
 	switch {
 	case ok && err == nil:
 		s.merge()
+		Crash("merged")
 		t.recycle()
 		return nil
 	case err != nil:

@@ -293,6 +293,7 @@ func (t *ticker) round(ctx context.Context) error {
 	if err := t.produce(ctx, recs...); err != nil {
 		return fmt.Errorf("appending %d ticks: %w", len(recs), err)
 	}
+	stream.Crash("tick_appended")
 	t.appended.Add(float64(len(recs)))
 	return nil
 }

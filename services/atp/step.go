@@ -46,6 +46,7 @@ type processor struct {
 	positions []inventory.Position
 	event     event.Buf
 	outcome   inventory.Outcome
+	scratch   inventory.Scratch
 	piece     inventory.Piece
 	stampOf   inventory.Instant // the time that stamp writes
 	stamp     []byte
@@ -121,7 +122,7 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 	if led.Frozen().Since != 0 {
 		copied(in, ev, &at)
 	}
-	err := led.ApplyInto(&p.outcome, p.policy, ev, at)
+	err := led.ApplyWith(&p.scratch, &p.outcome, p.policy, ev, at)
 	if led.pieces.err != nil {
 		return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, led.pieces.err)
 	}

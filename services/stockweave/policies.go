@@ -117,8 +117,8 @@ func applyPolicies(ctx context.Context, kafka stream.Config, codecs *event.Codec
 	return len(settings), nil
 }
 
-// published is what a version stands for: the ledger policy, which workers read, and
-// the settings of keys, which they take from the log and which stand there only so
+// published is what a version stands for: the ledger policy, which workers read, the
+// policy of promises, which readers and publishers read, and the settings of keys, which they take from the log and which stand there only so
 // that one version never means two things.
 func published(set *policy.Set, at inventory.Instant) ([]event.PolicyContent, error) {
 	settings, err := json.Marshal(set.ATP.SafetyStock)
@@ -129,6 +129,7 @@ func published(set *policy.Set, at inventory.Instant) ([]event.PolicyContent, er
 	v := set.Ledger.Version
 	return []event.PolicyContent{
 		{Name: policy.LedgerName, Version: v, Hash: set.LedgerHash, Content: set.LedgerContent, At: at},
+		{Name: policy.ATPName, Version: v, Hash: set.ATPHash, Content: set.ATPContent, At: at},
 		{Name: settingsName, Version: v, Hash: hex.EncodeToString(sum[:]), Content: settings, At: at},
 	}, nil
 }
