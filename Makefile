@@ -108,10 +108,12 @@ soak: ## the fault runs again and again, for SOAK seconds
 
 CHECKS ?= 20000
 REQUESTS ?= 100000
+SEEDS ?= 50
 .PHONY: sim
-sim: ## random histories and faults: CHECKS of the ledger, REQUESTS at once, 20 runs of the runner
+sim: ## random histories and faults: CHECKS of the ledger, REQUESTS at once, 20 runs of the runner, SEEDS of the service
 	REQUESTS=$(REQUESTS) GOWORK=off go test -count 1 -timeout 60m ./pkg/inventory -rapid.checks $(CHECKS)
 	GOWORK=off go test -count 20 -timeout 60m $(SYNC) ./pkg/stream
+	SIM_SEEDS=$(SEEDS) GOWORK=off go test -count 1 -timeout 120m $(SYNC) -run '^TestSimulation$$' ./services/atp
 
 .PHONY: mutants
 mutants: ## break each guarantee once and see its test turn red

@@ -254,3 +254,24 @@ func TestApprovedCountsAreRightInAnyOrder(t *testing.T) {
 		}
 	})
 }
+
+// fuzzCounting makes a policy of counts, lines and lanes out of bytes; of four bytes
+// in five it is the zero one.
+func fuzzCounting(p *Policy, next func() byte) {
+	if next()%5 != 0 {
+		return
+	}
+	p.Origins = []Source{"a"}
+	p.Counts.Sources = []CountSource{
+		{
+			Source: "a", Precision: Instant(next()) * 8, Ambiguous: []Ambiguity{"", Included, Excluded, HeldBack}[next()%4],
+			Guard: CountGuard{Relative: Quantity(next()%3) * One, Absolute: Quantity(next()%3) * 10 * One, ZeroOuts: next()%4 == 0},
+		},
+		{Skew: Instant(next()), AssumeAckAfter: Instant(next()%2) * 500, Agreeing: int(next() % 4)},
+	}
+	p.Lines = LinePolicy{
+		LinkWait: Instant(next()%2) * 500, Unlinked: []Unlinked{UnlinkedClaims, UnlinkedParks}[next()%2],
+		Short: []Shortage{ShortBackorder, ShortResource, ShortCancel}[next()%3],
+	}
+	p.Lanes = []Lane{{Location: "A", Title: TitleOrigin}}
+}

@@ -29,7 +29,7 @@ func FuzzApply(f *testing.F) {
 		}
 		types := []MovementType{
 			Receipt, Pick, Unpick, Ship, TransferOut, TransferIn, ReturnReceipt, Disposition, Damage,
-			Hold, Release, ScrapStock, ReturnToVendor, Adjust, OpeningBalance, Reversal, CountDifference, "",
+			Hold, Release, ScrapStock, ReturnToVendor, Adjust, OpeningBalance, Reversal, ShortPick, CountDifference, "",
 		}
 		quantities := []Quantity{0, 1, -1, One, 5 * One, -3 * One, MaxQuantity, -MaxQuantity, MaxQuantity + 1, -1 << 63, 1<<63 - 1}
 		times := []Instant{0, 1, 1000, 2000, 3000, 4000, -1, 1<<63 - 1, -1 << 63}
@@ -41,6 +41,7 @@ func FuzzApply(f *testing.F) {
 		if next()%2 == 0 {
 			g.policy.Limits = LimitPolicy{Parked: 2, SupplyLines: 2, IDs: 1, Window: 1, Exact: 1, Entries: 1, Horizon: 1}
 		}
+		fuzzCounting(&g.policy, next)
 		var ids []string
 		var played []fuzzed
 		for n := 0; len(in) > 0 && n < 200; n++ {
@@ -84,7 +85,7 @@ func FuzzApply(f *testing.F) {
 				ev.Kind = KindMovement
 				ev.Movement = &Movement{
 					Type: types[int(next())%len(types)], Location: place(), FromState: state(), ToState: state(),
-					Quantity: quantity(), Reason: "r",
+					Quantity: quantity(), Reason: "r", Sequence: int64(next() % 4),
 				}
 				if next()%2 == 0 {
 					ev.Movement.ToLocation = place()
@@ -97,6 +98,7 @@ func FuzzApply(f *testing.F) {
 				ev.Count = &Count{
 					Location: place(), Basis: []Basis{Physical, Sellable, Available, ""}[next()%4],
 					Covers: []Account{OnHand, Picked, Damaged}, AsOf: instant(), AsOfBasis: BasisReceipt,
+					Sequence: int64(next() % 4),
 				}
 				for range next() % 4 {
 					ev.Count.Balances = append(ev.Count.Balances, StateBalance{state(), quantity()})

@@ -149,8 +149,7 @@ func parkedOut(ev *Event) (Quantity, Location) {
 
 // pieceOf is the kind of piece an event that waits stands in.
 func pieceOf(c Code) string {
-	switch c {
-	case CodeBehind, CodeBeforeWindow, CodeUnknownReversal, CodeTooManySupply, CodeFutureCount:
+	if slices.Contains([]Code{CodeBehind, CodeBeforeWindow, CodeUnknownReversal, CodeTooManySupply, CodeFutureCount}, c) {
 		return PieceParked
 	}
 	return PieceWaiting

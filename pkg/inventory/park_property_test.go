@@ -20,7 +20,7 @@ func reversible(rt *rapid.T) []Event {
 			continue
 		}
 		from, to := Customer, Returned
-		switch m.Type {
+		switch m.Type { //nolint:exhaustive // the others of the history are returns
 		case Damage:
 			from, to = OnHand, Damaged
 		case Hold:

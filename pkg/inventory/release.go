@@ -1,5 +1,7 @@
 package inventory
 
+import "slices"
+
 // How what was set aside comes to its end (EXACTLY-ONCE §8): what it waited for has
 // come, a person has decided, its time is over, or a count has taken its place. Then
 // it is decided as it stands, and after it, in their order, those that were behind
@@ -83,15 +85,13 @@ func (r *releasing) next() int {
 }
 
 func (r *releasing) ready(a *aside) bool {
-	for _, n := range r.tried {
-		if n == a.n {
-			return false
-		}
+	if slices.Contains(r.tried, a.n) {
+		return false
 	}
 	if a.until != 0 && a.until <= r.now {
 		return true
 	}
-	switch a.code {
+	switch a.code { //nolint:exhaustive // of any other, its line may be known now
 	case CodeBehind:
 		return true
 	case CodeUnknownReversal:
@@ -102,14 +102,8 @@ func (r *releasing) ready(a *aside) bool {
 	case CodeBeforeWindow, CodeFutureCount, CodeAmbiguous:
 		return false // a person decides
 	}
-	for _, h := range a.refs { // of its line something is known now
-		for _, x := range r.refs {
-			if h == x {
-				return true
-			}
-		}
-	}
-	return false
+	// Of its line something is known now.
+	return slices.ContainsFunc(a.refs, func(h uint64) bool { return slices.Contains(r.refs, h) })
 }
 
 // decide decides an event that waited. It may have to wait on.

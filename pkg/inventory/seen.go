@@ -1,6 +1,9 @@
 package inventory
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // idSegment is a segment of event ids in hand.
 type idSegment struct {
@@ -73,9 +76,7 @@ func (x *idIndex) drop(ids []Seen) {
 		return
 	}
 	of := make(map[uint64]oldID, len(x.of)+SegmentSize)
-	for id, o := range x.of {
-		of[id] = o
-	}
+	maps.Copy(of, x.of)
 	x.of, x.gone = of, 0
 }
 

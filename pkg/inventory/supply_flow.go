@@ -136,5 +136,9 @@ func (l *Ledger) corroborate(ev *Event, pl *plan) *Fault {
 		pl.code(CodeReceiptDiffers)
 		pl.detail = "of this line it has received " + there.String() + ", the ledger " + here.String()
 	}
-	return l.restateAll(pl)
+	f = l.restateAll(pl)
+	if len(pl.moves) > 0 {
+		pl.kind = Applied
+	}
+	return f
 }

@@ -24,7 +24,8 @@ const (
 	simMany      = 600 // items of one partition whose claims lapse at one moment
 	simEpisodes  = 6
 	simEpisode   = 2 * time.Minute
-	simGap       = 50 * time.Minute // from one episode's begin to the next one's
+	simBusyTime  = simEpisode + 4*time.Minute // both work, and live shortly
+	simGap       = 50 * time.Minute           // from one episode's begin to the next one's
 )
 
 var simLocations = []inventory.Location{"DC1", "DC2"}
@@ -92,13 +93,26 @@ func (w *simWorld) plan() *simPlan {
 // life is when a worker that starts now ends.
 func (p *simPlan) life(i int, now time.Duration) time.Duration {
 	end := now + []time.Duration{61 * time.Second, 83 * time.Second}[i]
-	if begin := now.Truncate(simGap); now-begin > simEpisode+2*time.Minute { // the calm before the next episode
-		end = begin + simGap + time.Duration(i)*20*time.Second
+	if begin := now.Truncate(simGap); now-begin > simBusyTime { // the calm before the next episode
+		end = begin + simGap
 	}
 	if now < p.down.from && end > p.down.from {
 		end = p.down.from
 	}
 	return end
+}
+
+// rest is until when a worker that would start now stays away: when nobody works, and
+// the second one whenever there is little to do.
+func (p *simPlan) rest(i int, now time.Duration) time.Duration {
+	begin := now.Truncate(simGap)
+	switch {
+	case now >= p.down.from && now < p.down.to:
+		return p.down.to
+	case i == 1 && now-begin > simBusyTime && now < p.calm:
+		return begin + simGap + 20*time.Second
+	}
+	return now
 }
 
 // tell is the plan in words: the faults, and how much is said when.

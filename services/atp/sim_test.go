@@ -27,7 +27,7 @@ func TestSimulation(t *testing.T) {
 		}
 		return otherwise
 	}
-	first, seeds := number("SIM_SEED", 1), number("SIM_SEEDS", 4)
+	first, seeds := number("SIM_SEED", 1), number("SIM_SEEDS", 5)
 	sum := simSum{met: map[string]int{}}
 	begun := time.Now()
 	t.Run("seed", func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestSimulation(t *testing.T) {
 		}
 	})
 	t.Logf("%v of the log's time in %v: %v", sum.virtual, time.Since(begun).Round(time.Millisecond), sum.met)
-	if seeds < 4 {
+	if seeds < 5 {
 		return // too few to meet everything
 	}
 	for _, name := range append(simFaultNames(), simReached...) {

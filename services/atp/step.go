@@ -173,6 +173,9 @@ func (p *processor) control(in stream.Input, ev *inventory.Event) error {
 	if ev.Kind != inventory.KindControl || ev.Control == nil {
 		return stream.Rejectf("not_control", "%s event under the control key", ev.Kind)
 	}
+	if ev.Control.Snapshot != nil { // it says nothing of a policy
+		return stream.Rejectf("snapshot_end", "the end of snapshot %q is not acted upon by this version", ev.Control.Snapshot.ID)
+	}
 	if _, err := p.policies.Ledger(ev.Control.PolicyVersion, ev.Control.PolicyHash); err != nil {
 		return fmt.Errorf("policy for partition %d: %w: %w", in.Partition, stream.ErrStop, err)
 	}

@@ -88,6 +88,8 @@ func readLine(v any) (line, string) {
 		l.readEvent(f)
 	case inventory.KindSetting, inventory.KindControl:
 		f.fail("kind", "%s comes from policies, never from a message", l.kind)
+	case inventory.KindReservation, inventory.KindApproval, inventory.KindTick:
+		f.fail("kind", "%s is the platform's own, never from a message", l.kind)
 	default:
 		f.fail("kind", "must be movement, count, demand, supply, item or location")
 	}

@@ -21,7 +21,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitMisuse = 2
-	exitPart   = 3 // of an audit: what it saw is right, but part of the log is gone
+	exitPart   = 3 // of an audit: part of the log is gone; of explain: the contributions are not the number
 )
 
 // version is set by the linker when a release is built.
@@ -62,6 +62,7 @@ func commands() []command {
 		{"topics list", "list the generations of topics", topicsList},
 		{"topics use", "go back to an older generation of topics", topicsUse},
 		{"audit", "fold the log again and compare outcomes, state, positions and Redis with it", auditCommand},
+		{"explain", "tell every contribution to an item's numbers, and check that they add up", explainCommand},
 		{"counterparts", "serve a simulated ERP and channel for each of the policies", counterpartsCommand},
 	}
 	for _, s := range serviceTable() {
@@ -94,7 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errMisuse):
 		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
 		return exitMisuse
-	case errors.Is(err, errIncomplete):
+	case errors.Is(err, errIncomplete), errors.Is(err, errUnexplained):
 		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
 		return exitPart
 	}

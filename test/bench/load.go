@@ -17,17 +17,14 @@ import (
 
 // The load: items of one entity, each at a few locations, in an order that visits
 // the keys without locality, as real traffic does.
-const (
-	items     = 100_000
-	locations = 4
-)
+const items = 100_000
 
 // nth is the n-th event of the load. The first visit of an item opens a balance;
 // later ones receive and ship.
-func nth(n int) inventory.Event {
+func nth(n, locations int) inventory.Event {
 	h := uint64(n) * 0x9E3779B97F4A7C15
 	item := n % items * 7919 % items
-	loc := inventory.Location(fmt.Sprintf("DC%d", h>>40%locations+1))
+	loc := inventory.Location(fmt.Sprintf("DC%d", h>>40%uint64(locations)+1))
 	var id [16]byte
 	for i := range 8 {
 		id[i], id[8+i] = byte(h>>(8*i)), byte(uint64(n)>>(8*i))
@@ -48,7 +45,7 @@ func nth(n int) inventory.Event {
 }
 
 // fill produces events [from, to) as fast as it can.
-func fill(ctx context.Context, brokers string, codecs *event.Codecs, from, to int) error {
+func fill(ctx context.Context, brokers string, codecs *event.Codecs, locations, from, to int) error {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.MaxBufferedRecords(100_000), kgo.ProducerLinger(5*time.Millisecond))
 	if err != nil {
 		return fmt.Errorf("opening producer: %w", err)
@@ -56,7 +53,7 @@ func fill(ctx context.Context, brokers string, codecs *event.Codecs, from, to in
 	defer cl.Close()
 	var failed atomic.Value
 	for n := from; n < to; n++ {
-		rec, err := record(codecs, n)
+		rec, err := record(codecs, locations, n)
 		if err != nil {
 			return err
 		}
@@ -76,7 +73,7 @@ func fill(ctx context.Context, brokers string, codecs *event.Codecs, from, to in
 }
 
 // pace produces events [from, to) at a steady rate a second.
-func pace(ctx context.Context, brokers string, codecs *event.Codecs, from, to, rate int) error {
+func pace(ctx context.Context, brokers string, codecs *event.Codecs, locations, from, to, rate int) error {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ProducerLinger(0))
 	if err != nil {
 		return fmt.Errorf("opening producer: %w", err)
@@ -88,7 +85,7 @@ func pace(ctx context.Context, brokers string, codecs *event.Codecs, from, to, r
 	for n := from; n < to; {
 		due := from + int(time.Since(began).Seconds()*float64(rate))
 		for ; n < min(due, to); n++ {
-			rec, err := record(codecs, n)
+			rec, err := record(codecs, locations, n)
 			if err != nil {
 				return err
 			}
@@ -103,8 +100,8 @@ func pace(ctx context.Context, brokers string, codecs *event.Codecs, from, to, r
 	return cl.Flush(ctx)
 }
 
-func record(codecs *event.Codecs, n int) (*kgo.Record, error) {
-	e := nth(n)
+func record(codecs *event.Codecs, locations, n int) (*kgo.Record, error) {
+	e := nth(n, locations)
 	value, err := codecs.AppendEvent(nil, &e)
 	if err != nil {
 		return nil, fmt.Errorf("encoding event %d: %w", n, err)
