@@ -99,12 +99,12 @@ profile: ## measure anew what the build is optimised by, on a quiet machine
 FAULTS := STOCKWEAVE_FAULTS=long TRIES=1500 GOWORK=off go test -p 1 -count 1 -timeout 120m
 .PHONY: faults
 faults: ## the long fault runs on real brokers
-	cd test && $(FAULTS) ./takeover ./kill
+	cd test && $(FAULTS) ./takeover ./crash ./kill
 
 SOAK ?= 3600
 .PHONY: soak
 soak: ## the fault runs again and again, for SOAK seconds
-	cd test && end=$$((SECONDS + $(SOAK))); while [ $$SECONDS -lt $$end ]; do $(FAULTS) ./takeover ./kill; done
+	cd test && end=$$((SECONDS + $(SOAK))); while [ $$SECONDS -lt $$end ]; do $(FAULTS) ./takeover ./crash ./kill; done
 
 CHECKS ?= 20000
 REQUESTS ?= 100000
