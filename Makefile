@@ -92,6 +92,10 @@ verify/compose:
 bench: ## measure against the floor; prints a table and writes bench.json
 	cd test && BENCH_OUT=$(CURDIR)/bench.json GOWORK=off go test -tags bench -count 1 -timeout 60m -run '^TestBench$$' -v ./bench
 
+.PHONY: bench/ledger
+bench/ledger: ## the same with eight locations an item and 5,000 events a second, and how long starts take
+	cd test && BENCH_OUT=$(CURDIR)/bench-ledger.json GOWORK=off go test -tags bench -count 1 -timeout 60m -run '^TestBenchLedger$$' -v ./bench
+
 .PHONY: profile
 profile: ## measure anew what the build is optimised by, on a quiet machine
 	cd test && BENCH_PROFILE=$(CURDIR)/services/stockweave/default.pgo GOWORK=off go test -tags bench -count 1 -timeout 60m -run '^TestBench$$' -v ./bench
