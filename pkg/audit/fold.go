@@ -20,6 +20,7 @@ func (p *part) fold(rec *stream.Record, ev *inventory.Event, offset int64) {
 	o := &p.outcome
 	p.report.Outcomes[string(o.Kind)]++
 	it := p.item(rec.Key)
+	also := it.also(o)
 	it.known = it.known || p.whole
 	fault := func(invariant int, check, expected, found string) {
 		p.find(it, Finding{
@@ -59,7 +60,10 @@ func (p *part) fold(rec *stream.Record, ev *inventory.Event, offset int64) {
 			continue
 		}
 		changed = true
-		pl.offset = o.Offset
+		pl.offset = max(o.Offset, pl.offset)
+		if also { // the position is of the event that let it go
+			pl.offset = max(it.offset, pl.offset)
+		}
 		for a, q := range pl.states {
 			short = short || q < 0 && q < was[i].before[a]
 		}
@@ -78,7 +82,7 @@ func (p *part) fold(rec *stream.Record, ev *inventory.Event, offset int64) {
 		fault(4, Unnamed, "the code "+string(inventory.CodeNegative)+", since a state fell below zero", fmt.Sprintf("codes %v", o.Codes))
 	}
 
-	if want, ok := it.step(o, changed); !ok {
+	if want, ok := it.step(o, changed, also); !ok {
 		fault(5, VersionStep, want, fmt.Sprintf("version %d", o.Version))
 	}
 	switch {
@@ -87,8 +91,19 @@ func (p *part) fold(rec *stream.Record, ev *inventory.Event, offset int64) {
 	case o.PolicyVersion != p.policy:
 		fault(8, PolicyVersion, fmt.Sprintf("decided by policy version %d, as the log says", p.policy), fmt.Sprintf("version %d", o.PolicyVersion))
 	}
-	if o.Kind != inventory.Rejected { // a rejected event leaves no trace in the state
-		it.offset, it.id, it.clock = o.Offset, inventory.HashID(o.EventID), max(it.clock, o.RecordedAt)
+	it.froze = it.froze || slices.Contains(o.Codes, inventory.CodeFrozen)
+	switch {
+	case also:
+	case o.Kind == inventory.Rejected && !(ev != nil && ev.RecordedAt == o.RecordedAt && p.copy && it.froze):
+		// a rejected event leaves no trace in the state; a copy that a frozen key took does
+	default:
+		it.lineage, it.offset, it.id, it.clock = o.Lineage, o.Offset, inventory.HashID(o.EventID), max(it.clock, o.RecordedAt)
+	}
+	if o.Kind == inventory.Parked && !slices.Contains(o.Codes, inventory.CodeFrozen) {
+		if it.waits == nil {
+			it.waits = map[spot]uint64{}
+		}
+		it.waits[spot{o.Lineage, o.Offset}] = inventory.HashID(o.EventID)
 	}
 }
 
@@ -164,10 +179,27 @@ func (it *item) shift(was []touched, at inventory.Place, q inventory.Quantity) [
 	return was
 }
 
+// waiting says whether an outcome is that of an event set aside before.
+func (it *item) waiting(o *inventory.Outcome) bool {
+	id, ok := it.waits[spot{o.Lineage, o.Offset}]
+	return ok && id == inventory.HashID(o.EventID) && (o.Offset < it.offset || o.Lineage < it.lineage)
+}
+
+// also says whether an outcome is that of an event set aside before, and ends its
+// waiting. Such a one has the place of its event, which stands before the last.
+func (it *item) also(o *inventory.Outcome) bool {
+	if !it.waiting(o) {
+		return false
+	}
+	delete(it.waits, spot{o.Lineage, o.Offset})
+	return true
+}
+
 // step takes an outcome's version. Invariant 5: it grows by one with each event
-// that changed a fact, and never otherwise.
-func (it *item) step(o *inventory.Outcome, changed bool) (want string, ok bool) {
-	if o.Kind == inventory.Rejected {
+// that changed a fact, and never otherwise. What lapses is free whatever becomes of
+// the event that brought the time.
+func (it *item) step(o *inventory.Outcome, changed, also bool) (want string, ok bool) {
+	if o.Kind == inventory.Rejected && !also {
 		return fmt.Sprintf("version %d or none", it.version), !it.known || o.Version == 0 || o.Version == it.version
 	}
 	had, known := it.version, it.known
@@ -175,13 +207,26 @@ func (it *item) step(o *inventory.Outcome, changed bool) (want string, ok bool) 
 	if !known {
 		return "", true
 	}
+	least, most := had, had+1
+	frozen := slices.Contains(o.Codes, inventory.CodeFrozen)
 	switch o.Kind {
-	case inventory.Duplicate, inventory.Conflict, inventory.Denied, inventory.Parked:
-		return fmt.Sprintf("still version %d", had), o.Version == had
+	case inventory.Duplicate, inventory.Conflict:
+		most = had
+	case inventory.Denied: // the one that freezes the key changes its positions
+		if !frozen || len(o.Codes) == 1 {
+			most = had
+		}
+	case inventory.Parked: // what would go out is promised no more, and nor is what is frozen
+		if frozen && len(o.Codes) == 1 {
+			most = had
+		}
 	case inventory.Applied, inventory.Noted, inventory.Superseded, inventory.Rejected:
 	}
-	if changed {
-		return fmt.Sprintf("version %d", had+1), o.Version == had+1
+	if changed || len(o.Lapsed) > 0 && most == had {
+		least, most = had+1, had+1
 	}
-	return fmt.Sprintf("version %d or %d", had, had+1), o.Version == had || o.Version == had+1
+	if least == most {
+		return fmt.Sprintf("version %d", least), o.Version == least
+	}
+	return fmt.Sprintf("version %d or %d", least, most), o.Version == least || o.Version == most
 }

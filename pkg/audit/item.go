@@ -25,6 +25,9 @@ type item struct {
 	places  []place // sorted by location
 	outside [numOutside]inventory.Quantity
 	short   bool // some event was named for a shortage
+	froze   bool // it was frozen once: its key clock stood still meanwhile
+	lineage int64
+	waits   map[spot]uint64 // events set aside: the hash of the id
 
 	// As they stand, undecoded.
 	head      piece
@@ -33,6 +36,9 @@ type item struct {
 
 	bad bool
 }
+
+// spot is where an event stands in the log.
+type spot struct{ lineage, offset int64 }
 
 // place is the fold of the moves at a location.
 type place struct {

@@ -35,6 +35,8 @@ type world struct {
 	through   int64
 	group     int64 // offset of the group
 	letters   []event.DeadLetter
+	late      inventory.Instant
+	copyOf    *inventory.Outcome
 	commits   int // flush each so many events
 
 	ledgers map[inventory.Key]*inventory.Ledger
@@ -77,10 +79,25 @@ func (m *memory) SupplyLine(id string) *inventory.SupplyLine {
 	return m.get(inventory.PieceSupply, id).Supply
 }
 
-func (m *memory) Kept(string, int64) *inventory.Kept { return nil }
-func (m *memory) Lines(func(*inventory.Line) bool)   {}
+func (m *memory) Kept(kind string, n int64) *inventory.Kept {
+	return m.get(kind, strconv.FormatInt(n, 10)).Kept
+}
 
-func (m *memory) Names(string, string, func(string) bool) {}
+func (m *memory) Lines(f func(*inventory.Line) bool) {
+	for _, k := range slices.Sorted(maps.Keys(m.m)) {
+		if p := m.m[k]; p.Line != nil && !f(p.Line) {
+			return
+		}
+	}
+}
+
+func (m *memory) Names(kind, after string, f func(string) bool) {
+	for _, k := range slices.Sorted(maps.Keys(m.m)) {
+		if p := m.m[k]; p.Kind == kind && !p.Deleted && len(p.N) == 1 && p.N[0] > after && !f(p.N[0]) {
+			return
+		}
+	}
+}
 
 func (m *memory) Ref(h string) *inventory.RefTarget { return m.get(inventory.PieceRef, h).Ref }
 
@@ -101,7 +118,7 @@ func must[T any](v T, err error) T {
 func (w *world) send(es ...*inventory.Event) {
 	for _, e := range es {
 		offset := int64(len(w.events))
-		at := inventory.Instant(start + offset)
+		at := inventory.Instant(start+offset) + w.late
 		rec := &stream.Record{
 			Topic: event.TopicEvents, Key: []byte(e.Key.String()), Value: must(w.codecs.AppendEvent(nil, e)),
 			Timestamp: time.UnixMilli(int64(at)),
@@ -121,15 +138,25 @@ func (w *world) send(es ...*inventory.Event) {
 			w.ledgers[e.Key] = led
 		}
 		e.RecordedAt = at
-		out, err := led.Apply(&w.policy, e, inventory.At{Lineage: 1, Offset: offset})
+		place := inventory.At{Lineage: 1, Offset: offset}
+		if w.copyOf != nil {
+			place.Copy, place.Original = true, w.copyOf.Offset
+			rec.Headers = event.AppendCopyOf[stream.RecordHeader](nil, w.copyOf.Offset, w.copyOf.RecordedAt)
+			e.RecordedAt = w.copyOf.RecordedAt
+		}
+		out, err := led.Apply(&w.policy, e, place)
 		if err != nil {
 			out = inventory.Outcome{
 				Kind: inventory.Rejected, EventID: e.ID, EventKind: e.Kind, Key: e.Key, Source: e.Source, Document: e.Document,
-				RecordedAt: at, PolicyVersion: w.policy.Version, Lineage: 1, Offset: offset,
+				RecordedAt: e.RecordedAt, PolicyVersion: w.policy.Version, Lineage: 1, Offset: offset,
 			}
 		}
 		out.Moves = slices.Clone(out.Moves)
 		w.outcomes = append(w.outcomes, &out)
+		for _, o := range led.Also() {
+			o.Moves = slices.Clone(o.Moves)
+			w.outcomes = append(w.outcomes, &o)
+		}
 		if w.commits > 0 && len(w.events)%w.commits == 0 {
 			w.flush()
 		}
@@ -152,6 +179,9 @@ func (w *world) flush() {
 				panic(err)
 			}
 			w.pieces[k].m[p.Kind+"|"+strings.Join(p.N, "|")] = mine
+			if p.Deleted {
+				delete(w.pieces[k].m, p.Kind+"|"+strings.Join(p.N, "|"))
+			}
 			w.state[key] = &c
 			w.stateLog = append(w.stateLog, key)
 		})
@@ -213,7 +243,7 @@ func (w *world) write(t testing.TB) *rig {
 
 	var recs []*kgo.Record
 	for _, rec := range w.events {
-		recs = append(recs, &kgo.Record{Topic: rec.Topic, Key: rec.Key, Value: rec.Value, Timestamp: rec.Timestamp})
+		recs = append(recs, &kgo.Record{Topic: rec.Topic, Key: rec.Key, Value: rec.Value, Headers: rec.Headers, Timestamp: rec.Timestamp})
 	}
 	for _, o := range w.outcomes {
 		recs = append(recs, &kgo.Record{Topic: event.TopicOutcomes, Key: []byte(o.Key.String()), Value: must(w.codecs.AppendOutcome(nil, o))})

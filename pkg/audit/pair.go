@@ -122,8 +122,12 @@ func (p *part) walk(ctx context.Context, out *outcomes, first int64) error {
 		if rec != nil {
 			upto = rec.Offset
 		}
-		for out.rec != nil && p.outcome.Offset < upto {
-			p.stray(out.rec, last)
+		for out.rec != nil && (p.outcome.Offset < upto || p.outcome.Lineage < p.header.Lineage) {
+			if p.waited(out.rec, first) {
+				p.fold(out.rec, nil, 0)
+			} else {
+				p.stray(out.rec, last)
+			}
 			if err := out.advance(ctx); err != nil {
 				return err
 			}
@@ -131,7 +135,7 @@ func (p *part) walk(ctx context.Context, out *outcomes, first int64) error {
 		if rec == nil {
 			// What is left is of events beyond the state, but for repeats among it.
 			for out.rec != nil {
-				if p.outcome.Offset <= p.through {
+				if p.outcome.Offset <= p.through && !p.waited(out.rec, first) {
 					p.stray(out.rec, last)
 				}
 				if err := out.advance(ctx); err != nil {
@@ -152,6 +156,12 @@ func (p *part) walk(ctx context.Context, out *outcomes, first int64) error {
 			return err
 		}
 	}
+}
+
+// waited says whether the outcome at hand is that of an event set aside before: where
+// the outcomes do not reach back, of any before the first that is paired.
+func (p *part) waited(rec *stream.Record, first int64) bool {
+	return p.item(rec.Key).waiting(&p.outcome) || !p.whole && p.outcome.Offset < first
 }
 
 // stray is an outcome whose turn it is not.
@@ -178,7 +188,9 @@ func (p *part) without(rec *stream.Record) {
 		return
 	case control && err == nil && ev.Control != nil:
 		p.report.Controls++
-		p.policy = ev.Control.PolicyVersion
+		if ev.Control.Snapshot == nil { // the end of one says nothing of a policy
+			p.policy = ev.Control.PolicyVersion
+		}
 		return
 	case p.cut:
 		p.report.Events++
@@ -220,6 +232,10 @@ func (p *part) with(rec, out *stream.Record) error {
 		})
 	}
 	ev.RecordedAt = inventory.Instant(rec.Timestamp.UnixMilli())
+	original, at, ok := event.ParseCopyOf(rec.Headers)
+	if p.copy = ok && original < rec.Offset && p.outcome.RecordedAt == min(ev.RecordedAt, at); p.copy {
+		ev.RecordedAt = p.outcome.RecordedAt
+	}
 	p.fold(out, ev, rec.Offset)
 	return nil
 }

@@ -31,6 +31,7 @@ type part struct {
 	items   map[string]*item
 	event   event.Buf
 	outcome inventory.Outcome
+	copy    bool // the event in hand is one that a frozen key took from its copy
 }
 
 // partition audits one partition. The order of the reads is that of a restore: the

@@ -92,7 +92,7 @@ func notChecked() []string {
 		"2: lines of raw messages that became no event; they stand in the canonicalizer's receipts, dead letters and parked lines",
 		"2: that a duplicate or superseded event was one; event ids are not kept",
 		"3: that counts and movements with references led to the right moves; movements without references did",
-		"4: reservations, of which the log has no requests; claims and supply are held against the lines in the state, not against the documents",
+		"4: reservations: that what was granted was promisable, and the answers; claims and supply are held against the lines in the state, not against the documents",
 		"5: what readers saw over HTTP, and positions that compaction has removed",
 		"8: ids seen, journal, references, entries of lines, claimed views and safety stock in the state; only a rebuild compares all bytes",
 	}

@@ -121,12 +121,12 @@ func TestEventID(t *testing.T) {
 
 func TestUnescape(t *testing.T) {
 	for _, s := range []string{"", "plain", "a|b", "100%", "%7C", "\x00\x1f\x7f", "é|%", "%%|"} {
-		if got := unescape(inv.Escape(s)); got != s {
+		if got := inv.Unescape(inv.Escape(s)); got != s {
 			t.Errorf("%q becomes %q", s, got)
 		}
 	}
 	for _, s := range []string{"%", "%7", "%zz", "a%"} {
-		if got := unescape(s); got != s {
+		if got := inv.Unescape(s); got != s {
 			t.Errorf("%q, which is no escape, becomes %q", s, got)
 		}
 	}

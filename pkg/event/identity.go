@@ -40,29 +40,3 @@ func hashID(parts ...string) string {
 	hex.Encode(h[:], sum[:16])
 	return string(h[:])
 }
-
-// unescape is the opposite of inventory.Escape; what is no escape stays.
-func unescape(s string) string {
-	at := -1
-	for i := range len(s) {
-		if s[i] == '%' {
-			at = i
-			break
-		}
-	}
-	if at < 0 {
-		return s
-	}
-	b := append(make([]byte, 0, len(s)), s[:at]...)
-	for i := at; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if c, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
-				b = append(b, c[0])
-				i += 2
-				continue
-			}
-		}
-		b = append(b, s[i])
-	}
-	return string(b)
-}

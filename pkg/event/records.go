@@ -211,7 +211,7 @@ type Posting struct {
 type Answered struct {
 	Key           inventory.Key
 	EventID       string
-	Outcome       inventory.OutcomeKind // applied, denied, duplicate, conflict or rejected
+	Outcome       inventory.OutcomeKind // applied, denied, duplicate, conflict, parked or rejected
 	Answer        inventory.Answer
 	RecordedAt    inventory.Instant
 	Version       int64

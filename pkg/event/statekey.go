@@ -20,7 +20,7 @@ func ParseKey(s string) (inventory.Key, error) {
 	if !ok || entity == "" || item == "" || strings.Contains(item, "|") {
 		return inventory.Key{}, errStateKey
 	}
-	return inventory.Key{Entity: inventory.Entity(unescape(entity)), Item: inventory.Item(unescape(item))}, nil
+	return inventory.Key{Entity: inventory.Entity(inventory.Unescape(entity)), Item: inventory.Item(inventory.Unescape(item))}, nil
 }
 
 // splitStateKey takes kind and n out of a key of inventory.state.
@@ -44,7 +44,7 @@ func (c *Codecs) splitStateKey(key []byte) (kind string, n []string, err error) 
 		if len(n) == maxKeyParts {
 			return "", nil, errStateKey
 		}
-		n = append(n, unescape(string(part)))
+		n = append(n, inventory.Unescape(string(part)))
 	}
 	return kind, n, nil
 }

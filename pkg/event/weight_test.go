@@ -37,12 +37,13 @@ func TestWeightIsThatOfTheEncoding(t *testing.T) {
 					Source: inv.Source(long), Location: inv.Location(long), Document: 1 << 63, Revision: fmt.Sprint(n), Stage: inv.Ordered,
 					Quantity: inv.Quantity(n) * inv.One, At: 1_790_000_000_000,
 				})
+				p.Line.Sourced = append(p.Line.Sourced, inv.Claim{Location: inv.Location(long), Quantity: inv.MaxQuantity})
 			}
 		case p.Supply != nil:
 			for n := range 256 {
 				p.Supply.Entries = append(p.Supply.Entries, inv.SupplyEntry{
 					Source: inv.Source(long), Location: inv.Location(long), Document: 1 << 63, Revision: fmt.Sprint(n), Stage: inv.Ordered,
-					Quantity: inv.Quantity(n) * inv.One, Due: 20_000, At: 1_790_000_000_000,
+					Quantity: inv.Quantity(n) * inv.One, Due: 20_000, At: 1_790_000_000_000, Sequence: 1 << 60,
 				})
 				p.Supply.Open = append(p.Supply.Open, inv.SupplyOpen{Location: inv.Location(long), Due: 20_000, Quantity: inv.One})
 			}

@@ -1,22 +1,5 @@
 package inventory
 
-// ATP is what may be promised from a location on today, signed: the least that is
-// projected to be free on any day from today to horizon days later. Projected free
-// stock is on_hand less safety stock and less what parked events will take, less the
-// claims due and plus the dated supply due by then. Claims overdue or undated count today; supply overdue counts today
-// for keepDays days, and then no more; undated supply never counts. Days are those
-// of the location's zone.
-func ATP(p *Position, today Day, horizon, keepDays int) Quantity {
-	return ATPOn(p, today, today, horizon, keepDays)
-}
-
-// ATPOn is ATP for a delivery on day, which is today or later: the least over the
-// days from day on. The horizon still counts from today.
-func ATPOn(p *Position, today, day Day, horizon, keepDays int) Quantity {
-	s := newSchedule(p, today, horizon, keepDays)
-	return s.least(free(p), day)
-}
-
 // free is what a location could give were nothing due: its stock, less what is held
 // back, less what leaves once parked events are applied.
 func free(p *Position) Quantity {
@@ -95,34 +78,6 @@ func (s *schedule) next() (day Day, claims, supply Quantity, ok bool) {
 // only so many days.
 func counts(due, today Day, keepDays int) bool {
 	return due != 0 && int64(today)-int64(due) <= int64(keepDays)
-}
-
-// Shortfall is how much a location lacks at worst, on any day within the horizon,
-// to serve the claims that may be served from elsewhere: movable claims due less
-// what is on hand and the supply due. Zero when it lacks nothing.
-func Shortfall(p *Position, today Day, horizon, keepDays int) Quantity {
-	return ShortfallOn(p, today, today, horizon, keepDays)
-}
-
-// ShortfallOn is Shortfall at worst on any day from day on, which is today or later:
-// what supply has made good by then takes nothing from a delivery on day.
-func ShortfallOn(p *Position, today, day Day, horizon, keepDays int) Quantity {
-	s := newSchedule(p, today, horizon, keepDays)
-	s.movable = true
-	return max(0, -s.least(max(0, p.States[OnHand]), day))
-}
-
-// Network is what may be promised from several locations together: what each has
-// to give, less what movable claims will have to take from the others. It is never
-// below zero. One day stands for today at all locations; Promise asks each location
-// on its own.
-func Network(ps []Position, today Day, horizon, keepDays int) Quantity {
-	var sum, short Quantity
-	for i := range ps {
-		sum = saturate(sum, max(0, ATP(&ps[i], today, horizon, keepDays)))
-		short = saturate(short, Shortfall(&ps[i], today, horizon, keepDays))
-	}
-	return max(0, saturate(sum, -short))
 }
 
 // Component is a part of a kit.

@@ -4,7 +4,7 @@ import "slices"
 
 // PromiseFormula names the function that Promise is. It changes when the same facts
 // and policies give another number (Invariant 9).
-const PromiseFormula = "atp/2"
+const PromiseFormula = "atp/3"
 
 // Terms are the policy of dates and supply.
 type Terms struct {
@@ -175,7 +175,7 @@ func (q *Question) location(p *Position) LocationATP {
 	l.ATP = s.least(free(p), v.day)
 	s = v.schedule(p)
 	s.movable = true
-	l.Short = max(0, -s.least(max(0, p.States[OnHand]), v.day))
+	l.Short = max(0, -s.least(max(0, saturate(p.States[OnHand], -max(0, p.ParkedOut))), v.day))
 	return l
 }
 

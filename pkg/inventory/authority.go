@@ -29,34 +29,30 @@ func (s *Scope) holds(q *asked) bool {
 	return facts&q.fact != 0 && (s.Location == "" || s.Location == q.location) && (s.Entity == "" || s.Entity == q.entity)
 }
 
-// owners are the rules that decide the two states of a fact; nil where none does.
-func (a *AuthorityPolicy) owners(q *asked) (first, second *Owner) {
-	done, also := false, q.other == 0
+// owner is the rule that decides a fact of one state, or nil.
+func (a *AuthorityPolicy) owner(q *asked) *Owner {
 	for i := range a.Owners {
 		o := &a.Owners[i]
-		if !o.holds(q) || q.at < o.From || o.Until != 0 && q.at >= o.Until {
-			continue
-		}
-		if !done && (o.States == 0 || o.States&q.state != 0) {
-			first, done = o, true
-		}
-		if !also && (o.States == 0 || o.States&q.other != 0) {
-			second, also = o, true
-		}
-		if done && also {
-			break
+		if o.holds(q) && q.at >= o.From && (o.Until == 0 || q.at < o.Until) && (o.States == 0 || o.States&q.state != 0) {
+			return o
 		}
 	}
-	return first, second
+	return nil
 }
 
-// refuses says why the source has no authority for a fact; empty when it has it.
+// refuses says why the source has no authority for a fact; empty when it has it. A
+// change between two states needs it for both.
 func (a *AuthorityPolicy) refuses(q *asked) Code {
-	first, second := a.owners(q)
-	code := first.refuses(q)
-	if code == "" && second != nil && second != first {
-		code = second.refuses(q)
+	if q.other != 0 {
+		one := *q
+		one.other = 0
+		if code := a.refuses(&one); code != "" {
+			return code
+		}
+		one.state = q.other
+		return a.refuses(&one)
 	}
+	code := a.owner(q).refuses(q)
 	if len(a.Handovers) > 0 {
 		code = a.handed(q, code)
 	}
@@ -87,7 +83,7 @@ func (a *AuthorityPolicy) handed(q *asked, code Code) Code {
 	var last, next, ends *Handover
 	for i := range a.Handovers {
 		h := &a.Handovers[i]
-		if !h.holds(q) || h.States != 0 && h.States&(q.state|q.other) == 0 || q.source != h.From && q.source != h.To {
+		if !h.holds(q) || h.States != 0 && h.States&q.state == 0 || q.source != h.From && q.source != h.To {
 			continue
 		}
 		switch {

@@ -52,8 +52,8 @@ func (p *Policy) Silence(name Location) *SilenceRule {
 }
 
 // Hush adjusts a position for the silence of its location's owner, at the time it is
-// read: time passes without events, so this is never decided in the ledger, and
-// every reader that computes ATP calls it first. heard is when the owner was last
+// read: time passes without events, so this is never decided in the ledger. It is
+// for whoever computes ATP; none does so yet. heard is when the owner was last
 // heard, whatever it said (0: never); views are the claimed views of the position's
 // location. The position given stays as it is. A nil rule, or an owner within its
 // heartbeat, changes nothing and flags nothing.

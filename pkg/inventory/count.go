@@ -27,6 +27,7 @@ func (l *Ledger) decideCount(_ *Policy, ev *Event, pl *plan) *Fault {
 	case f != nil:
 		return f
 	case t.sets == 0:
+		pl.wait = wait{} // a person could only find the same
 		pl.supersede()
 		pl.detail = "a later count of its source's own sequence is known as of the same time"
 		return nil

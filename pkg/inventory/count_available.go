@@ -1,5 +1,7 @@
 package inventory
 
+import "slices"
+
 // A source that reports available stock has taken off the claims it knew. They
 // are added back: those that it had acknowledged as of then, by its own documents
 // of the line. What a line says of then may become known later, so a change of it
@@ -68,6 +70,11 @@ func (l *Ledger) acknowledge(pl *plan, olds []*Line, after *Line) {
 		st := l.location(name)
 		if st == nil || st.LastCount.Covers&countAvailable == 0 {
 			continue
+		}
+		reaches := func(e LineEntry) bool { return e.Location == name && e.At <= st.LastCount.AsOf }
+		if !slices.ContainsFunc(after.Entries, reaches) &&
+			!slices.ContainsFunc(olds, func(ln *Line) bool { return slices.ContainsFunc(ln.Entries, reaches) }) {
+			continue // all of it is later than any count
 		}
 		for _, m := range l.marks(st, 0) {
 			if m.state != OnHand || m.includes&countAvailable == 0 {

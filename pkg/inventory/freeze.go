@@ -117,6 +117,7 @@ func (l *Ledger) whileFrozen(out *Outcome, p *Policy, ev *Event, at At) {
 	}
 	l.head.Fence = Fence{Lineage: at.Lineage, Offset: at.Offset, IDHash: id}
 	l.headDirty = true
+	l.tend(p, &pl)
 	l.say(out, p, ev, &pl, at)
 }
 

@@ -224,7 +224,7 @@ func (r *releasing) outdate(ev *Event, pl *plan) {
 	for i := 0; i < len(r.l.queue()); {
 		a := &r.l.queue()[i]
 		k := r.l.heldCount(a, ev, CodeGuard, CodeUnconfirmed, CodeAmbiguous)
-		if k == nil || k.Event.Count.AsOf > ev.Count.AsOf {
+		if k == nil || k.Event.Count.AsOf > ev.Count.AsOf || set(k.Event.Count.Covers)&^set(ev.Count.Covers) != 0 {
 			i++
 			continue
 		}

@@ -89,10 +89,6 @@ func NewLedger(key Key, pieces Pieces) *Ledger {
 	return l
 }
 
-// Use reads further pieces from here: the same pieces behind another handle, such
-// as that of the next transaction.
-func (l *Ledger) Use(pieces Pieces) { l.pieces = pieces }
-
 // Key names the ledger.
 func (l *Ledger) Key() Key { return l.key }
 

@@ -434,3 +434,21 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("beyond the last: %q", s)
 	}
 }
+
+// A position's ledger time is the key clock's: it does not fall when the log's clock
+// does, as when another broker leads the partition.
+func TestPositionTimeNeverFalls(t *testing.T) {
+	m := newMemory(scenarioKey)
+	l := NewLedger(scenarioKey, m)
+	for i, recorded := range []Instant{2_000, 1_990} {
+		ev := movement(i, Receipt, "DC1", 1)
+		ev.RecordedAt = recorded
+		if _, err := l.Apply(&Policy{}, &ev, At{Lineage: 1, Offset: int64(i)}); err != nil {
+			t.Fatal(err)
+		}
+		if got := l.ChangedPositions()[0].RecordedAt; got != 2_000 {
+			t.Errorf("recorded at %d, the position says %d", recorded, got)
+		}
+		m.store(t, l)
+	}
+}

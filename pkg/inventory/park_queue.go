@@ -103,12 +103,14 @@ func (l *Ledger) behind(ev *Event) bool {
 // A later count takes the place of one that is held.
 func blocked(q []aside, n int, a *aside) bool {
 	var free []bool
-	if slices.ContainsFunc(q, func(x aside) bool { return x.waits == a.id }) {
-		free = awaiting(q, a.id)
-	}
 	for i := range q[:n] {
-		if a.follows(&q[i]) && (free == nil || !free[i]) &&
-			(!a.count || q[i].code != CodeGuard && q[i].code != CodeUnconfirmed) {
+		if !a.follows(&q[i]) || a.count && (q[i].code == CodeGuard || q[i].code == CodeUnconfirmed) {
+			continue
+		}
+		if free == nil {
+			free = awaiting(q, a.id)
+		}
+		if !free[i] {
 			return true
 		}
 	}
@@ -119,18 +121,21 @@ func blocked(q []aside, n int, a *aside) bool {
 // it, or they reverse or follow one of these.
 func awaiting(q []aside, id uint64) []bool {
 	in := make([]bool, len(q))
-	for more := true; more; {
-		more = false
+	var next []int
+	for i := range q {
+		if id != 0 && q[i].waits == id {
+			in[i] = true
+			next = append(next, i)
+		}
+	}
+	for len(next) > 0 {
+		j := next[0]
+		next = next[1:]
 		for i := range q {
-			if in[i] {
-				continue
+			if a := &q[i]; !in[i] && (a.waits != 0 && a.waits == q[j].id || j < i && a.code == CodeBehind && a.follows(&q[j])) {
+				in[i] = true
+				next = append(next, i)
 			}
-			a := &q[i]
-			in[i] = a.waits == id && id != 0
-			for j := 0; j < len(q) && !in[i]; j++ {
-				in[i] = in[j] && (a.waits != 0 && a.waits == q[j].id || j < i && a.code == CodeBehind && a.follows(&q[j]))
-			}
-			more = more || in[i]
 		}
 	}
 	return in
@@ -213,6 +218,10 @@ func (l *Ledger) parkedOut(st *LocationState) Quantity {
 	for i := range q {
 		a := &q[i]
 		if a.out == 0 || a.from != st.Location {
+			continue
+		}
+		if a.at > st.LastCount.AsOf { // no count is of later: nothing to look for
+			sum = saturate(sum, a.out)
 			continue
 		}
 		if !looked {

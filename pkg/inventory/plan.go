@@ -334,7 +334,7 @@ func (l *Ledger) post(p *Policy, ev *Event, pl *plan, at At) {
 		st.Version = l.head.Version
 		lc.location = st.Location
 		l.dirtyLocation(st.Location)
-		l.note(change{st.Location, ev.ID, ev.RecordedAt, p.Version, at})
+		l.note(change{st.Location, ev.ID, max(ev.RecordedAt, pl.now), p.Version, at})
 	}
 	for a, d := range pl.outside {
 		l.head.Outside[a] += d

@@ -7,7 +7,7 @@ type LimitPolicy struct {
 	IDs         int64   // so many are, however short that is; 100,000
 	Exact       Instant // how long a journal is kept entry by entry, ms; 72 h
 	Entries     int64   // of a location, at most; 4,096
-	Horizon     Instant // how long its sums by the minute are kept, ms; 14 days
+	Horizon     Instant // how long its sums by the minute are kept, ms, within 64 segments of them; 14 days
 	SupplyLines int32   // with something to come, of an item; 2,000
 	Parked      int32   // events kept aside, of a key; 1,000
 	ParkedBytes int32   // of those events, about; 1 MiB

@@ -186,6 +186,7 @@ func (r *releasing) end(i int, pl plan, never bool) {
 		l.review(r.policy, &ev, &pl)
 	}
 	var out Outcome
+	l.tend(r.policy, &pl)
 	l.say(&out, r.policy, &ev, &pl, At{Lineage: k.Lineage, Partition: r.at.Partition, Offset: k.Offset})
 	l.last.also = append(l.last.also, out)
 	for i := range ev.Refs {

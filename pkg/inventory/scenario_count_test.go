@@ -13,20 +13,8 @@ import (
 // setCounting reads a rule about counts, lines or lanes: see testdata/README.md.
 func setCounting(t *testing.T, p *Policy, words []string) {
 	t.Helper()
-	number := func(s string) Quantity {
-		q, err := ParseQuantity(s)
-		if err != nil {
-			t.Fatalf("not a quantity: %q", s)
-		}
-		return q
-	}
-	minutes := func(s string) Instant {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatalf("not minutes: %q", s)
-		}
-		return Instant(n) * 60_000
-	}
+	number := func(s string) Quantity { return scenarioQuantity(t, s) }
+	minutes := func(s string) Instant { return scenarioMinutes(t, s) }
 	wild := func(s string) string {
 		if s == "*" {
 			return ""

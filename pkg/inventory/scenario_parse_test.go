@@ -296,3 +296,23 @@ func parseRefs(s, issuer, typ string) []Ref {
 	}
 	return refs
 }
+
+// scenarioQuantity reads a quantity of a rule.
+func scenarioQuantity(t testing.TB, s string) Quantity {
+	t.Helper()
+	q, err := ParseQuantity(s)
+	if err != nil {
+		t.Fatalf("not a quantity: %q", s)
+	}
+	return q
+}
+
+// scenarioMinutes reads a time span of a rule.
+func scenarioMinutes(t testing.TB, s string) Instant {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatalf("not minutes: %q", s)
+	}
+	return Instant(n) * 60_000
+}

@@ -83,13 +83,7 @@ func allLines(r *Reservation, f func(*ReservationLine)) {
 
 func setReservations(t *testing.T, p *ReservationPolicy, words []string) {
 	t.Helper()
-	number := func(s string) Quantity {
-		q, err := ParseQuantity(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return q
-	}
+	number := func(s string) Quantity { return scenarioQuantity(t, s) }
 	switch words[0] {
 	case "rank":
 		r := SourceRank{}

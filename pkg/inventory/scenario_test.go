@@ -210,13 +210,7 @@ func checkOutcome(want []string, out *Outcome, err error) string {
 }
 
 func checkExpectation(g *log, words []string) string {
-	num := func(s string) Quantity {
-		q, err := ParseQuantity(s)
-		if err != nil {
-			g.t.Fatalf("not a quantity: %q", s)
-		}
-		return q
-	}
+	num := func(s string) Quantity { return scenarioQuantity(g.t, s) }
 	switch words[0] {
 	case "network":
 		if got := Network(g.positions(), scenarioDay, 30, 0); got != num(words[1]) {

@@ -103,7 +103,7 @@ func weighLine(ln *Line) int {
 		n += 4 + vtext(e.Source) + optional(e.Location) + 8 + optional(e.Revision) + vtext(e.Stage) +
 			vquantity(e.Quantity) + optionalLong(int64(e.At)) + optionalLong(e.Sequence)
 	}
-	n += weighClaims(ln.Claims)
+	n += weighClaims(ln.Claims) + weighClaims(ln.Sourced)
 	for i := range ln.Posted {
 		p := &ln.Posted[i]
 		n += optional(p.Location) + vquantity(p.Outflow) + vquantity(p.Shipped)
@@ -122,7 +122,7 @@ func weighSupply(ln *SupplyLine) int {
 	for i := range ln.Entries {
 		e := &ln.Entries[i]
 		n += 4 + vtext(e.Source) + optional(e.Location) + 8 + optional(e.Revision) + vtext(e.Stage) +
-			vquantity(e.Quantity) + optionalLong(int64(e.Due)) + optionalLong(int64(e.At))
+			vquantity(e.Quantity) + optionalLong(int64(e.Due)) + optionalLong(int64(e.At)) + optionalLong(e.Sequence)
 	}
 	for i := range ln.Open {
 		o := &ln.Open[i]

@@ -457,7 +457,7 @@ type Position struct {
 	Version     int64 // item version of the commit that last changed this location
 	Part, Parts int32 // this is location Part of the Parts that commit changed, from 1
 
-	RecordedAt    Instant // ledger time of the last event that changed it
+	RecordedAt    Instant // the key clock with the last event that changed it: it never falls
 	EventID       string  // that event
 	PolicyVersion int64
 	Lineage       int64

@@ -74,14 +74,9 @@ func (a *AuthorityPolicy) comparison(s Source, name Location) *Comparison {
 func (l *Ledger) review(p *Policy, ev *Event, pl *plan) {
 	a := &p.Authority
 	for _, v := range pl.views {
-		was := v.Variance != nil && v.Variance.Alert
+		was := v.Variance.alerted()
 		l.compare(a, v)
-		switch is := v.Variance != nil && v.Variance.Alert; {
-		case is:
-			pl.code(CodeVariance)
-		case was:
-			pl.code(CodeVarianceCleared)
-		}
+		pl.alerted(was, v.Variance.alerted())
 	}
 	if len(pl.moves) == 0 && len(pl.entries) == 0 || pl.earliest() > l.head.Viewed {
 		return
@@ -106,10 +101,23 @@ func (l *Ledger) review(p *Policy, ev *Event, pl *plan) {
 			if v.Variance.equal(old.Variance) {
 				continue
 			}
+			pl.alerted(old.Variance.alerted(), v.Variance.alerted())
 			v.Version++
 			v.RecordedAt, v.EventID = ev.RecordedAt, ev.ID
 			l.extra().views.set(viewName(v.Source, v.Location), &v)
 		}
+	}
+}
+
+func (n *Variance) alerted() bool { return n != nil && n.Alert }
+
+// alerted says that a variance alerts, or does so no more.
+func (pl *plan) alerted(was, is bool) {
+	switch {
+	case is:
+		pl.code(CodeVariance)
+	case was:
+		pl.code(CodeVarianceCleared)
 	}
 }
 

@@ -54,9 +54,21 @@ func checkAuthority(a *inventory.AuthorityPolicy, known func(inventory.Source) b
 		}
 	}
 	for i := range a.Modes {
-		if s := a.Modes[i].Source; s != "" {
-			missing(fmt.Sprintf("authority.modes[%d].source", i), s)
+		m := &a.Modes[i]
+		field := fmt.Sprintf("authority.modes[%d]", i)
+		if m.Source != "" {
+			missing(field+".source", m.Source)
 		}
+		for j := range i {
+			if o := &a.Modes[j]; (o.Source == "" || o.Source == m.Source) && (o.Location == "" || o.Location == m.Location) &&
+				(o.Facts == 0 || m.Facts != 0 && o.Facts&m.Facts == m.Facts) {
+				fs.add(CodeUnreachable, field, "modes[%d] stands before it and decides all of it: the most specific goes first", j)
+				break
+			}
+		}
+	}
+	if len(a.Silence) > 0 { // a rule that nothing obeys would be worse than none
+		fs.add(CodeNotInForce, "authority.silence", "no reader obeys it yet")
 	}
 	for i := range a.Silence {
 		checkSilence(&fs, &a.Silence[i], fmt.Sprintf("authority.silence[%d]", i), missing)

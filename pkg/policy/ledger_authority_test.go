@@ -19,9 +19,6 @@ authority:
   modes:
     - {source: erp, location: DC1, facts: [demand, supply], mode: observe}
     - {mode: shadow}
-  silence:
-    - {location: DC1, owner: wms, heartbeat: 6h, then: haircut, haircut: 12.5}
-    - {owner: wms, heartbeat: 6h, then: fallback, fallback: erp}
   compare:
     - source: erp
       location: DC1
@@ -70,10 +67,6 @@ func TestAuthorityIsReadAndCarried(t *testing.T) {
 			{Source: "erp", Location: "DC1", Facts: inventory.FactDemand | inventory.FactSupply, Mode: inventory.ModeObserve},
 			{Mode: inventory.ModeShadow},
 		},
-		Silence: []inventory.SilenceRule{
-			{Location: "DC1", Owner: "wms", Heartbeat: 6 * hour, Then: inventory.SilenceHaircut, Haircut: 125_000},
-			{Owner: "wms", Heartbeat: 6 * hour, Then: inventory.SilenceFallback, Fallback: "erp"},
-		},
 		Compare: []inventory.Comparison{{
 			Source: "erp", Location: "DC1",
 			States: []inventory.StateMap{{State: inventory.OnHand, Ledger: 1<<inventory.OnHand | 1<<inventory.Picked, AfterClaims: true}},
@@ -110,6 +103,22 @@ func TestAuthorityIsReadAndCarried(t *testing.T) {
 	}
 }
 
+// Rules for silent owners are carried whole, though none is taken from a file yet.
+func TestSilenceIsCarried(t *testing.T) {
+	p := inventory.Policy{Version: 1, Authority: inventory.AuthorityPolicy{Silence: []inventory.SilenceRule{
+		{Location: "DC1", Owner: "wms", Heartbeat: 6 * 3_600_000, Then: inventory.SilenceHaircut, Haircut: 125_000},
+		{Owner: "wms", Heartbeat: 6 * 3_600_000, Then: inventory.SilenceFallback, Fallback: "erp"},
+	}}}
+	content, _, err := EncodeLedger(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := DecodeLedger(content)
+	if err != nil || !reflect.DeepEqual(back.Authority, p.Authority) {
+		t.Errorf("carried as %s\n%+v, %v", content, back.Authority, err)
+	}
+}
+
 func TestFaultsOfAuthority(t *testing.T) {
 	for name, c := range map[string]struct{ ledger, want string }{
 		"unreachable":        {"owners:\n  - moves: [wms]\n  - {location: DC1, moves: [erp]}\n", "ownership/ledger.yaml:4:6: owners[1]: owners[0] stands before it and decides all of it: the most specific goes first (unreachable)"},
@@ -120,6 +129,8 @@ func TestFaultsOfAuthority(t *testing.T) {
 		"window alone":       {"owners:\n  - {window: 1h, moves: [wms]}\n", "owners[0].window: a window is counted from until (required)"},
 		"handover to itself": {"authority:\n  handovers:\n    - {at: 2026-03-01T00:00:00Z, window: 1h, from: wms, to: wms}\n", "authority.handovers[0].to: is the same as from (conflicting)"},
 		"unknown new owner":  {"authority:\n  handovers:\n    - {at: 2026-03-01T00:00:00Z, window: 1h, from: wms, to: wms2}\n", `authority.handovers[0].to: no file of sources is named "wms2" (unknown_source)`},
+		"a mode for nothing": {"authority:\n  modes:\n    - {mode: observe}\n    - {location: DC1, mode: live}\n", "authority.modes[1]: modes[0] stands before it and decides all of it: the most specific goes first (unreachable)"},
+		"silence":            {"authority:\n  silence: [{owner: wms, heartbeat: 1h, then: zero}]\n", "authority.silence: no reader obeys it yet (not_in_force)"},
 		"unknown mode":       {"authority:\n  modes: [{mode: dry}]\n", "authority.modes.0.mode"},
 		"haircut missing":    {"authority:\n  silence: [{owner: wms, heartbeat: 1h, then: haircut}]\n", "authority.silence[0].haircut: is given with the action haircut"},
 		"haircut too large":  {"authority:\n  silence: [{owner: wms, heartbeat: 1h, then: haircut, haircut: 101}]\n", "authority.silence[0].haircut: is a share"},

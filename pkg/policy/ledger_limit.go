@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -47,12 +48,16 @@ func (f *ledgerFile) setLimits(p *inventory.LimitPolicy) {
 const (
 	leastWindow = inventory.Instant(time.Hour / time.Millisecond)
 	leastExact  = inventory.Instant(time.Minute / time.Millisecond)
+
+	// What holds in the ledger where the policy says nothing.
+	defaultExact   = inventory.Instant(72 * time.Hour / time.Millisecond)
+	defaultHorizon = inventory.Instant(14 * 24 * time.Hour / time.Millisecond)
 )
 
 // checkLimits looks for times too short to work by. The schema bounds the numbers.
 func (l *loader) checkLimits(p *inventory.LimitPolicy) {
-	const file = "ownership/ledger.yaml"
-	if l.roots[file] == nil {
+	file := l.ledgerFile
+	if file == "" {
 		return
 	}
 	if p.Window != 0 && p.Window < leastWindow {
@@ -61,7 +66,8 @@ func (l *loader) checkLimits(p *inventory.LimitPolicy) {
 	if p.Exact != 0 && p.Exact < leastExact {
 		l.fault(file, "limits.exact", "shorter than a minute")
 	}
-	if p.Horizon != 0 && p.Horizon < max(p.Exact, leastWindow) {
+	exact, horizon := cmp.Or(p.Exact, defaultExact), cmp.Or(p.Horizon, defaultHorizon)
+	if p.Horizon != 0 && p.Horizon < leastWindow || horizon < exact {
 		l.fault(file, "limits.horizon", "shorter than an hour or than exact")
 	}
 }

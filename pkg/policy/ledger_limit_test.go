@@ -41,13 +41,15 @@ limits:
 
 func TestLimitPolicyFaults(t *testing.T) {
 	for name, c := range map[string]struct{ ledger, want string }{
-		"few ids":       {"version: 1\nlimits: {ids: 99999}\n", "limits"},
-		"short window":  {"version: 1\nlimits:\n  window: 10m\n", "ownership/ledger.yaml:3:3: limits.window: shorter than an hour"},
-		"short exact":   {"version: 1\nlimits:\n  exact: 10s\n", "limits.exact: shorter"},
-		"short horizon": {"version: 1\nlimits:\n  exact: 72h\n  horizon: 48h\n", "limits.horizon: shorter"},
-		"too many":      {"version: 1\nlimits: {parked_events: 1001}\n", "limits"},
-		"no duration":   {"version: 1\nlimits: {window: long}\n", "is no duration"},
-		"unknown":       {"version: 1\nlimits: {weight: 1}\n", "weight"},
+		"few ids":              {"version: 1\nlimits: {ids: 99999}\n", "limits"},
+		"short window":         {"version: 1\nlimits:\n  window: 10m\n", "ownership/ledger.yaml:3:3: limits.window: shorter than an hour"},
+		"short exact":          {"version: 1\nlimits:\n  exact: 10s\n", "limits.exact: shorter"},
+		"short horizon":        {"version: 1\nlimits:\n  exact: 72h\n  horizon: 48h\n", "limits.horizon: shorter"},
+		"short of the default": {"version: 1\nlimits:\n  horizon: 2h\n", "limits.horizon: shorter"},
+		"beyond the default":   {"version: 1\nlimits:\n  exact: 480h\n", "limits.horizon: shorter"},
+		"too many":             {"version: 1\nlimits: {parked_events: 1001}\n", "limits"},
+		"no duration":          {"version: 1\nlimits: {window: long}\n", "is no duration"},
+		"unknown":              {"version: 1\nlimits: {weight: 1}\n", "weight"},
 	} {
 		if _, err := reservations(t, c.ledger, "horizon: 3\n"); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)

@@ -12,8 +12,10 @@ import (
 )
 
 // reservationFile says where unlocated demand is served from and what requests may
-// take. How far a promise looks, and which day it is where, is the ATP policy's, so
-// that what is granted is what is shown; here it stands as the log carries it.
+// take. How far a promise looks, and which day it is where, is the ATP policy's; here
+// it stands as the log carries it. Readers go by the zone of a location's master
+// record first: a location that is not at UTC is to be named in the policy as well, or
+// what is granted is of another day than what is shown.
 type reservationFile struct {
 	Ranks      []rankFile         `yaml:"ranks" json:"ranks,omitempty"`
 	Split      bool               `yaml:"split" json:"split,omitempty"`
@@ -179,8 +181,8 @@ func offsets(zone *time.Location) []inventory.Offset {
 }
 
 func (l *loader) checkReservations(p *inventory.ReservationPolicy) {
-	const file = "ownership/ledger.yaml"
-	if l.roots[file] == nil {
+	file := l.ledgerFile
+	if file == "" {
 		return
 	}
 	for _, c := range []struct {

@@ -66,6 +66,8 @@ type loader struct {
 	schemas map[string]*schema
 	faults  []error
 	roots   map[string]*node // by file, for faults found later
+	// ledgerFile is the one file of ownership; empty where there is none.
+	ledgerFile string
 
 	keepDays        bool     // stated by a file already
 	kits, overrides []origin // of those of the set, in its order
@@ -215,6 +217,7 @@ func (l *loader) ledger(set *Set) {
 		if !l.read(file, "ledger", &f) {
 			continue
 		}
+		l.ledgerFile = file
 		set.Ledger = f.policy()
 	}
 }
@@ -242,8 +245,8 @@ func (l *loader) erps(set *Set) {
 // for nobody.
 func (l *loader) check(set *Set) {
 	known := slices.Sorted(maps.Keys(set.Sources))
-	file := "ownership/ledger.yaml"
-	if l.roots[file] == nil {
+	file := l.ledgerFile
+	if file == "" {
 		return
 	}
 	missing := func(field string, list []inventory.Source) {

@@ -136,6 +136,27 @@ func (b *bubble) groupOffset(partition int32) int64 {
 	return off
 }
 
+// wantCounted waits until n records of the key k<p> of each partition p are committed,
+// and says where one did not count exactly once.
+func (b *bubble) wantCounted(parts int32, n int) {
+	b.t.Helper()
+	b.until("commits", func() bool {
+		for p := range parts {
+			if b.groupOffset(p) != int64(n) {
+				return false
+			}
+		}
+		return true
+	})
+	for p := range parts {
+		var want []string
+		for i := range n {
+			want = append(want, fmt.Sprintf("k%d%d", p, i+1))
+		}
+		b.wantOut(p, strings.Join(want, " "))
+	}
+}
+
 func (b *bubble) setGroupOffset(partition int32, at int64) {
 	b.t.Helper()
 	var offs kadm.Offsets

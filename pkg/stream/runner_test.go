@@ -141,21 +141,7 @@ func TestRebalance(t *testing.T) {
 		feed(50)
 		b.until("balance", func() bool { return third.metric("partitions_owned", "") > 0 })
 		feed(20)
-		b.until("commits", func() bool {
-			for p := range int32(4) {
-				if b.groupOffset(p) != int64(n) {
-					return false
-				}
-			}
-			return true
-		})
-		for p := range int32(4) {
-			var want []string
-			for i := range n {
-				want = append(want, fmt.Sprintf("k%d%d", p, i+1))
-			}
-			b.wantOut(p, strings.Join(want, " "))
-		}
+		b.wantCounted(4, n)
 		if second.metric("records_total", "") == 0 || third.metric("records_total", "") == 0 {
 			t.Error("no hand-over happened")
 		}

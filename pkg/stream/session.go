@@ -237,7 +237,7 @@ func (s *session) restore(ctx context.Context, facts logFacts, p *partition) {
 	defer s.mu.Unlock()
 	switch {
 	case p.gone.Load() || ctx.Err() != nil:
-		if owner != nil {
+		if owner != nil && s.parts[p.id] == nil { // unless it has been assigned again by now
 			owner.Disowned(p.id)
 		}
 		return

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -157,22 +156,10 @@ func simulate(t *testing.T, seed uint64, change ...func(*RunnerConfig)) {
 			met[name] += h.Hits()
 			h.Remove()
 		}
-		b.until("all is worked off", func() bool {
-			for p := range int32(parts) {
-				if b.groupOffset(p) != records/parts {
-					return false
-				}
-			}
-			return true
-		})
+		b.wantCounted(parts, records/parts)
 		close(stop)
 		wg.Wait()
 		for p := range int32(parts) {
-			var want []string
-			for i := range records / parts {
-				want = append(want, fmt.Sprintf("k%d%d", p, i+1))
-			}
-			b.wantOut(p, strings.Join(want, " "))
 			if s := b.state(p); s[fmt.Sprintf("k%d|h", p)] != strconv.Itoa(records/parts) {
 				t.Errorf("partition %d: state %v", p, s)
 			}

@@ -235,21 +235,7 @@ func TestSnapshotsThroughRebalances(t *testing.T) {
 			b.until("hand back", func() bool { return first.metric("partitions_owned", "") == 4 })
 			feed(50)
 		}
-		b.until("commits", func() bool {
-			for p := range int32(4) {
-				if b.groupOffset(p) != int64(n) {
-					return false
-				}
-			}
-			return true
-		})
-		for p := range int32(4) {
-			var want []string
-			for i := range n {
-				want = append(want, fmt.Sprintf("k%d%d", p, i+1))
-			}
-			b.wantOut(p, strings.Join(want, " "))
-		}
+		b.wantCounted(4, n)
 		used += first.metric("snapshot_used_total", snapshotUsed)
 		if used < 8 || written < 8 {
 			t.Errorf("%v snapshots used, %v written by the second", used, written)

@@ -25,7 +25,7 @@ type answers struct {
 func newAnswers(metrics prometheus.Registerer) (*answers, error) {
 	a := &answers{lost: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "stockweave_atp_answers_unroutable_total",
-		Help: "Answers to a partition that the answers' topic does not have.",
+		Help: "Answers to a partition that the answers' topic did not have when the worker started; restart the workers after adding some.",
 	})}
 	if metrics != nil {
 		if err := metrics.Register(a.lost); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -58,7 +59,8 @@ func (r *reminders) Owned(partition int32, each func(yield func(key string, valu
 	wait := map[string]bool{}
 	each(func(key string, _ []byte) bool {
 		group, rest := split(key)
-		if strings.HasPrefix(rest, inventory.PieceLine+"|") || strings.HasPrefix(rest, inventory.PieceWaiting+"|") {
+		if strings.HasPrefix(rest, inventory.PieceLine+"|") || strings.HasPrefix(rest, inventory.PieceWaiting+"|") ||
+			strings.HasPrefix(rest, inventory.PieceParked+"|") {
 			if !wait[group] {
 				wait[strings.Clone(group)] = true
 			}
@@ -79,13 +81,15 @@ func (r *reminders) Owned(partition int32, each func(yield func(key string, valu
 			r.log.LogAttrs(context.Background(), slog.LevelError, "a head is unreadable", slog.String("key", key), slog.Any("error", err))
 			return true
 		}
-		if at := piece.Head.WakeAt(); at != 0 {
-			k, err := event.ParseKey(group)
+		at, since := piece.Head.WakeAt(), piece.Head.Frozen.Since
+		if at != 0 || since != 0 {
+			k, err := event.ParseKey(strings.Clone(group)) // outlives the state's
 			if err != nil {
 				r.log.LogAttrs(context.Background(), slog.LevelError, "a state key is no key", slog.String("key", key), slog.Any("error", err))
 				return true
 			}
 			r.note(partition, k, at)
+			r.froze(partition, k, since)
 		}
 		return true
 	})
@@ -93,7 +97,7 @@ func (r *reminders) Owned(partition int32, each func(yield func(key string, valu
 
 // split takes the ledger's key off a state key.
 func split(key string) (group, rest string) {
-	group = groupOf([]byte(key))
+	group = groupOf(unsafe.Slice(unsafe.StringData(key), len(key)))
 	return group, strings.TrimPrefix(key[len(group):], "|")
 }
 
@@ -165,8 +169,8 @@ func (r *reminders) waiting() int {
 // tick is the event that brings time to a key. Its id is a function of key, expiry
 // and attempt, so what a zombie appends beside us is a duplicate.
 func (m *reminder) tick(now inventory.Instant) inventory.Event {
-	doc := inventory.Document{
-		Type: "tick", Number: m.key.String(),
+	doc := inventory.Document{ // of any key, however long its name
+		Type: "tick", Number: event.EventID(tickSource, inventory.Document{Number: m.key.String()}),
 		Revision: strconv.FormatInt(int64(m.expires), 10), Line: strconv.Itoa(m.attempt),
 	}
 	return inventory.Event{

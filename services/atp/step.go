@@ -161,7 +161,7 @@ func (p *processor) open(st *stream.State, ev *inventory.Event) (*ledger, error)
 	if err := led.pieces.err; err != nil {
 		return nil, fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, err)
 	}
-	led.wakes = led.WakeAt() // what the reminders know by now, or learn again
+	led.wakes, led.frozen = -1, -1 // not known
 	st.SetObject(led)
 	return led, nil
 }

@@ -1,10 +1,10 @@
 package atpapi
 
 import (
+	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -129,8 +129,7 @@ func (w *wanted) resolve() *problem {
 
 // answer asks the one function what the facts mean (DOMAIN §8).
 func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
-	days, bad := r.days(w, f)
-	if bad != nil {
+	if bad := r.reachable(w, f); bad != nil {
 		return nil, bad
 	}
 	of := w.promises.Facts(w.key, func(k inventory.Key) []inventory.Position { return f.of[k] })
@@ -170,10 +169,8 @@ func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
 	if w.location != "" && !f.at(w.location) {
 		return nil, &problem{status: 404, code: "unknown_location", title: "Unknown location", detail: fmt.Sprintf("the item has nothing recorded at %q", w.location)}
 	}
-	a.etag = fmt.Sprintf(`W/"%d-%d-%s"`, a.Version, a.PolicyVersion, strings.Join(days, "."))
-	if n := w.promises.Epoch(inventory.Instant(w.now.UnixMilli())); n > 0 {
-		// An override that begins or ends changes the answer within a day.
-		a.etag = strings.TrimSuffix(a.etag, `"`) + "-" + strconv.Itoa(n) + `"`
+	if err := a.tag(); err != nil {
+		return nil, &problem{status: 500, code: "unwritable_answer", title: "The answer cannot be written", cause: err}
 	}
 	a.Freshness = f.freshness(w.now)
 	return a, nil
@@ -213,9 +210,9 @@ func (r *reader) today(w *wanted, l inventory.Location) inventory.Day {
 	return place.DayAt(w.now, r.places.Zone(e, l, w.promises.Zone(e, l)))
 }
 
-// days are the calendar days at the locations asked about, sorted. The day of
-// delivery must be one of them or later, and not beyond what can be told.
-func (r *reader) days(w *wanted, f *facts) ([]string, *problem) {
+// reachable says whether the day of delivery can be told about: the calendar day at
+// one of the locations asked about, or later, but not too far ahead.
+func (r *reader) reachable(w *wanted, f *facts) *problem {
 	var days []inventory.Day
 	for _, ps := range f.of { // in any order: they are sorted
 		for i := range ps {
@@ -231,15 +228,24 @@ func (r *reader) days(w *wanted, f *facts) ([]string, *problem) {
 	switch {
 	case w.on == 0:
 	case w.on < days[0]:
-		return nil, &problem{status: 400, code: "day_past", title: "A day in the past", detail: fmt.Sprintf("it is %s already", place.Date(days[0]))}
+		return &problem{status: 400, code: "day_past", title: "A day in the past", detail: fmt.Sprintf("it is %s already", place.Date(days[0]))}
 	case w.on > days[len(days)-1]+maxAhead:
-		return nil, &problem{status: 400, code: "day_too_far", title: "A day too far ahead", detail: fmt.Sprintf("at most %d days", maxAhead)}
+		return &problem{status: 400, code: "day_too_far", title: "A day too far ahead", detail: fmt.Sprintf("at most %d days", maxAhead)}
 	}
-	out := make([]string, len(days))
-	for i, d := range days {
-		out[i] = place.Date(d)
+	return nil
+}
+
+// tag names the answer by its version and by all that it says but its freshness, so
+// that whatever changes it, a policy, midnight or an override's end, changes its name.
+func (a *answer) tag() error {
+	b, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("encoding the answer: %w", err)
 	}
-	return out, nil
+	h := fnv.New64a()
+	_, _ = h.Write(b) // never fails
+	a.etag = fmt.Sprintf(`W/"%d-%016x"`, a.Version, h.Sum64())
+	return nil
 }
 
 // atLocation is an item at a location, with the number that asking for that

@@ -19,7 +19,7 @@ import (
 // What an audit may end with besides success.
 var (
 	errAudit      = errors.New("the log and what came of it differ")
-	errIncomplete = errors.New("the audit is incomplete")
+	errIncomplete = errors.New("not all could be checked")
 )
 
 const auditAbout = `
@@ -36,15 +36,10 @@ What it does not check stands at the end of what it prints.
 `
 
 func auditCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := flags("audit", stderr)
+	fs := flags("audit", stderr, auditAbout)
 	path := fs.String("config", "", "configuration file")
 	asJSON := fs.Bool("json", false, "print the report as JSON and nothing else")
 	cache := fs.Bool("redis", true, "compare Redis too")
-	usage := fs.Usage
-	fs.Usage = func() {
-		usage()
-		fmt.Fprint(stderr, auditAbout)
-	}
 	if err := parse(fs, args); err != nil {
 		return err
 	}

@@ -24,16 +24,11 @@ what the state has applied, or when the log cannot go on where --start says.
 
 // cutoverCommand joins a ledger's state to another log (EXACTLY-ONCE §4).
 func cutoverCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := flags("cutover", stderr)
+	fs := flags("cutover", stderr, cutoverAbout)
 	path := fs.String("config", "", "configuration file")
 	old := fs.String("old", "", "offset the state of each partition has applied last: 0:41,1:17,2:none")
 	start := fs.String("start", "", "offset at which to go on, by partition: 0:0,1:120; the log's first where nothing is said")
 	yes := fs.Bool("yes", false, "do it")
-	usage := fs.Usage
-	fs.Usage = func() {
-		usage()
-		fmt.Fprint(stderr, cutoverAbout)
-	}
 	ctx, cancel := context.WithTimeout(ctx, operateTimeout)
 	defer cancel()
 	o, err := operate(ctx, fs, path, args, stderr)

@@ -26,8 +26,8 @@ explain ITEM prints what makes the numbers of an item, named ENTITY/ITEM or as i
 stands on topics, ENTITY|ITEM: for each location every outcome that moved something
 there, with the balance after it, the claims and supply lines, and then the steps
 from there to what may be promised, by the policy that holds now.
-It exits with 3 when the contributions do not add up to state and position, or when
-retention has taken the first of them.
+It exits with 1 when the contributions do not add up to state and position, and with
+3 when retention has taken the first of them.
 `
 
 // maxExplained bounds --limit.
@@ -42,17 +42,12 @@ type explainOptions struct {
 }
 
 func explainCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := flags("explain", stderr)
+	fs := flags("explain", stderr, explainAbout)
 	path := fs.String("config", "", "configuration file")
 	location := fs.String("location", "", "only this location")
 	on := fs.String("on", "", "what may be promised for this day, as 2006-01-02; today when empty")
 	limit := fs.Int("limit", 1000, "the last contributions of each location")
 	asJSON := fs.Bool("json", false, "print JSON and nothing else")
-	usage := fs.Usage
-	fs.Usage = func() {
-		usage()
-		fmt.Fprint(stderr, explainAbout)
-	}
 	var item string
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		item, args = args[0], args[1:]

@@ -120,7 +120,7 @@ func TestExplainTellsEveryContribution(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad, code := runExplain(t)
-	if code != exitPart || !strings.Contains(strings.Join(bad.Differences, "\n"), "damaged adds up to 0, the position says 99") {
+	if code != exitFailed || !strings.Contains(strings.Join(bad.Differences, "\n"), "damaged adds up to 0, the position says 99") {
 		t.Errorf("exit %d, differences %q", code, bad.Differences)
 	}
 }

@@ -21,7 +21,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitMisuse = 2
-	exitPart   = 3 // of an audit: part of the log is gone; of explain: the contributions are not the number
+	exitPart   = 3 // of audit, explain and replay: part of the log is gone, or would not stand still
 )
 
 // version is set by the linker when a release is built.
@@ -95,7 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errMisuse):
 		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
 		return exitMisuse
-	case errors.Is(err, errIncomplete), errors.Is(err, errUnexplained):
+	case errors.Is(err, errIncomplete):
 		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
 		return exitPart
 	}
@@ -103,10 +103,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// flags makes a flag set that reports misuse instead of exiting.
-func flags(name string, stderr io.Writer) *flag.FlagSet {
+// flags makes a flag set that reports misuse instead of exiting. Its help ends with
+// what there is to say about the command.
+func flags(name string, stderr io.Writer, about ...string) *flag.FlagSet {
 	fs := flag.NewFlagSet("stockweave "+name, flag.ContinueOnError)
 	fs.SetOutput(stderr)
+	usage := fs.Usage
+	fs.Usage = func() {
+		usage()
+		for _, s := range about {
+			fmt.Fprint(stderr, s)
+		}
+	}
 	return fs
 }
 

@@ -37,15 +37,10 @@ func (o *operating) writers() []string {
 }
 
 func repartitionCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := flags("repartition", stderr)
+	fs := flags("repartition", stderr, repartitionAbout)
 	path := fs.String("config", "", "configuration file")
 	partitions := fs.Int("partitions", 0, "how many partitions the ledger's topics are to have")
 	yes := fs.Bool("yes", false, "do it")
-	usage := fs.Usage
-	fs.Usage = func() {
-		usage()
-		fmt.Fprint(stderr, repartitionAbout)
-	}
 	ctx, cancel := context.WithTimeout(ctx, operateTimeout)
 	defer cancel()
 	o, err := operate(ctx, fs, path, args, stderr)

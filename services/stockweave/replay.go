@@ -61,7 +61,7 @@ type replayOptions struct {
 }
 
 func replayCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := flags("replay", stderr)
+	fs := flags("replay", stderr, replayAbout)
 	path := fs.String("config", "", "configuration file")
 	var opt replayOptions
 	fs.StringVar(&opt.shadow, "shadow", "", "name of the shadow")
@@ -69,11 +69,6 @@ func replayCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 	fs.BoolVar(&opt.drop, "drop", false, "delete the shadow; needs --yes")
 	fs.IntVar(&opt.accept, "accept", 0, "how many pieces may differ in what is promoted: the number a comparison has shown")
 	fs.BoolVar(&opt.yes, "yes", false, "do it")
-	usage := fs.Usage
-	fs.Usage = func() {
-		usage()
-		fmt.Fprint(stderr, replayAbout)
-	}
 	ctx, cancel := context.WithTimeout(ctx, operateTimeout)
 	defer cancel()
 	o, err := operate(ctx, fs, path, args, stderr)

@@ -68,6 +68,8 @@ func TestBenchLedger(t *testing.T) {
 			miss = r.Value > 1200
 		case "ledger.atp.p99_ms":
 			miss = r.Value > 40
+		case "ledger.atp.visible_p99_ms":
+			miss = r.Value > 65
 		case "ledger.atp.restore_items_per_s":
 			miss = r.Value < 100_000
 		case "ledger.atp.snapshot_start_s":

@@ -86,8 +86,8 @@ type payload struct {
 	Data data   `json:"data"`
 }
 
-// data is the offer. Receivers keep (version, policy_version, day) and ignore what
-// is older: that is the compare-and-set.
+// data is the offer. Receivers keep (version, policy_version, day, at) and ignore
+// what is older: that is the compare-and-set.
 type data struct {
 	Channel       string `json:"channel"`
 	Entity        string `json:"entity"`
@@ -97,6 +97,7 @@ type data struct {
 	Version       int64  `json:"version"`
 	PolicyVersion int64  `json:"policy_version"`
 	Day           string `json:"day"`
+	At            int64  `json:"at"` // ms UTC of the evaluation: orders what shares the rest
 }
 
 // Publish delivers the offer. A redelivery has the same id and body, and a
@@ -104,7 +105,7 @@ type data struct {
 func (a *adapter) Publish(ctx context.Context, o channel.Offer, _ channel.CompareAndSet) error {
 	body, err := json.Marshal(payload{EventType, data{
 		Channel: o.Channel, Entity: string(o.Key.Entity), Item: string(o.Key.Item), Listing: o.Listing, Quantity: o.Quantity.String(),
-		Version: o.Mark.Version, PolicyVersion: o.Mark.PolicyVersion, Day: o.Mark.Day,
+		Version: o.Mark.Version, PolicyVersion: o.Mark.PolicyVersion, Day: o.Mark.Day, At: int64(o.At),
 	}})
 	if err != nil {
 		return fmt.Errorf("encoding offer: %w", err)

@@ -68,8 +68,6 @@ func TestSign(t *testing.T) {
 	}
 }
 
-// TestDelivery pins what a receiver sees: a redelivery has the same id and body,
-// another timestamp, and is signed with the current and the old secret.
 // The same offer has one id; another one of the same mark and number has not: what
 // ended and came again must not be taken for a redelivery.
 func TestID(t *testing.T) {
@@ -82,6 +80,8 @@ func TestID(t *testing.T) {
 	}
 }
 
+// TestDelivery pins what a receiver sees: a redelivery has the same id and body,
+// another timestamp, and is signed with the current and the old secret.
 func TestDelivery(t *testing.T) {
 	type delivery struct {
 		header http.Header
@@ -118,7 +118,7 @@ func TestDelivery(t *testing.T) {
 	if len(got) != 3 {
 		t.Fatalf("%d deliveries", len(got))
 	}
-	if want := `{"type":"channel.offer","data":{"channel":"shop","entity":"acme","item":"A","listing":"L1","quantity":"12.5","version":9007199254740993,"policy_version":2,"day":"2026-11-24"}}`; got[0].body != want {
+	if want := `{"type":"channel.offer","data":{"channel":"shop","entity":"acme","item":"A","listing":"L1","quantity":"12.5","version":9007199254740993,"policy_version":2,"day":"2026-11-24","at":0}}`; got[0].body != want {
 		t.Errorf("body %s", got[0].body)
 	}
 	a, b, z := got[0].header, got[1].header, got[2].header

@@ -12,20 +12,8 @@ import (
 // setAuthority reads a rule of authority: see testdata/README.md.
 func setAuthority(t *testing.T, a *AuthorityPolicy, words []string) {
 	t.Helper()
-	number := func(s string) Quantity {
-		q, err := ParseQuantity(s)
-		if err != nil {
-			t.Fatalf("not a quantity: %q", s)
-		}
-		return q
-	}
-	minutes := func(s string) Instant {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatalf("not minutes: %q", s)
-		}
-		return Instant(n) * 60_000
-	}
+	number := func(s string) Quantity { return scenarioQuantity(t, s) }
+	minutes := func(s string) Instant { return scenarioMinutes(t, s) }
 	moment := func(s string) Instant {
 		at, ok := clock(s)
 		if !ok {
@@ -156,13 +144,7 @@ func viewOf(g *log, s Source, l Location) *View {
 // SOURCE LOCATION FIGURE N …".
 func checkView(g *log, words []string) string {
 	v := viewOf(g, Source(words[1]), Location(words[2]))
-	number := func(s string) Quantity {
-		q, err := ParseQuantity(s)
-		if err != nil {
-			g.t.Fatalf("not a quantity: %q", s)
-		}
-		return q
-	}
+	number := func(s string) Quantity { return scenarioQuantity(g.t, s) }
 	if v == nil {
 		if words[3] == "none" {
 			return ""
