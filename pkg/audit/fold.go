@@ -94,7 +94,7 @@ func (p *part) fold(rec *stream.Record, ev *inventory.Event, offset int64) {
 	it.froze = it.froze || slices.Contains(o.Codes, inventory.CodeFrozen)
 	switch {
 	case also:
-	case o.Kind == inventory.Rejected && !(ev != nil && ev.RecordedAt == o.RecordedAt && p.copy && it.froze):
+	case o.Kind == inventory.Rejected && (ev == nil || ev.RecordedAt != o.RecordedAt || !p.copy || !it.froze):
 		// a rejected event leaves no trace in the state; a copy that a frozen key took does
 	default:
 		it.lineage, it.offset, it.id, it.clock = o.Lineage, o.Offset, inventory.HashID(o.EventID), max(it.clock, o.RecordedAt)

@@ -22,7 +22,7 @@ func request(number string, r inventory.Reservation) *inventory.Event {
 func tryFor(number, id string, q inventory.Quantity, replyTo int32) *inventory.Event {
 	return request(number, inventory.Reservation{
 		ID: id, Action: inventory.Try, Partner: "web", ReplyTo: replyTo,
-		ExpiresAt: inventory.Instant(time.Now().Add(2*time.Hour).Truncate(time.Hour).UnixMilli()),
+		ExpiresAt: inventory.Instant(time.Now().Add(2 * time.Hour).Truncate(time.Hour).UnixMilli()),
 		Lines:     []inventory.ReservationLine{{Line: "1", Location: "DC1", Quantity: q}},
 	})
 }
