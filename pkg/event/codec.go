@@ -81,7 +81,10 @@ func newCodec[T any](ids *IDs, sc *scratch, topic string, t *table[T]) (codec[T]
 // with less it is encoded aside first and copied.
 const roomy = 1 << 10
 
-func (c *codec[T]) append(dst []byte, x *T) ([]byte, error) {
+func (c *codec[T]) append(dst []byte, x *T) ([]byte, error) { return c.appendBy(dst, x, c.table.enc) }
+
+// appendBy is append by an encoder that writes what the table's would.
+func (c *codec[T]) appendBy(dst []byte, x *T, enc func(*writer, *T)) ([]byte, error) {
 	w, ok := c.scratch.writers.Get().(*writer)
 	if !ok {
 		w = &writer{}
@@ -96,7 +99,7 @@ func (c *codec[T]) append(dst []byte, x *T) ([]byte, error) {
 	}
 	w.err, w.decoded = nil, c.decoded
 	w.b = binary.BigEndian.AppendUint32(append(w.b, 0), c.id)
-	c.table.enc(w, x)
+	enc(w, x)
 	if len(w.b)-from > MaxValue {
 		w.fail("%d bytes are more than %d", len(w.b)-from, MaxValue)
 	}

@@ -22,6 +22,7 @@ type Codecs struct {
 	outcomes    codec[inventory.Outcome]
 	positions   codec[inventory.Position]
 	views       codec[inventory.View]
+	snapshots   codec[SnapshotEnded]
 	answers     codec[Answered]
 	state       codec[inventory.Piece]
 	stateHeader codec[StateHeader]
@@ -53,6 +54,7 @@ func NewCodecs(ids *IDs) (*Codecs, error) {
 		bindTo(&c.outcomes, ids, sc, TopicOutcomes, outcomeTable),
 		bindTo(&c.positions, ids, sc, TopicPositions, positionTable),
 		bindTo(&c.views, ids, sc, TopicViews, viewTable),
+		bindTo(&c.snapshots, ids, sc, TopicSnapshots, snapshotRecordTable),
 		bindTo(&c.answers, ids, sc, TopicAnswers, answerRecordTable),
 		bindTo(&c.state, ids, sc, TopicState, pieceTable),
 		bindTo(&c.stateHeader, ids, sc, TopicState, stateHeaderTable),
@@ -174,6 +176,16 @@ func (c *Codecs) DecodeView(value []byte, into *inventory.View) error {
 	return c.views.decode(value, into)
 }
 
+// AppendSnapshot appends a record of inventory.snapshots.
+func (c *Codecs) AppendSnapshot(dst []byte, x *SnapshotEnded) ([]byte, error) {
+	return c.snapshots.append(dst, x)
+}
+
+// DecodeSnapshot reads a record of inventory.snapshots.
+func (c *Codecs) DecodeSnapshot(value []byte, into *SnapshotEnded) error {
+	return c.snapshots.decode(value, into)
+}
+
 // AppendAnswer appends a record of reservations.answers.
 func (c *Codecs) AppendAnswer(dst []byte, x *Answered) ([]byte, error) {
 	return c.answers.append(dst, x)
@@ -191,6 +203,26 @@ func (c *Codecs) AppendState(dst []byte, x *inventory.Piece) ([]byte, error) {
 		return dst, nil
 	}
 	return c.state.append(dst, x)
+}
+
+// AppendHead is AppendState of a head, which copies what is the same out of the
+// encoding that memo remembers: prev, the value that stands now. Given another prev it
+// copies nothing; the caller sees to it that a value of its length is that one.
+func (c *Codecs) AppendHead(dst []byte, x *inventory.Piece, same inventory.Same, memo *HeadMemo, prev []byte) ([]byte, error) {
+	if x.Head == nil || len(prev) != int(memo.size) {
+		*memo = HeadMemo{ends: memo.ends[:0]}
+	}
+	if x.Head == nil {
+		return c.AppendState(dst, x)
+	}
+	p := headParts{memo: memo, prev: prev, same: same}
+	before := len(dst)
+	dst, err := c.state.appendBy(dst, x, func(w *writer, x *inventory.Piece) { encodeHeadPiece(w, x, &p) })
+	memo.size = int32(len(dst) - before) //nolint:gosec // a value is at most MaxValue
+	if err != nil {
+		*memo = HeadMemo{}
+	}
+	return dst, err
 }
 
 // DecodeState reads a piece of inventory.state. Kind and N come from the key; an

@@ -41,7 +41,7 @@ func encodeEntry(w *writer, x *inv.Entry) {
 	w.long(int64(x.State))
 	w.flag(x.Count)
 	w.long(int64(x.Includes))
-	encodeZeroable(w, &x.Order, orderTable.enc)
+	encodeBody(w, x.Order, orderTable.enc)
 	w.quantity(x.Delta)
 }
 
@@ -51,7 +51,7 @@ func decodeEntry(r *reader, x *inv.Entry) {
 	x.State = inv.Account(r.below(inv.NumStates))
 	x.Count = r.flag()
 	x.Includes = uint8(r.below(256))
-	decodeZeroable(r, &x.Order, orderTable.dec)
+	x.Order = decodeBody(r, orderTable.dec)
 	x.Delta = r.quantity()
 }
 
@@ -62,9 +62,9 @@ func encodeLocationState(w *writer, x *inv.LocationState) {
 	w.long(x.Version)
 	encodeAll(w, x.Reserved, encodeBucket)
 	encodeAll(w, x.Supply, encodeBucket)
-	encodeZeroable(w, &x.LastCount, countMarkTable.enc)
+	encodeBody(w, x.LastCount, countMarkTable.enc)
 	w.long(x.JournalCount)
-	encodeZeroable(w, &x.Trimmed, trimmedTable.enc)
+	encodeBody(w, x.Trimmed, trimmedTable.enc)
 }
 
 func decodeLocationState(r *reader, x *inv.LocationState) {
@@ -74,9 +74,9 @@ func decodeLocationState(r *reader, x *inv.LocationState) {
 	x.Version = r.long()
 	x.Reserved = decodeAll(r, minBucket, decodeBucket)
 	x.Supply = decodeAll(r, minBucket, decodeBucket)
-	decodeZeroable(r, &x.LastCount, countMarkTable.dec)
+	x.LastCount = decodeBody(r, countMarkTable.dec)
 	x.JournalCount = r.long()
-	decodeZeroable(r, &x.Trimmed, trimmedTable.dec)
+	x.Trimmed = decodeBody(r, trimmedTable.dec)
 }
 
 func encodeOutside(w *writer, x *inv.Outside) {
@@ -91,14 +91,42 @@ func decodeOutside(r *reader, x *inv.Outside) {
 	}
 }
 
-func encodeHead(w *writer, x *inv.Head) {
+func encodeHead(w *writer, x *inv.Head) { encodeHeadBy(w, x, nil) }
+
+// HeadMemo remembers where the parts of a head stand in its last encoding, so that
+// the next one copies those that are the same. The zero value remembers nothing. One
+// goroutine uses it.
+type HeadMemo struct {
+	size       int32   // of the encoding
+	ends       []int32 // of the locations, the first being where they begin
+	ids        [2]int32
+	journal    [2]int32
+	idCount    int32 // elements between ids
+	entryCount int32
+}
+
+// headParts is the use of a memo for one encoding.
+type headParts struct {
+	memo *HeadMemo
+	prev []byte // the encoding it remembers
+	same inv.Same
+	from int // where the new one begins in the writer
+}
+
+// encodeHeadBy is encodeHead that copies what is the same, and remembers. Nil parts do
+// neither.
+func encodeHeadBy(w *writer, x *inv.Head, p *headParts) {
 	w.long(x.Fence.Lineage)
 	w.long(x.Fence.Offset)
 	w.b = binary.BigEndian.AppendUint64(w.b, x.Fence.IDHash)
 	w.optLong(int64(x.Clock))
 	w.long(x.Version)
 	w.optQuantity(x.Safety, x.HasSafety)
-	encodeAll(w, x.Locations, encodeLocationState)
+	if p == nil {
+		encodeAll(w, x.Locations, encodeLocationState)
+	} else {
+		p.locations(w, x.Locations)
+	}
 	w.count(len(x.Split))
 	if len(x.Split) > 0 {
 		for _, l := range x.Split {
@@ -106,16 +134,76 @@ func encodeHead(w *writer, x *inv.Head) {
 		}
 		w.null()
 	}
-	encodeAll(w, x.IDs, encodeSeen)
+	if p == nil {
+		encodeAll(w, x.IDs, encodeSeen)
+	} else {
+		tail(w, p, x.IDs, p.same.IDs, &p.memo.ids, &p.memo.idCount, encodeSeen)
+	}
 	w.long(x.IDCount)
 	w.optLong(int64(x.Latest))
-	encodeAll(w, x.Journal, encodeEntry)
+	if p == nil {
+		encodeAll(w, x.Journal, encodeEntry)
+	} else {
+		tail(w, p, x.Journal, p.same.Journal, &p.memo.journal, &p.memo.entryCount, encodeEntry)
+	}
 	encodeOutside(w, &x.Outside)
 	encodeZeroable(w, &x.Window, windowTable.enc)
 	encodeZeroable(w, &x.Book, bookTable.enc)
 	encodeZeroable(w, &x.Queue, queueTable.enc)
 	w.optLong(int64(x.Viewed))
 	encodeZeroable(w, &x.Frozen, frozenTable.enc)
+}
+
+// locations is encodeAll of a head's locations.
+func (p *headParts) locations(w *writer, ls []inv.LocationState) {
+	m := p.memo
+	if len(ls) == 0 {
+		m.ends = m.ends[:0]
+		w.null()
+		return
+	}
+	w.count(len(ls))
+	known := len(m.ends) == len(ls)+1 && len(ls) <= 64
+	if !known {
+		m.ends = append(m.ends[:0], make([]int32, len(ls)+1)...)
+	}
+	begin := m.ends[0]
+	m.ends[0] = p.at(w)
+	for i := range ls {
+		end := m.ends[i+1]
+		if known && p.same.Locations&(1<<i) != 0 {
+			w.b = append(w.b, p.prev[begin:end]...)
+		} else {
+			encodeLocationState(w, &ls[i])
+		}
+		begin, m.ends[i+1] = end, p.at(w)
+	}
+	w.null()
+}
+
+// at is how far the new encoding has come.
+func (p *headParts) at(w *writer) int32 { return int32(len(w.b) - p.from) } //nolint:gosec // a value is at most MaxValue
+
+// tail is encodeAll of a list that grows at its end: the first same of its elements
+// are those that stood at span, if those were as many.
+func tail[V any](w *writer, p *headParts, vs []V, same int, span *[2]int32, count *int32, enc func(*writer, *V)) {
+	if len(vs) == 0 {
+		*span, *count = [2]int32{}, 0
+		w.null()
+		return
+	}
+	w.count(len(vs))
+	begin := p.at(w)
+	if same == int(*count) && same <= len(vs) {
+		w.b = append(w.b, p.prev[span[0]:span[1]]...)
+	} else {
+		same = 0
+	}
+	for i := same; i < len(vs); i++ {
+		enc(w, &vs[i])
+	}
+	*span, *count = [2]int32{begin, p.at(w)}, int32(len(vs)) //nolint:gosec // at most MaxElements
+	w.null()
 }
 
 func decodeHead(r *reader, x *inv.Head) {

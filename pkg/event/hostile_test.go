@@ -273,6 +273,8 @@ func encodeAny(c *Codecs, x any) ([]byte, error) {
 		return c.AppendEvent(nil, x)
 	case *inv.Outcome:
 		return c.AppendOutcome(nil, x)
+	case *SnapshotEnded:
+		return c.AppendSnapshot(nil, x)
 	case *inv.Position:
 		return c.AppendPosition(nil, x)
 	case *inv.View:

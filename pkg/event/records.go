@@ -13,6 +13,7 @@ const (
 	TopicPositions = "inventory.positions.v1"
 	TopicState     = "inventory.state.v1"
 	TopicViews     = "inventory.views.v1"
+	TopicSnapshots = "inventory.snapshots.v1"
 	TopicAnswers   = "reservations.answers.v1"
 	TopicItems     = "master.items.v1"
 	TopicLocations = "master.locations.v1"
@@ -219,6 +220,18 @@ type Answered struct {
 	Lineage       int64
 	Partition     int32
 	Offset        int64
+}
+
+// SnapshotEnded is the end of a full snapshot that a partition's ledger has come to,
+// written in the transaction that has applied all before it. Key: entity|location|source.
+type SnapshotEnded struct {
+	End           inventory.SnapshotEnd
+	EventID       string // of the control record
+	RecordedAt    inventory.Instant
+	PolicyVersion int64 // has the guard
+	Lineage       int64
+	Partition     int32
+	Offset        int64 // of the control record in inventory.events
 }
 
 // Posting results.

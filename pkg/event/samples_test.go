@@ -154,6 +154,7 @@ func samples(c *Codecs) []sample {
 		sampleOf("outcome", TopicOutcomes, filled[inv.Outcome](), c.AppendOutcome, c.DecodeOutcome),
 		sampleOf("position", TopicPositions, filled[inv.Position](), c.AppendPosition, c.DecodePosition),
 		sampleOf("answer", TopicAnswers, filled[Answered](), c.AppendAnswer, c.DecodeAnswer),
+		sampleOf("snapshot", TopicSnapshots, filled[SnapshotEnded](), c.AppendSnapshot, c.DecodeSnapshot),
 		sampleOf("view", TopicViews, filled[inv.View](), c.AppendView, c.DecodeView),
 		sampleOf("state-header", TopicState, filled[StateHeader](), c.AppendStateHeader, c.DecodeStateHeader),
 		sampleOf("item", TopicItems, filled[MasterItem](), c.AppendItem, c.DecodeItem),

@@ -120,6 +120,8 @@ var snapshotEndTable = record("SnapshotEnd",
 	word("basis", func(x *inv.SnapshotEnd) *inv.Basis { return &x.Basis }),
 	accounts("covers", func(x *inv.SnapshotEnd) *[]inv.Account { return &x.Covers }),
 	long("lines", func(x *inv.SnapshotEnd) *int64 { return &x.Lines }),
+	optText("author", func(x *inv.SnapshotEnd) *string { return &x.Author }),
+	optProse("reason", func(x *inv.SnapshotEnd) *string { return &x.Reason }),
 )
 
 var settingTable = record("Setting",

@@ -33,9 +33,9 @@ var locationStateTable = record("LocationState",
 	long("version", func(x *inv.LocationState) *int64 { return &x.Version }),
 	many("reserved", bucketTable, func(x *inv.LocationState) *[]inv.Bucket { return &x.Reserved }),
 	many("supply", bucketTable, func(x *inv.LocationState) *[]inv.Bucket { return &x.Supply }),
-	zeroable("last_count", countMarkTable, func(x *inv.LocationState) *inv.CountMark { return &x.LastCount }),
+	opt("last_count", countMarkTable, func(x *inv.LocationState) **inv.CountMark { return &x.LastCount }),
 	long("journal_count", func(x *inv.LocationState) *int64 { return &x.JournalCount }),
-	zeroable("trimmed", trimmedTable, func(x *inv.LocationState) *inv.Trimmed { return &x.Trimmed }),
+	opt("trimmed", trimmedTable, func(x *inv.LocationState) **inv.Trimmed { return &x.Trimmed }),
 ).direct(encodeLocationState, decodeLocationState)
 
 var seenTable = record("Seen",
@@ -55,7 +55,7 @@ var entryTable = record("Entry",
 	octet("state", func(x *inv.Entry) *inv.Account { return &x.State }, inv.NumStates),
 	boolean("count", func(x *inv.Entry) *bool { return &x.Count }),
 	octet("includes", func(x *inv.Entry) *uint8 { return &x.Includes }, 256),
-	zeroable("order", orderTable, func(x *inv.Entry) *inv.Order { return &x.Order }),
+	opt("order", orderTable, func(x *inv.Entry) **inv.Order { return &x.Order }),
 	quantity("delta", func(x *inv.Entry) *inv.Quantity { return &x.Delta }),
 ).direct(encodeEntry, decodeEntry)
 
@@ -239,6 +239,17 @@ var pieceTable = record("StateRecord",
 	opt("kept", keptTable, func(x *inv.Piece) **inv.Kept { return &x.Kept }),
 	absent[inv.Piece]("header"),
 )
+
+// encodeHeadPiece is pieceTable's encoding of a head, in parts.
+func encodeHeadPiece(w *writer, x *inv.Piece, p *headParts) {
+	p.from = len(w.b) - prefixSize
+	w.text(x.Kind)
+	w.some()
+	encodeHeadBy(w, x.Head, p)
+	for range len(pieceTable.fields) - 2 {
+		w.null()
+	}
+}
 
 var stateHeaderTable = record("StateRecord",
 	tag[StateHeader](kindHeader),

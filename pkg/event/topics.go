@@ -45,6 +45,7 @@ func TopicSpecs() []TopicSpec {
 		compacted(TopicPositions, "entity|item|location; partitioned by entity|item", keyedPartitions),
 		compacted(TopicState, "entity|item|kind|n, or |header; partitioned by entity|item", keyedPartitions),
 		compacted(TopicViews, "entity|item|location|source; partitioned by entity|item", keyedPartitions),
+		plain(TopicSnapshots, "entity|location|source; partition = that of the events", forAudit),
 		plain(TopicAnswers, "reservation; partition = reply_to", forAnswers),
 		compacted(TopicItems, "entity|item", keyedPartitions),
 		compacted(TopicLocations, "entity|location", keyedPartitions),

@@ -46,7 +46,7 @@ func TestTopicSpecs(t *testing.T) {
 			t.Errorf("%s has a schema and is no topic", s.Topic)
 		}
 	}
-	for _, topic := range []string{TopicOutcomes, TopicPositions, TopicState, TopicViews} {
+	for _, topic := range []string{TopicOutcomes, TopicPositions, TopicState, TopicViews, TopicSnapshots} {
 		if byName[topic].Partitions != byName[TopicEvents].Partitions {
 			t.Errorf("%s is not co-partitioned", topic)
 		}

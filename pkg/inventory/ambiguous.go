@@ -17,17 +17,18 @@ func (c *CountPolicy) follows(e *Entry, m *mark) (after, unsure bool) {
 	if e.Count {
 		return after, false
 	}
-	if e.Order.Sequence != 0 && m.order.Sequence != 0 && e.Order.Source == m.order.Source {
-		return e.Order.Sequence > m.order.Sequence, false
+	o := e.order()
+	if o.Sequence != 0 && m.order.Sequence != 0 && o.Source == m.order.Source {
+		return o.Sequence > m.order.Sequence, false
 	}
 	if len(c.Sources) == 0 {
 		return after, false
 	}
-	w := c.window(m.order.Source) + c.window(e.Order.Source)
+	w := c.window(m.order.Source) + c.window(o.Source)
 	if w == 0 || e.At-m.at > w || m.at-e.At > w {
 		return after, false
 	}
-	switch c.ambiguity(m.order.Source, e.Order.Source) {
+	switch c.ambiguity(m.order.Source, o.Source) {
 	case Included:
 		return false, true
 	case Excluded:
@@ -76,7 +77,7 @@ func (pl *plan) mayPrecede(last *CountMark, first Instant) bool {
 		return true
 	}
 	for i := range pl.entries {
-		if e := &pl.entries[i]; !e.Count && !inOrder(e.Order) {
+		if e := &pl.entries[i]; !e.Count && !inOrder(e.order()) {
 			return true
 		}
 	}

@@ -7,6 +7,7 @@ type StepName string
 // each location, those of a part for each part of a kit.
 const (
 	StepOnHand      StepName = "on_hand"
+	StepSilence     StepName = "silence" // what the silence of a location's owner takes off
 	StepSafetyStock StepName = "safety_stock"
 	StepParked      StepName = "parked"   // outbound that waits in parked events
 	StepSupply      StepName = "supply"   // due on a day
@@ -37,6 +38,7 @@ type Step struct {
 	Amount   Quantity // added to the value before; on a Start to nothing
 	Value    Quantity // after it
 	Override *Override
+	Silent   *Silent // of StepSilence
 }
 
 // Explain tells a promise as contributions: their last value is Promise's quantity.
@@ -142,6 +144,10 @@ func (e *explainer) location(p *Position, l *LocationATP) {
 	v := e.q.view(p)
 	at := func(name StepName) Step { return Step{Name: name, Location: p.Location} }
 	e.start(at(StepOnHand), p.States[OnHand])
+	if hushed, silent := e.q.hush(e.key, p); silent != nil {
+		p = hushed
+		e.to(Step{Name: StepSilence, Location: p.Location, Silent: silent}, p.States[OnHand])
+	}
 	if p.SafetyStock != 0 {
 		e.add(at(StepSafetyStock), -p.SafetyStock)
 	}

@@ -43,8 +43,16 @@ type Question struct {
 	// Today is the day at a location, in its zone. Where it gives zero or less, every
 	// claim counts as due and no supply as coming.
 	Today func(Location) Day
-	Now   Instant // for overrides
+	Now   Instant // for overrides and silence
 	Terms Terms
+
+	// Silence are the rules of silent owners, and Heard tells when an owner was last
+	// heard. Without it none is silent.
+	Silence []SilenceRule
+	Heard   func(Source) Heard
+	// Views are claimed views of an item, at any locations. Without it a fallback is
+	// unmet.
+	Views func(Key) []View
 
 	Channel   *ChannelTerms // nil: no channel in particular
 	Class     string        // the item's, for safety stock of the channel
@@ -69,6 +77,7 @@ type Promised struct {
 	Parts     []Component   // of a kit, as given
 	Channel   ChannelSteps  // zero without a channel, or when an override decided
 	Override  *Override     // the one that decided; nil: none
+	Silent    []Silent      // silent owners, of each location once; also where an override decided
 }
 
 // LocationATP is a location's part in a group.
@@ -78,6 +87,7 @@ type LocationATP struct {
 	ATP      Quantity  // signed
 	Short    Quantity  // what its movable claims will take from the others
 	Override *Override // the one that decided ATP; nil: none
+	Silent   *Silent   // the owner whose silence decided with; nil: none
 }
 
 // Promise is available-to-promise for every reader: by date, group, channel and
@@ -89,11 +99,14 @@ func Promise(q *Question) Promised {
 		p.Parts = make([]Component, 0, len(q.Kit))
 		for i := range q.Kit {
 			part := &q.Kit[i]
-			p.Parts = append(p.Parts, Component{ATP: q.component(part), PerKit: part.PerKit})
+			at, atp := q.component(part)
+			p.Parts = append(p.Parts, Component{ATP: atp, PerKit: part.PerKit})
+			p.flag(at)
 		}
 		p.Group = KitATP(p.Parts)
 	} else {
 		p.Locations, p.Group = q.group(q.Key, q.Positions, q.channel())
+		p.flag(p.Locations)
 	}
 	p.Signed = p.Group
 	p.Override = deciding(q.Overrides, scope{key: q.Key, channel: q.channel()}, q.Now)
@@ -116,6 +129,16 @@ func Promise(q *Question) Promised {
 	return p
 }
 
+// flag adds the silent owners of locations. The parts of a kit may share locations.
+func (p *Promised) flag(at []LocationATP) {
+	for i := range at {
+		s := at[i].Silent
+		if s != nil && !slices.ContainsFunc(p.Silent, func(o Silent) bool { return o.Location == s.Location }) {
+			p.Silent = append(p.Silent, *s)
+		}
+	}
+}
+
 func (q *Question) channel() string {
 	if q.Channel == nil {
 		return ""
@@ -131,12 +154,12 @@ func (q *Question) own() Quantity {
 	return OpenOrders(q.Positions, q.Channel.Name)
 }
 
-// component is the group's ATP of a part, signed. What somebody set for one channel
+// component is the group's ATP of a part, signed, and its locations. What somebody set for one channel
 // to show of the part alone says nothing of kits.
-func (q *Question) component(part *Part) Quantity {
-	_, atp := q.group(part.Key, part.Positions, "")
+func (q *Question) component(part *Part) ([]LocationATP, Quantity) {
+	at, atp := q.group(part.Key, part.Positions, "")
 	o := deciding(q.Overrides, scope{key: part.Key}, q.Now)
-	return o.over(atp)
+	return at, o.over(atp)
 }
 
 // group is the ATP of the group's locations together, signed. Above zero it is the
@@ -151,7 +174,7 @@ func (q *Question) group(k Key, ps []Position, channel string) ([]LocationATP, Q
 		if len(q.Group) > 0 && !slices.Contains(q.Group, p.Location) {
 			continue
 		}
-		l := q.location(p)
+		l := q.location(k, p)
 		l.Override = deciding(q.Overrides, scope{key: k, channel: channel, location: p.Location}, q.Now)
 		l.ATP = l.Override.over(l.ATP)
 		give = saturate(give, max(0, l.ATP))
@@ -168,15 +191,34 @@ func (q *Question) group(k Key, ps []Position, channel string) ([]LocationATP, Q
 	return at, min(0, sum)
 }
 
-func (q *Question) location(p *Position) LocationATP {
+func (q *Question) location(k Key, p *Position) LocationATP {
 	v := q.view(p)
-	l := LocationATP{Location: p.Location, Today: v.stated}
+	p, silent := q.hush(k, p)
+	l := LocationATP{Location: p.Location, Today: v.stated, Silent: silent}
 	s := v.schedule(p)
 	l.ATP = s.least(free(p), v.day)
 	s = v.schedule(p)
 	s.movable = true
 	l.Short = max(0, -s.least(max(0, saturate(p.States[OnHand], -max(0, p.ParkedOut))), v.day))
 	return l
+}
+
+// hush is a position of an item as it is promised from: another one where the
+// location's owner is silent.
+func (q *Question) hush(k Key, p *Position) (*Position, *Silent) {
+	if q.Heard == nil {
+		return p, nil
+	}
+	r, heard := silence(q.Silence, k.Entity, p.Location, q.Heard, q.Now)
+	if r == nil {
+		return p, nil
+	}
+	var views []View
+	if r.Then == SilenceFallback && q.Views != nil {
+		views = q.Views(k)
+	}
+	hushed, s := Hush(*p, r, heard, q.Now, views)
+	return &hushed, &s
 }
 
 // view is how far a question looks at a location.

@@ -14,7 +14,7 @@ func (l *Ledger) takeOver(a *AuthorityPolicy, q *asked, states uint8, pl *plan) 
 		return
 	}
 	if st := l.location(q.location); st != nil && q.at != h.At {
-		if c := st.LastCount; c.Source == q.source && c.AsOf >= h.At {
+		if c := st.lastCount(); c.Source == q.source && c.AsOf >= h.At {
 			return
 		}
 	}

@@ -5,12 +5,18 @@ import "slices"
 // SilenceRule says what readers make of a location whose owner has not been heard
 // of for longer than its heartbeat.
 type SilenceRule struct {
+	Entity    Entity   // empty: any
 	Location  Location // empty: any
 	Owner     Source
 	Heartbeat Instant // the longest it is silent when all is well, in ms
 	Then      SilenceAction
 	Haircut   Quantity // per cent taken off, at scale 10^-4; of the action haircut
 	Fallback  Source   // whose view takes the ledger's place; of the action fallback
+}
+
+// Matches says whether the rule is about a location.
+func (r *SilenceRule) Matches(e Entity, name Location) bool {
+	return (r.Entity == "" || r.Entity == e) && (r.Location == "" || r.Location == name)
 }
 
 // SilenceAction is what is promised while an owner is silent.
@@ -24,14 +30,28 @@ const (
 	SilenceFallback SilenceAction = "fallback" // what another system claims
 )
 
-// CodeOwnerSilent flags an answer about a location whose owner is silent.
-const CodeOwnerSilent Code = "owner_silent"
+// Heard is what is known of a source's last word, whatever it said. The zero value:
+// it has never said one.
+type Heard struct {
+	At    Instant // 0: none is known
+	Since Instant // what was said before this is not known; 0: everything is
+}
+
+// Silent says whether the rule's owner is silent. It is given the benefit of the
+// doubt: it may have spoken last just before what is known.
+func (r *SilenceRule) Silent(h Heard, now Instant) bool {
+	return now-h.latest() > r.Heartbeat
+}
+
+// latest is when the last word may have been at the latest.
+func (h Heard) latest() Instant { return max(h.At, h.Since) }
 
 // Silent says that an owner is silent, and what was made of it. The zero value: none
 // is.
 type Silent struct {
+	Location Location
 	Owner    Source
-	Since    Instant // when it was last heard; 0: never
+	Heard    Instant // when it was last heard; 0: not known
 	Action   SilenceAction
 	Fallback Source  // whose view was taken
 	AsOf     Instant // of that view
@@ -40,28 +60,35 @@ type Silent struct {
 	Unmet bool
 }
 
-// Silence finds the rule of a location, the first that matches, or nil. Its owner is
-// the source whose last word Hush is to be given.
-func (p *Policy) Silence(name Location) *SilenceRule {
-	for i := range p.Authority.Silence {
-		if r := &p.Authority.Silence[i]; r.Location == "" || r.Location == name {
-			return r
+// silence finds the rule to hush a location by, and when its owner was last heard;
+// nil: no owner is silent. Of each owner the first rule that matches counts, and of
+// the owners that are silent the one whose rule stands first.
+func silence(rules []SilenceRule, e Entity, name Location, heard func(Source) Heard, now Instant) (*SilenceRule, Heard) {
+	for i := range rules {
+		r := &rules[i]
+		if !r.Matches(e, name) {
+			continue
+		}
+		h := heard(r.Owner)
+		if r.Silent(h, now) && !slices.ContainsFunc(rules[:i], func(o SilenceRule) bool {
+			return o.Owner == r.Owner && o.Matches(e, name)
+		}) {
+			return r, h
 		}
 	}
-	return nil
+	return nil, Heard{}
 }
 
 // Hush adjusts a position for the silence of its location's owner, at the time it is
-// read: time passes without events, so this is never decided in the ledger. It is
-// for whoever computes ATP; none does so yet. heard is when the owner was last
-// heard, whatever it said (0: never); views are the claimed views of the position's
-// location. The position given stays as it is. A nil rule, or an owner within its
-// heartbeat, changes nothing and flags nothing.
-func Hush(pos Position, r *SilenceRule, heard, now Instant, views []View) (Position, Silent) {
-	if r == nil || heard != 0 && now-heard <= r.Heartbeat {
+// read: time passes without events, so this is never decided in the ledger. views
+// are claimed views of the position's item, at any locations. The position given
+// stays as it is. A nil rule, or an owner within its heartbeat, changes nothing and
+// flags nothing.
+func Hush(pos Position, r *SilenceRule, heard Heard, now Instant, views []View) (Position, Silent) {
+	if r == nil || !r.Silent(heard, now) {
 		return pos, Silent{}
 	}
-	s := Silent{Owner: r.Owner, Since: heard, Action: r.Then}
+	s := Silent{Location: pos.Location, Owner: r.Owner, Heard: heard.At, Action: r.Then}
 	on := &pos.States[OnHand]
 	switch r.Then {
 	case SilenceHold:
@@ -72,9 +99,10 @@ func Hush(pos Position, r *SilenceRule, heard, now Instant, views []View) (Posit
 		}
 	case SilenceZero:
 		*on = min(*on, 0)
+		pos.SafetyStock = max(pos.SafetyStock, 0) // not even what may be sold without being there
 		pos.Supply = nil
 	case SilenceFallback:
-		v := fallback(views, r.Fallback, pos.Location, heard)
+		v := fallback(views, r.Fallback, pos.Location, heard.latest())
 		q, ok := v.onHand(&pos)
 		if s.Unmet = !ok; ok {
 			*on, s.Fallback, s.AsOf = q, v.Source, v.through()

@@ -64,6 +64,16 @@ func (l *Ledger) Changed(f func(Piece)) {
 	}
 }
 
+// Same says what of a head is as it was at the last ClearChanged: who wrote it then may
+// copy that. Of the zero value nothing is.
+type Same struct {
+	Locations    uint64 // bit n: number n of them
+	IDs, Journal int    // the first so many
+}
+
+// Same says what of the head is the same.
+func (l *Ledger) Same() Same { return l.same }
+
 // number is a segment's number as text.
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
@@ -148,6 +158,7 @@ func (l *Ledger) ChangedViews() []View {
 // needs them.
 func (l *Ledger) ClearChanged() {
 	l.headDirty = false
+	l.same = Same{Locations: ^uint64(0), IDs: len(l.head.IDs), Journal: len(l.head.Journal)}
 	clear(l.changes)
 	l.changes = l.changes[:0]
 	l.rare = nil

@@ -14,7 +14,7 @@ func (l *Ledger) decideCount(_ *Policy, ev *Event, pl *plan) *Fault {
 	if now == nil {
 		now = &LocationState{Location: c.Location}
 	}
-	if olderOfOwn(&now.LastCount, ev) {
+	if last := now.lastCount(); olderOfOwn(&last, ev) {
 		pl.supersede()
 		pl.detail = "a later count of its source's own sequence is known"
 		return nil
@@ -40,7 +40,7 @@ func (l *Ledger) decideCount(_ *Policy, ev *Event, pl *plan) *Fault {
 		if t.sets&a.bit() == 0 {
 			continue
 		}
-		e := Entry{At: pl.at, Location: c.Location, State: a, Count: true, Order: t.order, Delta: t.diff[a]}
+		e := Entry{At: pl.at, Location: c.Location, State: a, Count: true, Order: t.order.entry(), Delta: t.diff[a]}
 		if a == OnHand {
 			e.Includes = t.includes
 		}
@@ -54,7 +54,7 @@ func (l *Ledger) decideCount(_ *Policy, ev *Event, pl *plan) *Fault {
 	}
 	if t.clears != 0 {
 		pl.entries = append(pl.entries, Entry{
-			At: pl.at, Location: c.Location, State: Quarantine, Count: true, Includes: isSuspect, Order: t.order, Delta: -t.clears,
+			At: pl.at, Location: c.Location, State: Quarantine, Count: true, Includes: isSuspect, Order: t.order.entry(), Delta: -t.clears,
 		})
 	}
 	if f := pl.settle(l, c.Location, t.diff, pl.at, CountStateChange, CountDifference); f != nil {
@@ -172,7 +172,7 @@ func (l *Ledger) tally(pl *plan, ev *Event, now *LocationState) (tally, *Fault) 
 // newerOfOwn are the states that the source counted as of the same time later in
 // its own sequence: those counts stand.
 func (l *Ledger) newerOfOwn(pl *plan, ev *Event, now *LocationState) (states uint8) {
-	if ev.Count.Sequence == 0 || now.LastCount.Covers&countSequenced == 0 || now.LastCount.AsOf < pl.at {
+	if last := now.lastCount(); ev.Count.Sequence == 0 || last.Covers&countSequenced == 0 || last.AsOf < pl.at {
 		return 0
 	}
 	for _, m := range l.marks(now, pl.at) {
@@ -186,11 +186,13 @@ func (l *Ledger) newerOfOwn(pl *plan, ev *Event, now *LocationState) (states uin
 // mark remembers a count that was posted as the location's last one, if it is.
 func (l *Ledger) mark(c *counted) {
 	st := l.location(c.place)
-	kinds := (st.LastCount.Covers | c.mark.Covers) & (countSequenced | countAvailable)
-	if c.mark.AsOf >= st.LastCount.AsOf {
-		st.LastCount = c.mark
-		st.LastCount.Snapshot = strings.Clone(c.mark.Snapshot) // outlives the event
+	last := st.lastCount()
+	kinds := (last.Covers | c.mark.Covers) & (countSequenced | countAvailable)
+	if c.mark.AsOf >= last.AsOf {
+		last = c.mark
+		last.Snapshot = strings.Clone(c.mark.Snapshot) // outlives the event
 	}
-	st.LastCount.Covers |= kinds
+	last.Covers |= kinds
+	st.LastCount = &last
 	l.dirtyLocation(c.place)
 }

@@ -68,7 +68,7 @@ func (l *Ledger) acknowledge(pl *plan, olds []*Line, after *Line) {
 	}
 	for _, name := range names {
 		st := l.location(name)
-		if st == nil || st.LastCount.Covers&countAvailable == 0 {
+		if st == nil || st.lastCount().Covers&countAvailable == 0 {
 			continue
 		}
 		reaches := func(e LineEntry) bool { return e.Location == name && e.At <= st.LastCount.AsOf }

@@ -152,8 +152,8 @@ func (l *Ledger) flow(pl *plan, olds []*Line, after *Line) *Fault {
 				oo, os := outflowBy(pl.counts(), ln.Entries, name, t)
 				o, s = o-oo, s-os
 			}
-			shelf = append(shelf, Entry{At: t.at, Location: name, State: OnHand, Order: t.order, Delta: out - o})
-			picked = append(picked, Entry{At: t.at, Location: name, State: Picked, Order: t.order, Delta: (o - out) - (s - ship)})
+			shelf = append(shelf, Entry{At: t.at, Location: name, State: OnHand, Order: t.order.entry(), Delta: out - o})
+			picked = append(picked, Entry{At: t.at, Location: name, State: Picked, Order: t.order.entry(), Delta: (o - out) - (s - ship)})
 			out, ship = o, s
 		}
 		// out and ship are now what moves; whatever the line did at other moments is
@@ -189,7 +189,7 @@ func (l *Ledger) flow(pl *plan, olds []*Line, after *Line) *Fault {
 // of it at the plan's time.
 func (pl *plan) reschedule(l *Ledger, steps []Entry, moved Quantity) *Fault {
 	for _, e := range steps {
-		if e.At == pl.at && e.Order == pl.order {
+		if e.At == pl.at && e.order() == pl.order {
 			e.Delta -= moved
 		}
 		switch {

@@ -4,7 +4,8 @@ package inventory
 const (
 	CodeFrozen     Code = "frozen"      // the key takes no events
 	CodeParkedFull Code = "parked_full" // why: too much waits already
-	CodeOversize   Code = "oversize"    // why: a piece of its state would be too large to be kept
+	CodeOversize   Code = "oversize"    // why: what an event makes is too large to be kept
+	CodeDiverted   Code = "diverted"    // why: an event could not be worked on, not even alone
 	CodeEventsLeft Code = "events_left" // it cannot go on yet: not all that it did not take was appended again
 )
 
@@ -17,22 +18,29 @@ const (
 // are taken while the key is frozen; what arrives meanwhile is counted as before, so
 // it comes after them and is copied in turn. When none is left an approval unfreezes
 // the key; while some are left it does not. A copy at or below the last one taken is
-// a repeat, so the operator may begin again anywhere (ADR 15).
+// a repeat, so the operator may begin again anywhere. One that is too much still is
+// not taken, and nothing behind it is until it has been (ADR 15).
 
 // Frozen says since when and why the key takes no events; its Since is 0 when it
 // does.
 func (l *Ledger) Frozen() Frozen { return l.head.Frozen }
 
 // Freeze makes the key take no events from this one on, which the caller has found it
-// cannot take: no transaction holds what it makes, for one. The outcome says so.
+// cannot take: no transaction holds what it makes, for one. The outcome says so, and
+// leaves out what the event carries: it stands in the log. A key that is frozen stays
+// so, and the copy it could not take is the one it awaits.
 func (l *Ledger) Freeze(out *Outcome, p *Policy, ev *Event, at At, why Code) {
 	moves := out.Moves[:0]
 	*out = Outcome{}
 	if l.last != nil {
 		l.last.begin()
 	}
-	if l.head.Frozen.Since != 0 {
+	if f := &l.head.Frozen; f.Since != 0 {
+		if at.Copy && !l.repeated(at) && !l.ahead(at) {
+			f.Offset, f.Code = at.Original, why
+		}
 		l.whileFrozen(out, p, ev, at)
+		out.Attributes = nil
 		return
 	}
 	id := HashID(ev.ID)
@@ -46,6 +54,7 @@ func (l *Ledger) Freeze(out *Outcome, p *Policy, ev *Event, at At, why Code) {
 	l.headDirty = true
 	l.tend(p, &pl)
 	l.say(out, p, ev, &pl, at)
+	out.Attributes = nil
 }
 
 // freeze makes the plan one that freezes the key.
@@ -84,12 +93,15 @@ func (l *Ledger) turn(ev *Event, pl *plan, at At) {
 	switch {
 	case pl.thaw:
 		*f = Frozen{}
-	case f.Since != 0:
-		return // a copy that is too much still: it is not taken
+	case f.Since != 0: // a copy that is too much still: it is not taken
+		if at.Copy {
+			f.Offset, f.Code = at.Original, pl.frozen
+		}
+		return
 	default:
-		*f = Frozen{Since: max(1, ev.RecordedAt), Offset: at.Offset, Taken: at.Offset - 1, Code: pl.frozen}
-		if pl.kind == Parked && ev.counts() {
-			f.Count = 1
+		*f = Frozen{Since: max(1, ev.RecordedAt), Offset: at.Offset, Taken: at.Offset, Code: pl.frozen}
+		if pl.kind == Parked && ev.Missed() {
+			f.Count, f.Taken = 1, at.Offset-1 // its copy is the first
 		}
 	}
 	for _, name := range l.Locations() {
@@ -103,6 +115,14 @@ func (l *Ledger) whileFrozen(out *Outcome, p *Policy, ev *Event, at At) {
 	f := &l.head.Frozen
 	id := HashID(ev.ID)
 	switch {
+	case at.Copy && l.repeated(at):
+		pl.kind, pl.codes = Duplicate, nil
+	case at.Copy && at.Original == f.Offset:
+		pl.code(f.Code)
+		pl.detail = "it is too much still"
+	case at.Copy:
+		pl.code(CodeBehind)
+		pl.detail = "an earlier event of the key is not taken yet"
 	case ev.Kind == KindTick:
 		pl.kind, pl.detail = Noted, "the key is frozen"
 	case ev.Reservation != nil && ev.Reservation.Action == Try:
@@ -112,7 +132,9 @@ func (l *Ledger) whileFrozen(out *Outcome, p *Policy, ev *Event, at At) {
 			l.recall(ev, &pl, Seen{ID: id, Content: ContentHash(ev), Verdict: pl.verdict()})
 		}
 	default:
-		f.Count++
+		if ev.Missed() {
+			f.Count++
+		}
 		pl.detail = "the key is frozen: " + string(f.Code)
 	}
 	l.head.Fence = Fence{Lineage: at.Lineage, Offset: at.Offset, IDHash: id}
@@ -121,8 +143,8 @@ func (l *Ledger) whileFrozen(out *Outcome, p *Policy, ev *Event, at At) {
 	l.say(out, p, ev, &pl, at)
 }
 
-// counts says whether a frozen key counted the event, so that it awaits its copy.
-func (ev *Event) counts() bool {
+// Missed says whether a frozen key counts the event, so that it awaits its copy.
+func (ev *Event) Missed() bool {
 	switch ev.Kind {
 	case KindTick, KindApproval, KindControl:
 		return false
@@ -139,6 +161,12 @@ func (l *Ledger) repeated(at At) bool {
 	return at.Copy && f.Since != 0 && (at.Original < f.Offset || at.Original <= f.Taken)
 }
 
+// ahead says whether a copy is of an event behind the one that is to be taken next.
+func (l *Ledger) ahead(at At) bool {
+	f := &l.head.Frozen
+	return at.Copy && f.Taken < f.Offset && at.Original > f.Offset
+}
+
 // took notes that a copy was taken.
 func (l *Ledger) took(ev *Event, pl *plan, at At) {
 	f := &l.head.Frozen
@@ -146,7 +174,7 @@ func (l *Ledger) took(ev *Event, pl *plan, at At) {
 		return
 	}
 	f.Taken = at.Original
-	if ev.counts() {
+	if ev.Missed() && f.Count > 0 {
 		f.Count--
 	}
 }

@@ -148,3 +148,113 @@ func TestOversizeFreezesTheKey(t *testing.T) {
 	}
 	t.Fatal("the key never froze")
 }
+
+// A copy that is too much still is not taken, and nor is what stands behind it,
+// whatever else is appended: a later release takes both, in their order.
+func TestNothingPassesACopyThatIsTooMuch(t *testing.T) {
+	for _, why := range []Code{CodeParkedFull, CodeOversize} {
+		t.Run(string(why), func(t *testing.T) {
+			g := newLog(t, scenarioKey, true)
+			g.policy.Limits.Parked = 1
+			now, _ := clock("10:00")
+			send := func(ev Event, want OutcomeKind, codes ...Code) {
+				t.Helper()
+				if out, err := g.append(ev); err != nil || out.Kind != want || !slices.Equal(out.Codes, codes) {
+					t.Fatalf("%s: %s %v, %v; want %s %v", ev.Document.Number, out.Kind, out.Codes, err, want, codes)
+				}
+			}
+			// copyOf appends the copy of an event; no transaction holds what a poisoned one makes.
+			copyOf := func(ev Event, original int64, poisoned bool, want OutcomeKind, codes ...Code) {
+				t.Helper()
+				place := At{Lineage: 1, Offset: g.offset, Copy: true, Original: original}
+				g.offset++
+				var out Outcome
+				if poisoned {
+					g.ledger.Freeze(&out, &g.policy, &ev, place, CodeOversize)
+				} else if err := g.ledger.ApplyInto(&out, &g.policy, &ev, place); err != nil {
+					t.Fatal(err)
+				}
+				if out.Kind != want || !slices.Equal(out.Codes, codes) {
+					t.Fatalf("copy of %d: %s %v; want %s %v", original, out.Kind, out.Codes, want, codes)
+				}
+				g.reopen()
+			}
+			send(movedAt(1, OpeningBalance, 10, now), Applied)
+			send(reversalOf(2, "a", now+1), Parked, CodeUnknownReversal)
+			send(reversalOf(3, "b", now+2), Parked, CodeUnknownReversal, CodeFrozen, CodeParkedFull)
+			send(movedAt(4, Receipt, 4, now+3), Parked, CodeFrozen)
+			send(reversalOf(5, "c", now+4), Parked, CodeFrozen)
+			send(movedAt(6, Receipt, 6, now+5), Parked, CodeFrozen)
+
+			// The first itself is too much still.
+			copyOf(reversalOf(3, "b", now+2), 2, false, Parked, CodeUnknownReversal, CodeFrozen, CodeParkedFull)
+			copyOf(movedAt(4, Receipt, 4, now+3), 3, false, Parked, CodeFrozen, CodeBehind)
+			if f := g.ledger.Frozen(); f.Count != 4 || f.Taken != 1 || f.Offset != 2 {
+				t.Fatalf("nothing was taken, and yet %+v", f)
+			}
+			send(approvalAt(7, ReleaseDrop, testID("wms", "reversal", "2"), now+6), Applied)
+			copyOf(reversalOf(3, "b", now+2), 2, false, Parked, CodeUnknownReversal)
+			copyOf(movedAt(4, Receipt, 4, now+3), 3, false, Applied)
+
+			// One behind others is.
+			poisoned, codes := why == CodeOversize, []Code{CodeUnknownReversal, CodeFrozen, CodeParkedFull}
+			if poisoned {
+				codes = []Code{CodeFrozen, CodeOversize}
+			}
+			copyOf(reversalOf(5, "c", now+4), 4, poisoned, Parked, codes...)
+			copyOf(movedAt(6, Receipt, 6, now+5), 5, false, Parked, CodeFrozen, CodeBehind)
+			copyOf(movedAt(6, Receipt, 6, now+5), 5, true, Parked, CodeFrozen, CodeBehind)
+			copyOf(movedAt(4, Receipt, 4, now+3), 3, false, Duplicate) // the operator began again
+			copyOf(movedAt(4, Receipt, 4, now+3), 3, true, Duplicate)
+			if f := g.ledger.Frozen(); f.Count != 2 || f.Taken != 3 || f.Offset != 4 || f.Code != why {
+				t.Fatalf("frozen %+v", f)
+			}
+			send(approvalAt(8, ReleaseUnfreeze, "", now+7), Denied, CodeEventsLeft)
+			send(approvalAt(9, ReleaseDrop, testID("wms", "reversal", "3"), now+8), Applied)
+			copyOf(reversalOf(5, "c", now+4), 4, false, Parked, CodeUnknownReversal)
+			copyOf(movedAt(6, Receipt, 6, now+5), 5, false, Applied)
+			send(approvalAt(10, ReleaseUnfreeze, "", now+9), Applied)
+			if p := g.positions()[0]; p.Frozen || p.States[OnHand] != 20*One || g.ledger.Frozen() != (Frozen{}) {
+				t.Errorf("afterwards %+v, %+v", g.ledger.Frozen(), p)
+			}
+		})
+	}
+}
+
+// What a key freezes on without counting it has no copy that must come first.
+func TestKeyFrozenByWhatIsNotCounted(t *testing.T) {
+	for _, kind := range []Kind{KindTick, KindReservation} {
+		g := newLog(t, scenarioKey, true)
+		now, _ := clock("10:00")
+		if _, err := g.append(movedAt(1, OpeningBalance, 10, now)); err != nil {
+			t.Fatal(err)
+		}
+		ev := requestAt(2, Try, "r1", now+1)
+		if kind == KindTick {
+			ev = movedAt(2, Receipt, 1, now+1)
+			ev.Kind, ev.Movement = KindTick, nil
+		}
+		ev.Attributes = []Attribute{{Name: "lot", Value: "7"}}
+		var out Outcome
+		g.ledger.Freeze(&out, &g.policy, &ev, At{Lineage: 1, Offset: g.offset}, CodeDiverted)
+		if want := map[Kind]OutcomeKind{KindTick: Parked, KindReservation: Denied}[kind]; out.Kind != want || out.Attributes != nil ||
+			!slices.Equal(out.Codes, []Code{CodeFrozen, CodeDiverted}) || (out.Answer != nil) != (kind == KindReservation) {
+			t.Errorf("%s: %+v", kind, out)
+		}
+		g.offset++
+		g.reopen()
+		late := movedAt(3, Receipt, 5, now+2)
+		if out, err := g.append(late); err != nil || out.Kind != Parked {
+			t.Fatal(out, err)
+		}
+		place := At{Lineage: 1, Offset: g.offset, Copy: true, Original: 2}
+		g.offset++
+		if out, err := g.ledger.Apply(&g.policy, &late, place); err != nil || out.Kind != Applied {
+			t.Fatalf("%s: %+v, %v", kind, out, err)
+		}
+		g.reopen()
+		if out, err := g.append(approvalAt(4, ReleaseUnfreeze, "", now+3)); err != nil || out.Kind != Applied {
+			t.Fatalf("%s: %+v, %v", kind, out, err)
+		}
+	}
+}

@@ -18,7 +18,7 @@ type journalSegment struct {
 // goes to the segments of its locations.
 func (l *Ledger) enter(e Entry) {
 	if cap(l.head.Journal) == 0 {
-		l.head.Journal = make([]Entry, 0, 4)
+		l.head.Journal = make([]Entry, 0, 8)
 	}
 	l.head.Journal = append(l.head.Journal, e)
 	if len(l.head.Journal) <= MaxRecentEntries {
@@ -38,7 +38,7 @@ func (l *Ledger) enter(e Entry) {
 	}
 	n := copy(l.head.Journal, l.head.Journal[k:])
 	clear(l.head.Journal[n:])
-	l.head.Journal = l.head.Journal[:n]
+	l.head.Journal, l.same.Journal = l.head.Journal[:n], 0
 }
 
 func (l *Ledger) journalSegment(st *LocationState, n int64) *journalSegment {
@@ -63,7 +63,7 @@ func (l *Ledger) history(st *LocationState, f func(e *Entry)) { l.historySince(s
 // historySince is history, but that it may leave out entries of before since.
 func (l *Ledger) historySince(st *LocationState, since Instant, f func(e *Entry)) {
 	l.sums(st, since, f)
-	for n := st.Trimmed.From; n*SegmentSize < st.JournalCount; n++ {
+	for n := st.trimmed().From; n*SegmentSize < st.JournalCount; n++ {
 		seg := l.journalSegment(st, n)
 		for i := range seg.entries {
 			f(&seg.entries[i])
@@ -94,7 +94,7 @@ func (l *Ledger) before(st *LocationState, m *mark, pl *plan) (then [NumStates]Q
 		if pl != nil && pl.policy != nil {
 			var unsure bool
 			if after, unsure = pl.policy.Counts.follows(e, m); unsure && m.covers(e.State) {
-				pl.unsure(m.order.Source, e.Order.Source)
+				pl.unsure(m.order.Source, e.order().Source)
 			}
 		}
 		if !after {
@@ -136,11 +136,11 @@ func (l *Ledger) marks(st *LocationState, from Instant) []mark {
 		}
 		for i := range ms {
 			if ms[i].at == e.At && ms[i].state == e.State {
-				ms[i].includes, ms[i].order = e.Includes, e.Order
+				ms[i].includes, ms[i].order = e.Includes, e.order()
 				return
 			}
 		}
-		ms = append(ms, mark{e.At, e.State, e.Includes, e.Order})
+		ms = append(ms, mark{e.At, e.State, e.Includes, e.order()})
 	})
 	for i := range ms {
 		if m := ms[i]; m.state == Quarantine || m.state == OnHand && m.includes&clearsSuspects != 0 {
@@ -170,11 +170,11 @@ func (l *Ledger) restateAll(pl *plan) *Fault {
 // their neighbours.
 func (l *Ledger) restate(pl *plan, i int) *Fault {
 	lc := pl.localAt(i)
-	if lc.now == nil || lc.now.LastCount.AsOf == 0 {
+	if lc.now == nil || lc.now.LastCount == nil {
 		return nil
 	}
 	name := lc.location
-	from, ok := pl.reach(name, &lc.now.LastCount)
+	from, ok := pl.reach(name, lc.now.LastCount)
 	if !ok {
 		return nil
 	}
@@ -197,7 +197,7 @@ func (l *Ledger) restate(pl *plan, i int) *Fault {
 			if off == 0 {
 				continue
 			}
-			e := Entry{At: t, Location: name, State: m.state, Count: true, Includes: m.includes, Order: m.order, Delta: off}
+			e := Entry{At: t, Location: name, State: m.state, Count: true, Includes: m.includes, Order: m.order.entry(), Delta: off}
 			if m.state == suspects {
 				e.State, e.Includes = Quarantine, isSuspect
 			}
@@ -255,7 +255,7 @@ func (pl *plan) entered(effects []Entry, m *mark, fixed stand) (sum Quantity, f 
 			after, unsure = pl.policy.Counts.follows(e, m)
 		}
 		if unsure && m.covers(e.State) {
-			pl.unsure(m.order.Source, e.Order.Source)
+			pl.unsure(m.order.Source, e.order().Source)
 		}
 		if after {
 			continue

@@ -50,6 +50,7 @@ type Ledger struct {
 	head   Head
 
 	headDirty bool
+	same      Same
 	changes   []change  // locations changed since ClearChanged
 	due       chores    // of the event in hand
 	rare      *rare     // what most keys do not have in hand
@@ -154,7 +155,7 @@ func (l *Ledger) ApplyWith(s *Scratch, out *Outcome, p *Policy, ev *Event, at At
 	*pl = plan{}
 	pl.kind, pl.at, pl.moves, pl.policy = Applied, ev.OccurredAt, moves, p
 	now := max(l.head.Clock, ev.RecordedAt)
-	if l.head.Frozen.Since != 0 && !at.Copy {
+	if l.head.Frozen.Since != 0 && (!at.Copy || l.ahead(at)) {
 		if ev.Kind != KindApproval {
 			l.whileFrozen(out, p, ev, at)
 			return nil
@@ -379,6 +380,7 @@ func (l *Ledger) inHead(name Location) (int, bool) {
 func (l *Ledger) create(name Location) *LocationState {
 	i, _ := l.inHead(name)
 	l.due |= fitHead
+	l.same.Locations = 0
 	if len(l.head.Locations) < MaxHeadLocations {
 		l.head.Locations = slices.Insert(l.head.Locations, i, LocationState{Location: name})
 		return &l.head.Locations[i]
@@ -393,7 +395,8 @@ func (l *Ledger) create(name Location) *LocationState {
 
 // dirtyLocation marks a location as changed; those in the head go with it.
 func (l *Ledger) dirtyLocation(name Location) {
-	if len(l.head.Split) == 0 {
+	if i, ok := l.inHead(name); ok {
+		l.same.Locations &^= 1 << i
 		return
 	}
 	c := &l.extra().split

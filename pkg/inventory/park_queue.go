@@ -220,7 +220,7 @@ func (l *Ledger) parkedOut(st *LocationState) Quantity {
 		if a.out == 0 || a.from != st.Location {
 			continue
 		}
-		if a.at > st.LastCount.AsOf { // no count is of later: nothing to look for
+		if a.at > st.lastCount().AsOf { // no count is of later: nothing to look for
 			sum = saturate(sum, a.out)
 			continue
 		}

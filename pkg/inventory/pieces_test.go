@@ -1,6 +1,7 @@
 package inventory_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -32,10 +33,32 @@ func (m *memory) store(t testing.TB, l *Ledger) {
 			delete(m.pieces, k)
 			return
 		}
+		if old := m.pieces[k].Head; p.Head != nil && old != nil {
+			checkSame(t, l.Same(), old, p.Head)
+		}
 		m.pieces[k] = clonePiece(p)
 	})
 	l.ClearChanged()
 	l.Changed(func(p Piece) { t.Errorf("piece %s %v still changed", p.Kind, p.N) })
+}
+
+// checkSame fails where something that is said to be the same is not.
+func checkSame(t testing.TB, same Same, old, now *Head) {
+	t.Helper()
+	for i := range now.Locations {
+		if same.Locations&(1<<i) == 0 {
+			continue
+		}
+		if i >= len(old.Locations) || len(old.Locations) != len(now.Locations) || fmt.Sprint(old.Locations[i]) != fmt.Sprint(now.Locations[i]) {
+			t.Errorf("location %d is said to be the same: %+v of %d were %+v of %d", i, now.Locations[i], len(now.Locations), old.Locations, len(old.Locations))
+		}
+	}
+	if n := same.IDs; n > len(now.IDs) || !slices.Equal(old.IDs[:n], now.IDs[:n]) {
+		t.Errorf("the first %d ids are said to be the same: %v were %v", n, now.IDs, old.IDs)
+	}
+	if n := same.Journal; n > len(now.Journal) || fmt.Sprint(old.Journal[:n]) != fmt.Sprint(now.Journal[:n]) {
+		t.Errorf("the first %d entries are said to be the same: %+v were %+v", n, now.Journal, old.Journal)
+	}
 }
 
 func (m *memory) get(kind string, n ...string) Piece {
@@ -136,6 +159,9 @@ func cloneLocation(l LocationState) LocationState {
 }
 
 // log is a ledger with a log in front of it.
+// transaction is how many events a log whose ledger is kept stores at once.
+const transaction = 4
+
 type log struct {
 	t      testing.TB
 	policy Policy
@@ -173,8 +199,10 @@ func (g *log) appendAt(ev Event, place At) (Outcome, error) {
 	if v := g.ledger.Version(); v < before || v > before+1+int64(len(g.also)) || err != nil && v != before {
 		g.t.Fatalf("version went from %d to %d", before, v)
 	}
-	if g.reload {
+	if g.reload || g.offset%transaction == 0 {
 		g.mem.store(g.t, g.ledger)
+	}
+	if g.reload {
 		g.ledger = NewLedger(g.mem.key, g.mem)
 	}
 	return out, err

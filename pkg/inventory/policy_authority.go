@@ -9,9 +9,8 @@ type AuthorityPolicy struct {
 	// specific stands first. Where none matches, every source has authority.
 	Owners    []Owner
 	Handovers []Handover
-	Modes     []ModeRule    // the first that matches decides; none: live
-	Silence   []SilenceRule // decided by readers, see Hush
-	Compare   []Comparison  // the first that matches a system's view; none: nothing is compared
+	Modes     []ModeRule   // the first that matches decides; none: live
+	Compare   []Comparison // the first that matches a system's view; none: nothing is compared
 }
 
 // Facts is a set of kinds of fact, to which authority is given one by one.

@@ -112,5 +112,5 @@ func (p *ReservationPolicy) fits(pos *Position, today, day Day) Quantity {
 	if q.Terms.Horizon == 0 {
 		q.Terms.Horizon = int(maxDay)
 	}
-	return q.location(&q.Positions[0]).ATP
+	return q.location(q.Key, &q.Positions[0]).ATP
 }

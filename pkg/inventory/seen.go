@@ -84,7 +84,7 @@ func (x *idIndex) drop(ids []Seen) {
 // open segment, so that this is not rewritten with every event.
 func (l *Ledger) remember(s Seen) {
 	if cap(l.head.IDs) == 0 {
-		l.head.IDs = make([]Seen, 0, 4)
+		l.head.IDs = make([]Seen, 0, 8)
 	}
 	l.head.IDs = append(l.head.IDs, s)
 	if len(l.head.IDs) <= MaxRecentIDs {
@@ -102,7 +102,7 @@ func (l *Ledger) remember(s Seen) {
 			l.due |= fullIDs
 		}
 	}
-	l.head.IDs = append(l.head.IDs[:0], l.head.IDs[k:]...)
+	l.head.IDs, l.same.IDs = append(l.head.IDs[:0], l.head.IDs[k:]...), 0
 }
 
 // idSegment is a segment in hand. Only the open one grows.

@@ -56,7 +56,7 @@ func (s *stand) add(e *Entry) bool {
 
 // entry is the journal's of one end of a move.
 func (pl *plan) entry(m *Move, at Place, q Quantity) Entry {
-	e := Entry{At: m.At, Location: at.Location, State: at.Account, Order: pl.order, Delta: q}
+	e := Entry{At: m.At, Location: at.Location, State: at.Account, Order: pl.order.entry(), Delta: q}
 	if m.Type == ShortPick && at.Account == Quarantine {
 		e.Includes = isSuspect
 	}
@@ -94,7 +94,7 @@ func (l *Ledger) shortFlow(pl *plan, olds []*Line, after *Line) *Fault {
 			for _, ln := range olds {
 				s -= missed(pl.counts(), ln.Entries, name, t)
 			}
-			e := Entry{At: t.at, Location: name, State: OnHand, Order: t.order, Delta: short - s}
+			e := Entry{At: t.at, Location: name, State: OnHand, Order: t.order.entry(), Delta: short - s}
 			shelf = append(shelf, e)
 			e.State, e.Includes, e.Delta = Quarantine, isSuspect, s-short
 			doubt = append(doubt, e)

@@ -10,84 +10,166 @@ import (
 const SnapshotZeroType = "snapshot_zero"
 
 // SnapshotZero is the count to append for an item that a full snapshot of a
-// location did not list, where its source says that it lists all there is: zero, as
-// of the snapshot, of every state it covers. It is false where none is needed: the
-// location is not known, the snapshot listed the item (be it that its line is held,
-// parked or noted), what it covers was nothing by then anyway, or all of that was
-// counted later.
+// location did not list, where its source says that it lists all there is. It is
+// false unless SnapshotStanding says SnapshotUnlisted.
+func (l *Ledger) SnapshotZero(end *SnapshotEnd) (Event, bool) {
+	if l.SnapshotStanding(end) != SnapshotUnlisted {
+		return Event{}, false
+	}
+	return end.Zero(l.key), true
+}
+
+// Zero is the count that says that nothing of an item is there: zero, as of the
+// snapshot, of every state it covers.
 //
 // The event is a function of the snapshot and the key: its id is what event.EventID
 // gives for its source and document, so to append it twice is harmless. The ledger
-// decides it as any other count; nothing of it is changed here.
-func (l *Ledger) SnapshotZero(end *SnapshotEnd) (Event, bool) {
-	if l.key.Entity != end.Entity || len(end.Covers) == 0 {
-		return Event{}, false
-	}
-	if !l.unlisted(end) {
-		return Event{}, false
-	}
+// decides it as any other count.
+func (e *SnapshotEnd) Zero(k Key) Event {
 	ev := Event{
-		Kind: KindCount, Key: l.key, Source: end.Source,
+		Kind: KindCount, Key: k, Source: e.Source,
 		Document: Document{
-			Type: SnapshotZeroType, Number: end.ID,
-			Line: l.placeID(end.Location),
+			Type: SnapshotZeroType, Number: e.ID,
+			Line: placeID(k, e.Location),
 		},
-		OccurredAt: end.AsOf, OccurredBasis: BasisDocument,
+		OccurredAt: e.AsOf, OccurredBasis: BasisDocument,
 		Count: &Count{
-			Location: end.Location, Basis: end.Basis, Covers: end.Covers,
-			AsOf: end.AsOf, AsOfBasis: BasisDocument, Complete: true, Snapshot: end.ID,
+			Location: e.Location, Basis: e.Basis, Covers: e.Covers,
+			AsOf: e.AsOf, AsOfBasis: BasisDocument, Complete: true, Snapshot: e.ID,
 		},
 	}
 	for a := range Account(NumStates) {
-		if set(end.Covers)&a.bit() != 0 {
+		if set(e.Covers)&a.bit() != 0 {
 			ev.Count.Balances = append(ev.Count.Balances, StateBalance{State: a})
 		}
 	}
 	ev.ID = documentID(ev.Source, &ev.Document)
-	return ev, true
+	return ev
 }
 
-// unlisted says whether a snapshot did not list the item and something of it is
-// still there.
-func (l *Ledger) unlisted(end *SnapshotEnd) bool {
+// Lists says whether a location's latest count was a line of the snapshot.
+func (e *SnapshotEnd) Lists(st *LocationState) bool {
+	last := st.lastCount()
+	return e.ID != "" && st.Location == e.Location && last.Snapshot == e.ID && last.Source == e.Source
+}
+
+// Validate says whether the end names one snapshot in full, so that the counts it
+// makes are valid; the error is a *Fault.
+func (e *SnapshotEnd) Validate() error {
+	if f := e.check(); f != nil {
+		return f
+	}
+	return nil
+}
+
+func (e *SnapshotEnd) check() *Fault {
+	switch {
+	case e.ID == "":
+		return fault(FaultNoID, "snapshot.id", "")
+	case len(e.ID) > maxText:
+		return fault(FaultTooLong, "snapshot.id", "")
+	case len(e.Author) > maxText:
+		return fault(FaultTooLong, "snapshot.author", "")
+	case len(e.Reason) > maxLongText:
+		return fault(FaultTooLong, "snapshot.reason", "")
+	case e.Author == "" && e.Reason != "":
+		return fault(FaultNoSource, "snapshot.author", "a reason needs somebody who gives it")
+	case len(e.Covers) == 0:
+		return fault(FaultCovers, "snapshot.covers", "no state: it says nothing")
+	}
+	// Of an item of any name, the count is an event as any other.
+	zero := e.Zero(Key{Entity: e.Entity, Item: "*"})
+	return zero.check()
+}
+
+// SnapshotStanding is what the end of a full snapshot means for an item.
+type SnapshotStanding uint8
+
+// The standings.
+const (
+	// SnapshotApart: the snapshot has nothing to do with the item. The location is not
+	// known, what is covered was nothing by then, or all of that was counted later.
+	SnapshotApart SnapshotStanding = iota
+	// SnapshotListed: it lists the item, be it that its line is held, parked or noted.
+	SnapshotListed
+	// SnapshotUnlisted: it does not, and something is there: SnapshotZero.
+	SnapshotUnlisted
+	// SnapshotUnknown: nobody can tell. The key takes no events, so that its line may
+	// stand in the log and be taken after the end of the snapshot; or the journal does
+	// not reach back to its time exactly, so that what came since may look as if it had
+	// been there.
+	SnapshotUnknown
+)
+
+// SnapshotStanding says what the end of a full snapshot means for the ledger's item,
+// where the ledger has taken all lines of the snapshot that are about it. It changes
+// nothing.
+func (l *Ledger) SnapshotStanding(end *SnapshotEnd) SnapshotStanding {
+	if l.key.Entity != end.Entity || len(end.Covers) == 0 {
+		return SnapshotApart
+	}
+	s := l.stands(end)
+	switch {
+	case s != SnapshotUnlisted:
+		return s
+	case l.head.Frozen.Since != 0:
+		return SnapshotUnknown
+	case l.waits(end):
+		return SnapshotListed
+	}
+	return SnapshotUnlisted
+}
+
+// stands is SnapshotStanding as far as events are taken and decided.
+func (l *Ledger) stands(end *SnapshotEnd) SnapshotStanding {
 	if v := l.view(end.Source, end.Location); v != nil {
-		if v.AsOf >= end.AsOf {
-			return false
+		switch {
+		case v.AsOf == end.AsOf:
+			return SnapshotListed
+		case v.AsOf > end.AsOf:
+			return SnapshotApart
 		}
 		for i := range v.Balances {
 			if b := &v.Balances[i]; b.Quantity != 0 && set(end.Covers)&b.State.bit() != 0 {
-				return !l.waits(end)
+				return SnapshotUnlisted
 			}
 		}
 	}
 	st := l.location(end.Location)
-	if st == nil || end.ID != "" && st.LastCount.Snapshot == end.ID {
-		return false
+	if st == nil {
+		return SnapshotApart
+	}
+	if end.Lists(st) {
+		return SnapshotListed
 	}
 	var later uint8 // states counted later
-	if st.LastCount.AsOf >= end.AsOf {
+	if last := st.lastCount(); last.AsOf >= end.AsOf {
 		for _, m := range l.marks(st, end.AsOf) {
 			if m.at == end.AsOf {
-				return false // as of this very moment: it is on the list
+				return SnapshotListed // as of this very moment
 			}
 			later |= m.state.bit()
 		}
 	}
 	then, f := l.asOf(st, end.AsOf)
 	if f != nil {
-		return false // out of range: nothing to be done by a count
+		return SnapshotApart // beyond what can be counted
 	}
 	for a := range Account(NumStates) {
-		if set(end.Covers)&^later&a.bit() != 0 && then[a] != 0 {
-			return !l.waits(end)
+		if set(end.Covers)&^later&a.bit() == 0 || then[a] == 0 {
+			continue
 		}
+		if st.inexact(end.AsOf) {
+			return SnapshotUnknown
+		}
+		return SnapshotUnlisted
 	}
-	return false
+	return SnapshotApart
 }
 
 // ZeroesTooMany says whether the end of a full snapshot sets so many of a
 // location's items to zero that it waits for an approval: listed are the items the
-// snapshot named, zeroed those it would set to zero.
+// snapshot named, zeroed those it would set to zero. Each partition is judged alone.
 func (c *CountPolicy) ZeroesTooMany(s Source, listed, zeroed int64) bool {
 	x := c.of(s)
 	if x == nil || x.ZeroShare == 0 || zeroed <= 0 {
@@ -97,10 +179,10 @@ func (c *CountPolicy) ZeroesTooMany(s Source, listed, zeroed int64) bool {
 	return Quantity(zeroed)*One > x.ZeroShare*Quantity(max(0, listed)+zeroed)
 }
 
-// placeID names a location of the key in a document: as its position is named,
+// placeID names a location of a key in a document: as its position is named,
 // where that is not too long.
-func (l *Ledger) placeID(name Location) string {
-	s := PositionKey(l.key, name)
+func placeID(k Key, name Location) string {
+	s := PositionKey(k, name)
 	if len(s) <= maxText {
 		return s
 	}

@@ -119,6 +119,9 @@ func TestSnapshotZeroIsAsOf(t *testing.T) {
 		t.Errorf("id %s of %+v", ev.ID, ev.Document)
 	}
 	ev.RecordedAt, _ = clock("20:01")
+	if ev.OccurredAt != ev.Count.AsOf || ev.Count.AsOf != snapshotEnd().AsOf {
+		t.Errorf("occurred at %d, as of %d", ev.OccurredAt, ev.Count.AsOf)
+	}
 	if out, err := g.append(ev); err != nil || out.Kind != Applied {
 		t.Fatal(out.Kind, err)
 	}
@@ -145,6 +148,84 @@ func TestSnapshotZeroOfLongNames(t *testing.T) {
 	}
 	if err := ev.Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a snapshot means for an item is told apart, so that a guard can count: what it
+// lists, what it does not, and what is not known.
+func TestSnapshotStanding(t *testing.T) {
+	noted := Policy{Authority: AuthorityPolicy{Owners: []Owner{{Balance: []Source{"erp"}}}}}
+	guarded := Policy{Counts: CountPolicy{Sources: []CountSource{{Guard: CountGuard{Absolute: 10 * One}}}}}
+	for _, c := range []struct {
+		name   string
+		policy Policy
+		lines  []string
+		want   SnapshotStanding
+	}{
+		{"listed", Policy{}, []string{"opening DC1 5", "count DC1 5 as of 10:00 snapshot S1"}, SnapshotListed},
+		{"another source's snapshot of the same name", Policy{}, []string{"opening DC1 5", "count DC1 5 as of 09:58 by erp snapshot S1"}, SnapshotUnlisted},
+		{"held", guarded, []string{"opening DC1 50", "count DC1 5 as of 10:00 snapshot S1"}, SnapshotListed},
+		{"noted", noted, []string{"count DC1 5 as of 10:00 snapshot S1"}, SnapshotListed},
+		{"a later view", noted, []string{"count DC1 5 as of 11:00 snapshot S2"}, SnapshotApart},
+		{"not listed", Policy{}, []string{"opening DC1 5"}, SnapshotUnlisted},
+		{"elsewhere", Policy{}, []string{"opening DC2 5"}, SnapshotApart},
+		{"nothing there", Policy{}, []string{"receipt wms - 5 at DC1 at 10:30"}, SnapshotApart},
+	} {
+		g := after(t, c.policy, c.lines...)
+		if got := g.ledger.SnapshotStanding(snapshotEnd()); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+		if _, zero := g.ledger.SnapshotZero(snapshotEnd()); zero != (c.want == SnapshotUnlisted) {
+			t.Errorf("%s: a zero is needed: %v", c.name, zero)
+		}
+	}
+}
+
+// The item of a frozen key may be listed by what it has not taken yet.
+func TestSnapshotStandingOfAFrozenKey(t *testing.T) {
+	g := after(t, Policy{Limits: LimitPolicy{Parked: 1}}, "opening DC1 5")
+	for _, id := range []string{"a", "b", "c"} { // each waits for what it reverses
+		at, _ := clock("09:00")
+		if _, err := g.append(Event{
+			ID: id, Kind: KindMovement, Key: scenarioKey, Source: "wms", OccurredAt: at, OccurredBasis: BasisDocument, RecordedAt: at,
+			Document: Document{Type: "x", Number: id}, Refs: nil,
+			Movement: &Movement{Type: Reversal, Location: "DC1", ToState: Supplier, Quantity: One, Reverses: "not known " + id},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if g.ledger.Frozen().Since == 0 {
+		t.Fatal("the key is not frozen")
+	}
+	if s := g.ledger.SnapshotStanding(snapshotEnd()); s != SnapshotUnknown {
+		t.Errorf("standing %d", s)
+	}
+}
+
+// An end that is told when the journal has forgotten its time takes nothing away of
+// what came since.
+func TestSnapshotStandingBeyondTheJournal(t *testing.T) {
+	g := newLog(t, scenarioKey, true)
+	g.policy.Limits = LimitPolicy{Exact: hour, Horizon: 2 * hour}
+	end := snapshotEnd()
+	for i := range 3000 {
+		if _, err := g.append(movedAt(i, Receipt, 1, end.AsOf+Instant(i+1)*60_000)); err != nil {
+			t.Fatal(err)
+		}
+		if i == 100 {
+			if s := g.ledger.SnapshotStanding(end); s != SnapshotApart {
+				t.Errorf("while the journal reaches back: %d", s)
+			}
+		}
+	}
+	if howFar(g.state("DC1")).Gone == 0 {
+		t.Fatal("the journal reaches back")
+	}
+	if s := g.ledger.SnapshotStanding(end); s != SnapshotUnknown {
+		t.Errorf("standing %d", s)
+	}
+	if _, zero := g.ledger.SnapshotZero(end); zero {
+		t.Error("what came later is taken away")
 	}
 }
 

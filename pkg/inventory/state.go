@@ -87,7 +87,7 @@ type Frozen struct {
 	Since  Instant // 0: not frozen
 	Offset int64   // of the first event not taken
 	Count  int64   // how many were not
-	Taken  int64   // offset of the last of which a copy was taken since; below Offset: none
+	Taken  int64   // offset of the last of which a copy was taken; below Offset: the copy of that comes next
 	Code   Code
 }
 
@@ -100,9 +100,25 @@ type LocationState struct {
 	Version      int64    // item version of its last change
 	Reserved     []Bucket // sum of open claims of the lines, sorted
 	Supply       []Bucket
-	LastCount    CountMark
-	JournalCount int64 // entries moved to segments so far, as IDCount
-	Trimmed      Trimmed
+	LastCount    *CountMark // never written to: a later one takes its place; see lastCount
+	JournalCount int64      // entries moved to segments so far, as IDCount
+	Trimmed      *Trimmed   // nil: all of it is exact; as LastCount, see trimmed
+}
+
+// lastCount is the latest count, zero when there was none.
+func (st *LocationState) lastCount() (m CountMark) {
+	if st.LastCount != nil {
+		m = *st.LastCount
+	}
+	return m
+}
+
+// trimmed is how far back the journal is exact, zero when all of it is.
+func (st *LocationState) trimmed() (t Trimmed) {
+	if st.Trimmed != nil {
+		t = *st.Trimmed
+	}
+	return t
 }
 
 // Trimmed says how far back a location's journal is exact.
@@ -134,17 +150,33 @@ type Seen struct {
 type Entry struct {
 	At       Instant
 	Location Location
+	Delta    Quantity
+	Order    *Order // only of sources that have one, never written to; see order
 	State    Account
 	Count    bool  // made at a count's as-of: marks the count even when the difference is zero
 	Includes uint8 // of a count: bit n, its number includes Account n beside State; above, see isSuspect
-	Order    Order // only of sources that have one
-	Delta    Quantity
+}
+
+// order is the entry's place in its source's own order, zero when it has none.
+func (e *Entry) order() (o Order) {
+	if e.Order != nil {
+		o = *e.Order
+	}
+	return o
 }
 
 // Order is a place in a source's own order of its movements and counts.
 type Order struct {
 	Source   Source
 	Sequence int64
+}
+
+// entry is the place as an entry keeps it.
+func (o Order) entry() *Order {
+	if o == (Order{}) {
+		return nil
+	}
+	return &o
 }
 
 // Line is a demand line: what was ordered, cancelled, picked and shipped of it,

@@ -57,7 +57,7 @@ func (l *Ledger) inflow(pl *plan, olds []*SupplyLine, after *SupplyLine, in infl
 				d, r = d-od, r-or
 			}
 			step := func(a Account, q Quantity) Entry {
-				return Entry{At: t.at, Location: name, State: a, Order: t.order, Delta: q}
+				return Entry{At: t.at, Location: name, State: a, Order: t.order.entry(), Delta: q}
 			}
 			onto = append(onto, step(shelf.Account, r-got))
 			between = append(between, step(InTransit, (d-left)-(r-got)))

@@ -23,7 +23,8 @@ const (
 // full.
 func (l *Ledger) trim(p *Policy, name Location) {
 	st := l.location(name)
-	t := &st.Trimmed
+	t := new(st.trimmed()) // a copy: others may hold the one before
+	st.Trimmed = t
 	full := st.JournalCount / SegmentSize
 	for range trimStep {
 		if t.From >= full {
@@ -53,6 +54,9 @@ func (l *Ledger) trim(p *Policy, name Location) {
 		l.carry(st, entries, t.Gone+1)
 		t.Gone++
 	}
+	if *t == (Trimmed{}) {
+		st.Trimmed = nil
+	}
 	l.dirtyLocation(name)
 }
 
@@ -68,7 +72,7 @@ func youngest(es []Entry) (t Instant) {
 
 // blur adds entries to the sums of a location.
 func (l *Ledger) blur(st *LocationState, entries []Entry) {
-	t := &st.Trimmed
+	t := st.Trimmed
 	if t.Sums == t.Gone {
 		t.Sums++
 	}
@@ -77,7 +81,7 @@ func (l *Ledger) blur(st *LocationState, entries []Entry) {
 		if !e.Count {
 			// The start of its minute is not after it, so a position as of later has it.
 			e.At -= e.At % minute
-			e.Order = Order{}
+			e.Order = nil
 		}
 		if i := slices.IndexFunc(seg.entries, e.adds); i >= 0 {
 			if q, err := seg.entries[i].Delta.Add(e.Delta); err == nil {
@@ -138,7 +142,7 @@ func (l *Ledger) carry(st *LocationState, entries []Entry, into int64) {
 // sums calls f with every entry of the sums of a location, as history does, unless
 // all of them are from before since.
 func (l *Ledger) sums(st *LocationState, since Instant, f func(e *Entry)) {
-	t := &st.Trimmed
+	t := st.trimmed()
 	if since > t.Blurred {
 		return
 	}
@@ -152,7 +156,7 @@ func (l *Ledger) sums(st *LocationState, since Instant, f func(e *Entry)) {
 
 // inexact says whether a position of the location as of a time may be off, since
 // its journal of then is sums by the minute or gone.
-func (st *LocationState) inexact(asOf Instant) bool { return asOf < st.Trimmed.Blurred }
+func (st *LocationState) inexact(asOf Instant) bool { return asOf < st.trimmed().Blurred }
 
 // maxLocationBytes is what the locations of a head may take: the rest of its 8 KiB
 // is for the latest ids and entries.
@@ -175,6 +179,7 @@ func (l *Ledger) fit() {
 		}
 		st := h.Locations[at]
 		h.Locations = slices.Delete(h.Locations, at, at+1)
+		l.same.Locations = 0
 		total -= widest[at]
 		widest = slices.Delete(widest, at, at+1)
 		j, _ := slices.BinarySearchFunc(h.Split, st.Location, func(a, b Location) int { return cmp.Compare(a, b) })

@@ -54,10 +54,10 @@ func TestTrimmedJournalGivesTheSamePositions(t *testing.T) {
 				if r>>24%3 == 0 {
 					asOf = now - Instant(r>>26)%(100*hour) // anywhere
 				}
-				if st != nil && asOf < st.Trimmed.Blurred {
+				if st != nil && asOf < howFar(st).Blurred {
 					ev = countedAt(i, int(r>>16%40), asOf, now, l)
 					if out, err := cut.append(ev); err != nil || !slices.Contains(out.Codes, CodeInexact) {
-						rt.Fatalf("count %d as of %d, blurred up to %d: %v, %v", i, asOf, st.Trimmed.Blurred, out.Codes, err)
+						rt.Fatalf("count %d as of %d, blurred up to %d: %v, %v", i, asOf, howFar(st).Blurred, out.Codes, err)
 					}
 					return // from here on the two differ
 				}
@@ -78,7 +78,7 @@ func TestTrimmedJournalGivesTheSamePositions(t *testing.T) {
 		if x, y := outsides(whole.ledger), outsides(cut.ledger); x != y {
 			rt.Fatalf("outside accounts %s, trimmed %s", x, y)
 		}
-		if cut.state("DC1").Trimmed.Sums > 0 {
+		if howFar(cut.state("DC1")).Sums > 0 {
 			trimmed++
 		}
 	})
@@ -127,8 +127,8 @@ func TestMarksAreCarriedBeyondTheHorizon(t *testing.T) {
 		}
 	}
 	st := g.state("DC1")
-	if st.Trimmed.Gone == 0 {
-		t.Fatalf("no sums are gone: %+v", st.Trimmed)
+	if howFar(st).Gone == 0 {
+		t.Fatalf("no sums are gone: %+v", howFar(st))
 	}
 	late := movedAt(9999, Receipt, 7, start-hour)
 	late.RecordedAt = g.head().Clock
@@ -150,7 +150,7 @@ func TestCountAtTheEndOfTheBlurredPart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	blurred := g.state("DC1").Trimmed.Blurred
+	blurred := howFar(g.state("DC1")).Blurred
 	if blurred%60_000 == 0 || blurred <= start {
 		t.Fatalf("blurred up to %d", blurred-start)
 	}
@@ -177,7 +177,7 @@ func TestJournalIsBounded(t *testing.T) {
 		}
 	}
 	st := g.state("DC1")
-	exact := st.JournalCount - st.Trimmed.From*SegmentSize
+	exact := st.JournalCount - howFar(st).From*SegmentSize
 	if exact > 4096+SegmentSize || exact < 4096-SegmentSize {
 		t.Errorf("%d entries are kept exactly", exact)
 	}
@@ -193,4 +193,12 @@ func TestJournalIsBounded(t *testing.T) {
 	if got := g.stored(PieceJournal); got > 17+4+1 {
 		t.Errorf("%d segments are stored", got)
 	}
+}
+
+// howFar is how far back a location's journal is exact.
+func howFar(st *LocationState) Trimmed {
+	if st.Trimmed == nil {
+		return Trimmed{}
+	}
+	return *st.Trimmed
 }

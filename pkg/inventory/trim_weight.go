@@ -63,10 +63,10 @@ func weighLocation(st *LocationState) int {
 		n += vquantity(q)
 	}
 	n += weighBuckets(st.Reserved) + weighBuckets(st.Supply)
-	if m := &st.LastCount; *m != (CountMark{}) {
+	if m := st.LastCount; m != nil {
 		n += vlong(int64(m.AsOf)) + optional(m.Source) + optionalLong(m.Sequence) + optional(m.Snapshot) + 3
 	}
-	if t := &st.Trimmed; *t != (Trimmed{}) {
+	if t := st.Trimmed; t != nil {
 		n += vlong(t.From) + optionalLong(int64(t.Blurred)) + vlong(t.Sums) + vlong(t.Gone)
 	}
 	return n

@@ -355,6 +355,11 @@ type SnapshotEnd struct {
 	Basis    Basis
 	Covers   []Account
 	Lines    int64 // over all partitions
+
+	// Author is set of an approval: the person who closes the snapshot in spite of the
+	// guard.
+	Author string
+	Reason string // of the approval
 }
 
 // OutcomeKind is what became of an event. Invariant 2: exactly one per line.

@@ -174,7 +174,7 @@ func (l *Ledger) compare(a *AuthorityPolicy, v *View) {
 	if f != nil {
 		then = st.States
 	}
-	n.Inexact = f != nil || v.Blurred > v.AsOf || n.AsOf-c.Lag < st.Trimmed.Blurred
+	n.Inexact = f != nil || v.Blurred > v.AsOf || n.AsOf-c.Lag < st.trimmed().Blurred
 	claims := total(st.Reserved)
 	gaps := make([]gap, 0, NumStates)
 	var held Quantity

@@ -33,6 +33,8 @@ type ATPPolicy struct {
 	Items     []ItemTraits `yaml:"items" json:"items,omitempty"`
 	Kits      []Kit        `yaml:"kits" json:"kits,omitempty"`
 	Overrides []Override   `yaml:"overrides" json:"overrides,omitempty"`
+	// Silence stands in one file: its order counts.
+	Silence []Silence `yaml:"silence" json:"silence,omitempty"`
 }
 
 // DefaultHorizon of ATP, days.
@@ -169,6 +171,7 @@ func (p *ATPPolicy) Validate() error {
 	for i := range p.Overrides {
 		p.Overrides[i].validate(&fs, fmt.Sprintf("overrides[%d]", i))
 	}
+	p.silence(&fs)
 	fs = append(fs, p.twice(nil)...)
 	return errors.Join(fs...)
 }

@@ -11,6 +11,11 @@ import (
 	"github.com/stockweave/stockweave/policies"
 )
 
+// aSource is a file of a source.
+func aSource(name string) string {
+	return "name: " + name + "\nentity: e\nformat: json\nauth: {api_key_env: K}\nmapping_version: \"1\"\nmapping: \"[]\"\n"
+}
+
 const channel = "name: a\ntype: simulated\nentity: e\n"
 
 // TestPromiseFaults: every fault of what promises are made by, with its place and
@@ -83,6 +88,41 @@ func TestPromiseFaults(t *testing.T) {
 				"atp/a.yaml:6:64: overrides[4].until: must be after from (bad_time)", `atp/a.yaml:7:36: overrides[5].channel: no file of channels is named "fax" (unknown_channel)`,
 			},
 		},
+		{
+			"silent owners",
+			map[string]string{
+				"atp/a.yaml": "silence:\n" +
+					"  - {owner: wms, location: A, heartbeat: 0s, then: hold}\n" +
+					"  - {owner: erp, location: A, heartbeat: 721h, then: zero}\n" +
+					"  - {owner: wms, location: B, heartbeat: 1h, then: haircut}\n" +
+					"  - {owner: wms, location: C, heartbeat: 1h, then: zero, haircut: 5}\n" +
+					"  - {owner: wms, location: D, heartbeat: 1h, then: haircut, haircut: 100.5}\n" +
+					"  - {owner: wms, location: E, heartbeat: 1h, then: fallback}\n" +
+					"  - {owner: wms, location: E2, heartbeat: 1h, then: hold, fallback: erp}\n" +
+					"  - {owner: wms, location: E3, heartbeat: 1h, then: fallback, fallback: wms}\n" +
+					"  - {owner: wms, location: E4, heartbeat: 1h, then: fallback, fallback: fax}\n" +
+					"  - {owner: wms, heartbeat: 1h, then: hold}\n" +
+					"  - {owner: wms, entity: e, location: F, heartbeat: 1h, then: zero}\n" +
+					"  - {owner: fax, location: F, heartbeat: 1h, then: zero}\n", "sources/wms.yaml": aSource("wms"), "sources/erp.yaml": aSource("erp"),
+				"atp/b.yaml": "silence:\n  - {owner: erp, heartbeat: 1h, then: zero}\n",
+			},
+			[]string{
+				`atp/a.yaml:10:63: silence[8].fallback: no file of sources is named "fax" (unknown_source)`,
+				"atp/a.yaml:12:6: silence[10]: silence[9] stands before it and decides all of it: the most specific goes first (unreachable)",
+				`atp/a.yaml:13:6: silence[11].owner: no file of sources is named "fax" (unknown_source)`,
+				"atp/a.yaml:2:31: silence[0].heartbeat: must be above 0 and at most 720h0m0s (out_of_range)",
+				"atp/a.yaml:3:31: silence[1].heartbeat: must be above 0 and at most 720h0m0s (out_of_range)",
+				"atp/a.yaml:4:6: silence[2].haircut: is given with the action haircut, and only with it (conflicting)",
+				"atp/a.yaml:5:58: silence[3].haircut: is given with the action haircut, and only with it (conflicting)",
+				"atp/a.yaml:6:61: silence[4].haircut: is a share from 0 to 100 per cent (out_of_range)",
+				"atp/a.yaml:7:6: silence[5].fallback: is given with the action fallback, and only with it (conflicting)",
+				"atp/a.yaml:8:59: silence[6].fallback: is given with the action fallback, and only with it (conflicting)",
+				"atp/a.yaml:9:63: silence[7].fallback: is the owner itself (conflicting)",
+				"atp/b.yaml:2:3: silence: another file has it already (duplicate)",
+			},
+		},
+		{"a heartbeat that is none", map[string]string{"atp/a.yaml": "silence:\n  - {owner: wms, heartbeat: often, then: hold}\n"}, []string{"atp/a.yaml:2:18: silence.0.heartbeat: 'often' does not match pattern '^([0-9]+([.][0-9]+)?(ms|s|m|h))+$' (bad_shape)"}},
+		{"another action", map[string]string{"atp/a.yaml": "silence:\n  - {owner: wms, heartbeat: 1h, then: guess}\n"}, []string{"atp/a.yaml:2:33: silence.0.then: value must be one of 'hold', 'haircut', 'zero', 'fallback' (bad_shape)"}},
 		{"an override nobody made", map[string]string{"atp/a.yaml": "overrides:\n  - {kind: stop_sell}\n"}, []string{"atp/a.yaml:2:6: overrides.0: missing property 'author' (bad_shape)"}},
 		{"an override of no kind", map[string]string{"atp/a.yaml": "overrides:\n  - {author: ana, kind: sell}\n"}, []string{"atp/a.yaml:2:19: overrides.0.kind: value must be one of 'stop_sell', 'set_quantity' (bad_shape)"}},
 		{"a velocity below zero", map[string]string{"atp/a.yaml": "items:\n  - {entity: e, item: A, velocity: \"-1\"}\n"}, []string{"atp/a.yaml:2:26: items.0.velocity: '-1' does not match pattern '^[0-9]+([.][0-9]{1,4})?$' (bad_shape)"}},
@@ -140,13 +180,17 @@ overrides:
   - {kind: set_quantity, entity: e, item: X, location: A, channel: a, quantity: 3, from: 2026-11-24T10:00:00Z, until: 2026-11-24T12:00:00+01:00, author: ana, reason: why, made_at: 2026-11-23T10:00:00Z}
   - {kind: stop_sell, item: Y, author: ben}
   - {kind: stop_sell, entity: other, author: cy}
+silence:
+  - {entity: e, location: A, owner: wms, heartbeat: 6h, then: haircut, haircut: 12.5}
+  - {owner: wms, location: B, heartbeat: 90m, then: fallback, fallback: erp}
+  - {owner: wms, heartbeat: 90m, then: hold}
 `
 
 // TestPromises: what stands in the files is what Promise is asked, straight from the
 // files and by way of what is published.
 func TestPromises(t *testing.T) {
 	set, err := LoadFS(folder(map[string]string{
-		"ownership/ledger.yaml": "version: 5\n", "atp/a.yaml": everything,
+		"ownership/ledger.yaml": "version: 5\n", "atp/a.yaml": everything, "sources/wms.yaml": aSource("wms"), "sources/erp.yaml": aSource("erp"),
 		"channels/a.yaml": channel + "group: web\nshare: 40\nrank: 2\nring_fences: [{item: Z, quantity: 1}]\nsafety: [{class: A, velocity: 2, quantity: 1, days: 3}]\nbuffer: 1\ncap: 9\nunit: 0.5\nbasis: gross\nurl_env: A_URL\nsecret_env: A_SECRET\nlistings: {X: L-1}\n",
 		"channels/b.yaml": strings.Replace(channel, "name: a", "name: b", 1) + "locations: [B, A]\nrank: 1\nring_fences: [{quantity: 7}, {item: Z, quantity: 8}]\n",
 		"channels/c.yaml": strings.Replace(channel, "name: a", "name: c", 1) + "locations: [B, A]\nrank: 1\nitems: [Y]\nring_fences: [{quantity: 6}]\n",
@@ -170,6 +214,8 @@ func TestPromises(t *testing.T) {
 	}
 	// The same policy gives the same bytes, however its files are cut.
 	again, err := LoadFS(folder(map[string]string{
+		"sources/wms.yaml":      aSource("wms"),
+		"sources/erp.yaml":      aSource("erp"),
 		"ownership/ledger.yaml": "version: 5\n", "atp/a.yaml": strings.SplitAfter(everything, "keep_days: 2\n")[0], "atp/b.yaml": strings.SplitAfter(everything, "keep_days: 2\n")[1],
 		"channels/z.yaml": channel + "group: web\nshare: 40\nrank: 2\nring_fences: [{item: Z, quantity: 1}]\nsafety: [{class: A, velocity: 2, quantity: 1, days: 3}]\nbuffer: 1\ncap: 9\nunit: 0.5\nbasis: gross\nlistings: {X: L-1}\n",
 		"channels/b.yaml": strings.Replace(channel, "name: a", "name: b", 1) + "locations: [B, A]\nrank: 1\nring_fences: [{quantity: 7}, {item: Z, quantity: 8}]\n",
@@ -177,6 +223,28 @@ func TestPromises(t *testing.T) {
 	}))
 	if err != nil || again.ATPHash != set.ATPHash {
 		t.Errorf("%v: %s\nis not\n%s", err, again.ATPContent, set.ATPContent)
+	}
+}
+
+// TestSilenceIsNoMatterOfTheLedger: another rule for silent owners is another policy
+// of promises, and the same policy of the ledger.
+func TestSilenceIsNoMatterOfTheLedger(t *testing.T) {
+	load := func(silence string) *Set {
+		t.Helper()
+		set, err := LoadFS(folder(map[string]string{
+			"ownership/ledger.yaml": "version: 5\n", "atp/a.yaml": "horizon: 3\n" + silence, "sources/wms.yaml": aSource("wms"),
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	none, hour, day := load(""), load("silence: [{owner: wms, heartbeat: 1h, then: zero}]\n"), load("silence: [{owner: wms, heartbeat: 24h, then: zero}]\n")
+	if none.LedgerHash != hour.LedgerHash || hour.LedgerHash != day.LedgerHash {
+		t.Error("the ledger's policy is another one")
+	}
+	if none.ATPHash == hour.ATPHash || hour.ATPHash == day.ATPHash {
+		t.Error("the policy of promises is the same")
 	}
 }
 
@@ -247,6 +315,14 @@ func checkPromises(t *testing.T, p *Promises) {
 			t.Errorf("epoch at %d is %d, want %d", now, got, epoch)
 		}
 	}
+	rules := []inventory.SilenceRule{
+		{Entity: "e", Location: "A", Owner: "wms", Heartbeat: 6 * 3_600_000, Then: inventory.SilenceHaircut, Haircut: 125_000},
+		{Location: "B", Owner: "wms", Heartbeat: 90 * 60_000, Then: inventory.SilenceFallback, Fallback: "erp"},
+		{Owner: "wms", Heartbeat: 90 * 60_000, Then: inventory.SilenceHold},
+	}
+	if !slices.Equal(q.Silence, rules) || !slices.Equal(p.Silence(), rules) || p.Heartbeat() != 6*time.Hour {
+		t.Errorf("silent owners %+v, %s", q.Silence, p.Heartbeat())
+	}
 	kit := ask("K", "").Kit
 	if len(kit) != 2 || kit[0].Key != key("Y") || kit[0].PerKit != 15_000 || kit[1].Key != key("X") || kit[1].PerKit != 2*one || kit[1].Positions[0].Key != key("X") {
 		t.Errorf("kit %+v", kit)
@@ -303,6 +379,7 @@ func TestNestedSchemasFitStructs(t *testing.T) {
 		"atp": {
 			"supply_at": func() any { return &SupplyAt{} }, "time_zones": func() any { return &TimeZone{} }, "items": func() any { return &ItemTraits{} },
 			"safety_stock": func() any { return &SafetyStock{} }, "kits": func() any { return &Kit{} }, "overrides": func() any { return &Override{} },
+			"silence": func() any { return &Silence{} },
 		},
 		"channel": {"ring_fences": func() any { return &RingFence{} }, "safety": func() any { return &SafetyRule{} }},
 	} {

@@ -27,7 +27,6 @@ const (
 	CodeUnknownGroup = "unknown_group"
 	CodeUnknownName  = "unknown_channel"
 	CodeKitOfKit     = "kit_of_kit"    // a part that is itself a kit
-	CodeNotInForce   = "not_in_force"  // read, and not obeyed by this version
 	CodeFenceOverlap = "fence_overlap" // another channel sells the same stock from other locations
 )
 

@@ -20,12 +20,11 @@ type ownerFile struct {
 	Moves    []inventory.Source `yaml:"moves" json:"moves,omitempty"`
 }
 
-// authorityFile is what goes beyond owners: handovers, modes, silent owners, and
-// how claimed views are compared.
+// authorityFile is what goes beyond owners: handovers, modes, and how claimed views
+// are compared.
 type authorityFile struct {
 	Handovers []handoverFile   `yaml:"handovers" json:"handovers,omitempty"`
 	Modes     []modeFile       `yaml:"modes" json:"modes,omitempty"`
-	Silence   []silenceFile    `yaml:"silence" json:"silence,omitempty"`
 	Compare   []comparisonFile `yaml:"compare" json:"compare,omitempty"`
 }
 
@@ -45,15 +44,6 @@ type modeFile struct {
 	Location inventory.Location `yaml:"location" json:"location,omitempty"`
 	Facts    []factName         `yaml:"facts" json:"facts,omitempty"`
 	Mode     modeName           `yaml:"mode" json:"mode"`
-}
-
-type silenceFile struct {
-	Location  inventory.Location      `yaml:"location" json:"location,omitempty"`
-	Owner     inventory.Source        `yaml:"owner" json:"owner"`
-	Heartbeat span                    `yaml:"heartbeat" json:"heartbeat"`
-	Then      inventory.SilenceAction `yaml:"then" json:"then"`
-	Haircut   inventory.Quantity      `yaml:"haircut" json:"haircut,omitempty"`
-	Fallback  inventory.Source        `yaml:"fallback" json:"fallback,omitempty"`
 }
 
 type comparisonFile struct {
@@ -109,11 +99,6 @@ func (f *ledgerFile) authority() inventory.AuthorityPolicy {
 	for _, m := range f.Authority.Modes {
 		a.Modes = append(a.Modes, inventory.ModeRule{Source: m.Source, Location: m.Location, Facts: facts(m.Facts), Mode: modeNames[m.Mode]})
 	}
-	for _, s := range f.Authority.Silence {
-		a.Silence = append(a.Silence, inventory.SilenceRule{
-			Location: s.Location, Owner: s.Owner, Heartbeat: inventory.Instant(s.Heartbeat), Then: s.Then, Haircut: s.Haircut, Fallback: s.Fallback,
-		})
-	}
 	for i := range f.Authority.Compare {
 		a.Compare = append(a.Compare, f.Authority.Compare[i].comparison())
 	}
@@ -162,15 +147,10 @@ func (f *ledgerFile) setAuthority(a *inventory.AuthorityPolicy) {
 	for _, m := range a.Modes {
 		x.Modes = append(x.Modes, modeFile{Source: m.Source, Location: m.Location, Facts: factNames(m.Facts), Mode: nameOf(m.Mode)})
 	}
-	for _, s := range a.Silence {
-		x.Silence = append(x.Silence, silenceFile{
-			Location: s.Location, Owner: s.Owner, Heartbeat: span(s.Heartbeat), Then: s.Then, Haircut: s.Haircut, Fallback: s.Fallback,
-		})
-	}
 	for i := range a.Compare {
 		x.Compare = append(x.Compare, comparisonOf(&a.Compare[i]))
 	}
-	if len(x.Handovers)+len(x.Modes)+len(x.Silence)+len(x.Compare) > 0 {
+	if len(x.Handovers)+len(x.Modes)+len(x.Compare) > 0 {
 		f.Authority = &x
 	}
 }

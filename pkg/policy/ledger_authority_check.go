@@ -67,12 +67,6 @@ func checkAuthority(a *inventory.AuthorityPolicy, known func(inventory.Source) b
 			}
 		}
 	}
-	if len(a.Silence) > 0 { // a rule that nothing obeys would be worse than none
-		fs.add(CodeNotInForce, "authority.silence", "no reader obeys it yet")
-	}
-	for i := range a.Silence {
-		checkSilence(&fs, &a.Silence[i], fmt.Sprintf("authority.silence[%d]", i), missing)
-	}
 	for i := range a.Compare {
 		c := &a.Compare[i]
 		field := fmt.Sprintf("authority.compare[%d]", i)
@@ -86,23 +80,6 @@ func checkAuthority(a *inventory.AuthorityPolicy, known func(inventory.Source) b
 		checkComparison(&fs, c, field)
 	}
 	return errors.Join(fs...)
-}
-
-func checkSilence(fs *faults, s *inventory.SilenceRule, field string, missing func(string, inventory.Source)) {
-	missing(field+".owner", s.Owner)
-	if s.Heartbeat == 0 {
-		fs.add(CodeRequired, field+".heartbeat", "an owner is silent after some time only")
-	}
-	if cut := s.Then == inventory.SilenceHaircut; cut != (s.Haircut != 0) {
-		fs.add(CodeConflicting, field+".haircut", "is given with the action haircut, and only with it")
-	} else if s.Haircut < 0 || s.Haircut > inventory.MaxPercent {
-		fs.add(CodeOutOfRange, field+".haircut", "is a share from 0 to 100 per cent")
-	}
-	if fall := s.Then == inventory.SilenceFallback; fall != (s.Fallback != "") {
-		fs.add(CodeConflicting, field+".fallback", "is given with the action fallback, and only with it")
-	} else if fall {
-		missing(field+".fallback", s.Fallback)
-	}
 }
 
 func checkComparison(fs *faults, c *inventory.Comparison, field string) {

@@ -70,6 +70,7 @@ type loader struct {
 	ledgerFile string
 
 	keepDays        bool     // stated by a file already
+	silenceFile     string   // the one that has the rules for silent owners
 	kits, overrides []origin // of those of the set, in its order
 }
 

@@ -60,6 +60,11 @@ func (l *loader) atp(set *Set) {
 		for i := range p.Overrides {
 			l.overrides = append(l.overrides, origin{file, fmt.Sprintf("overrides[%d]", i)})
 		}
+		if len(p.Silence) > 0 && l.silenceFile != "" {
+			l.coded(file, CodeDuplicate, "silence", "another file has it already")
+		} else if len(p.Silence) > 0 {
+			l.silenceFile, all.Silence = file, p.Silence
+		}
 		all.SupplyAt = append(all.SupplyAt, p.SupplyAt...)
 		all.TimeZones = append(all.TimeZones, p.TimeZones...)
 		all.Items = append(all.Items, p.Items...)
@@ -100,6 +105,7 @@ func (l *loader) channels(set *Set) {
 
 // promises looks across files at what promises are made by.
 func (l *loader) promises(set *Set) {
+	l.silent(set)
 	kits := map[inventory.Key]bool{}
 	for _, k := range set.ATP.Kits {
 		kits[inventory.Key{Entity: k.Entity, Item: k.Item}] = true

@@ -30,6 +30,7 @@ type Promises struct {
 
 	overrides map[inventory.Item][]inventory.Override // by item; "" those of any
 	bounds    []inventory.Instant                     // when an override begins or ends, sorted
+	silence   []inventory.SilenceRule
 }
 
 type zoneKey struct {
@@ -75,6 +76,9 @@ func NewPromises(a *ATPPolicy, channels []Channel) (*Promises, error) {
 		}
 	}
 	slices.Sort(p.bounds)
+	for i := range a.Silence {
+		p.silence = append(p.silence, a.Silence[i].rule())
+	}
 	p.rankChannels()
 	return p, errors.Join(errs...)
 }
@@ -188,6 +192,11 @@ type Ask struct {
 	Day     inventory.Day
 	Now     inventory.Instant
 	Today   func(inventory.Location) inventory.Day
+	// Heard tells when a source was last heard. Without it no owner is silent.
+	Heard func(inventory.Source) inventory.Heard
+	// Views are claimed views of an item. Without it no view takes a silent owner's
+	// place, and the numbers are held.
+	Views func(inventory.Key) []inventory.View
 	// Positions are those of an item, by location: of the one asked for, and of each
 	// part of a kit.
 	Positions func(inventory.Key) []inventory.Position
@@ -232,7 +241,7 @@ func (p *Promises) Facts(k inventory.Key, positions func(inventory.Key) []invent
 func (p *Promises) Question(a *Ask) *inventory.Question {
 	q := &inventory.Question{
 		Key: a.Key, Positions: a.Positions(a.Key), Group: a.Group, Day: a.Day, Today: a.Today, Now: a.Now,
-		Terms: p.terms, Overrides: p.overriding(a.Key),
+		Terms: p.terms, Overrides: p.overriding(a.Key), Silence: p.silence, Heard: a.Heard, Views: a.Views,
 	}
 	if kit := p.kits[a.Key]; len(kit) > 0 {
 		q.Kit = slices.Clone(kit)

@@ -148,6 +148,21 @@ type Processor interface {
 	Flush(st *State, emit func(*Record)) error
 }
 
+// ErrTooLarge is why a record is diverted whose outputs the log does not take.
+var ErrTooLarge = errors.New("stream: too large for the log")
+
+// A Diverter is a Processor that takes note of a record it could not work on, not even
+// in a transaction of the record's own. Then the dead letters need not keep it: it
+// stands in the log, and whoever reads the outputs knows of it.
+type Diverter interface {
+	// Divert is called in the place of Step, once; why is what Step, Flush or the log
+	// said last. It is to do little: when what it makes cannot be committed either, the
+	// record goes to the dead letters after all. So it does after an error other than
+	// ErrStop and ErrNoop, in the same transaction, and then the state is what it was
+	// before the call.
+	Divert(in Input, st *State, why error, emit func(*Record)) error
+}
+
 // An Owner is told which partitions a worker works on. It must not wait, and is
 // called from several goroutines.
 type Owner interface {
@@ -172,7 +187,7 @@ type RunnerConfig struct {
 	GroupOf func(stateKey []byte) string
 	// StoreVersion of the pieces; another one in the header stops the worker.
 	StoreVersion int32
-	Commit       time.Duration // transaction cadence; 20 ms, or 5 ms when reservations are served
+	Commit       time.Duration // from one commit to the next, where not behind; 20 ms, or 5 ms when reservations are served
 	MaxRecords   int           // of one transaction; 10,000 when 0
 	Processor    Processor
 	Owner        Owner // nil: nobody needs to know
@@ -258,12 +273,15 @@ type WorkerConfig struct {
 }
 
 // TableConfig describes a reader of a whole compacted topic: master data,
-// policies, schemas. Apply is called for each record from one goroutine, with a
+// policies, schemas; or, with Since, of what a topic holds from a time on. Apply is called for each record from one goroutine, with a
 // nil Value for a tombstone; its error stops the table.
 type TableConfig struct {
 	Config
 	Topic         string
 	Partitions    []int32 // nil: all
 	ReadCommitted bool
-	Apply         func(rec *Record) error
+	// Since, when set, leaves out what was appended before, by the records'
+	// timestamps.
+	Since time.Time
+	Apply func(rec *Record) error
 }

@@ -9,16 +9,27 @@ import (
 
 // suspect is a record that made its transaction abort again and again. The records
 // before it are committed without it; then it is tried in a transaction of its own,
-// and when that aborts too it is diverted: to the dead letters, and with its value
-// left out if even that is too much (§2).
+// and when that aborts too it is diverted (§2): to the processor if that is a
+// Diverter, else or when that aborts as well to the dead letters, and with its value
+// left out if even that is too much.
 type suspect struct {
 	part   int32
 	offset int64
 	after  int64 // position at which it is the next record
 	alone  bool  // the open transaction is its own
-	divert int   // 0 try, 1 divert, 2 divert without the value
-	reason string
+	divert divert
+	why    error
 }
+
+// divert is how far a suspect's diversion has come.
+type divert uint8
+
+const (
+	undiverted    divert = iota // it is tried
+	toProcessor                 // to the Diverter
+	toLetters                   // to the dead letters
+	toLettersBare               // the same, without the value
+)
 
 // codeDiverted marks dead letters of records no transaction could hold.
 const codeDiverted = "diverted"
@@ -35,15 +46,21 @@ func (s *session) blamed(f *fault) {
 		return
 	}
 	if q := s.suspect; q != nil && q.part == f.part && q.offset == f.offset && q.alone {
-		q.divert = min(q.divert+1, 2)
-		q.reason = f.err.Error()
+		if q.divert == undiverted { // what a diversion fails of is another thing
+			q.why = f.err
+		}
+		q.divert = min(q.divert+1, toLettersBare)
+		if _, ok := s.r.cfg.Processor.(Diverter); !ok {
+			q.divert = max(q.divert, toLetters)
+		}
+		s.r.log.Error("record is diverted", slog.Int("partition", int(f.part)), slog.Int64("offset", f.offset), slog.Any("error", f.err))
 		return
 	}
 	if p.fails == nil {
 		p.fails = map[int64]int{}
 	}
 	if p.fails[f.offset]++; p.fails[f.offset] >= divertAfter {
-		s.suspect = &suspect{part: f.part, offset: f.offset, after: f.offset, reason: f.err.Error()}
+		s.suspect = &suspect{part: f.part, offset: f.offset, after: f.offset, why: f.err}
 		s.r.log.Error("record is taken alone", slog.Int("partition", int(f.part)), slog.Int64("offset", f.offset), slog.Any("error", f.err))
 	}
 }
@@ -69,15 +86,33 @@ func (s *session) isolate(ctx, poll context.Context) error {
 	return s.transact(ctx, wait, b)
 }
 
-// divert sends a suspect to the dead letters without stepping it.
-func (s *session) divert(p *partition, rec *Record) *fault {
+// divertTo sends a suspect where its diversion has come to.
+func (s *session) divertTo(p *partition, rec *Record) *fault {
 	q := s.suspect
-	reason := q.reason
-	if q.divert > 1 {
+	if q.divert == toProcessor {
+		return s.step(p, rec, q.why)
+	}
+	return s.divertToLetters(p, rec)
+}
+
+// divertToLetters sends a suspect to the dead letters without stepping it.
+func (s *session) divertToLetters(p *partition, rec *Record) *fault {
+	q := s.suspect
+	reason := q.why.Error()
+	if q.divert == toLettersBare {
 		bare := *rec
 		bare.Value, bare.Headers = nil, nil
 		reason = fmt.Sprintf("%s (value of %d bytes left out)", reason, len(rec.Value))
 		rec = &bare
 	}
 	return s.deadLetter(p, rec, codeDiverted, reason)
+}
+
+// divert asks the processor to take note of a suspect.
+func (s *session) divert(in Input, st *State, why error) error {
+	d, ok := s.r.cfg.Processor.(Diverter)
+	if !ok {
+		return why
+	}
+	return d.Divert(in, st, why, s.txn.emit)
 }

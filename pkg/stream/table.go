@@ -10,7 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// A Table reads a whole compacted topic and goes on following it.
+// A Table reads a whole compacted topic, or the end of any, and goes on following
+// it.
 type Table struct {
 	cfg    TableConfig
 	log    *slog.Logger
@@ -85,7 +86,7 @@ func (t *Table) load(ctx context.Context, reads *RestoreReads) (map[int32]int64,
 	positions := make(map[int32]int64, len(ids))
 	for _, id := range ids {
 		tl := tail{reads: reads, topic: t.cfg.Topic, partition: id, committed: t.cfg.ReadCommitted}
-		if tl.offset, err = reads.LogStart(ctx, t.cfg.Topic, id); err != nil {
+		if tl.offset, err = t.first(ctx, reads, id, highs[id]); err != nil {
 			return nil, err
 		}
 		for failed := 0; tl.offset < highs[id]; {
@@ -111,6 +112,21 @@ func (t *Table) load(ctx context.Context, reads *RestoreReads) (map[int32]int64,
 		positions[id] = tl.offset
 	}
 	return positions, nil
+}
+
+// first is the offset a partition is read from; end where it has nothing to read.
+func (t *Table) first(ctx context.Context, reads *RestoreReads, id int32, end int64) (int64, error) {
+	if t.cfg.Since.IsZero() {
+		return reads.LogStart(ctx, t.cfg.Topic, id)
+	}
+	at, err := reads.listOffset(ctx, t.cfg.Topic, id, max(0, t.cfg.Since.UnixMilli()), 0)
+	if err != nil {
+		return 0, err
+	}
+	if at < 0 { // none is as new as that
+		return end, nil
+	}
+	return at, nil
 }
 
 func (t *Table) follow(ctx context.Context, positions map[int32]int64) error {

@@ -110,6 +110,51 @@ func TestTableReadCommitted(t *testing.T) {
 	})
 }
 
+// A table of what was appended from a time on reads nothing from before, in no
+// partition, and follows what comes.
+func TestTableSince(t *testing.T) {
+	inBubble(t, 3, func(b *bubble) {
+		b.put(0, "a=1", "b=2")
+		b.put(1, "c=3")
+		time.Sleep(time.Hour)
+		since := time.Now()
+		time.Sleep(time.Minute)
+		b.put(0, "d=4", "e=5")
+		var mu sync.Mutex
+		var got []string
+		read := func() string {
+			mu.Lock()
+			defer mu.Unlock()
+			return strings.Join(got, " ")
+		}
+		tb, err := NewTable(TableConfig{Config: b.config(""), Topic: topicIn, Since: since, Apply: func(rec *Record) error {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, string(rec.Value))
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- tb.Run(ctx) }()
+		<-tb.Loaded()
+		if got := read(); got != "4 5" {
+			t.Errorf("read %q", got)
+		}
+		for p := range int32(3) {
+			before := read()
+			b.put(p, "f=6")
+			b.until("follows", func() bool { return read() == before+" 6" })
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestTableApplyFails(t *testing.T) {
 	inBubble(t, 1, func(b *bubble) {
 		b.put(0, "a=1")

@@ -23,6 +23,7 @@ type txn struct {
 	input [][]*Record  // what was polled
 
 	began   time.Time
+	ending  time.Duration // what the last commit took, from the last record on
 	records int
 	noops   int
 	fault   *fault
@@ -180,7 +181,7 @@ func (s *session) one(p *partition, rec *Record) *fault {
 			q.after = p.pos
 			return &fault{cause: "isolate", part: p.id, err: errors.New("record is to be taken alone")}
 		}
-		alone = q.divert > 0
+		alone = q.divert != undiverted
 	}
 	before := p.pos
 	p.pos, p.last = rec.Offset+1, rec
@@ -192,9 +193,9 @@ func (s *session) one(p *partition, rec *Record) *fault {
 	t.curOff = rec.Offset
 	var f *fault
 	if alone {
-		f = s.divert(p, rec)
+		f = s.divertTo(p, rec)
 	} else {
-		f = s.step(p, rec)
+		f = s.step(p, rec, nil)
 	}
 	if f != nil {
 		p.pos = before
@@ -204,8 +205,9 @@ func (s *session) one(p *partition, rec *Record) *fault {
 	return nil
 }
 
-// step runs the processor on a record. What a failed Step did is taken back.
-func (s *session) step(p *partition, rec *Record) *fault {
+// step runs the processor on a record, or its Diverter where why is set. What a failed
+// call did is taken back.
+func (s *session) step(p *partition, rec *Record, why error) *fault {
 	t := &s.txn
 	group, err := s.groupOf(rec)
 	var st *State
@@ -217,7 +219,11 @@ func (s *session) step(p *partition, rec *Record) *fault {
 		policy := p.staged.PolicyVersion
 		st.over.inStep = true
 		err = s.call(func() error {
-			return s.r.cfg.Processor.Step(Input{Record: rec, Lineage: p.staged.Lineage, Header: &p.staged}, st, t.emit)
+			in := Input{Record: rec, Lineage: p.staged.Lineage, Header: &p.staged}
+			if why != nil {
+				return s.divert(in, st, why)
+			}
+			return s.r.cfg.Processor.Step(in, st, t.emit)
 		})
 		st.over.inStep = false
 		if err == nil {
@@ -236,11 +242,15 @@ func (s *session) step(p *partition, rec *Record) *fault {
 		t.records--
 		return nil
 	}
-	if rej, ok := errors.AsType[*Rejection](err); ok {
+	rej, rejected := errors.AsType[*Rejection](err)
+	if rejected || why != nil && !errors.Is(err, ErrStop) {
 		if st != nil && !st.over.kept {
 			// Nothing of this transaction hangs on the object, so the promise
 			// of the failed Step not to have touched it need not be relied on.
 			st.SetObject(nil)
+		}
+		if why != nil {
+			return s.divertToLetters(p, rec)
 		}
 		return s.deadLetter(p, rec, rej.Code, rej.err.Error())
 	}
@@ -365,7 +375,7 @@ func (s *session) sent(ctx context.Context) *fault {
 		if o := t.slab.find(t.tooLarge); o != nil {
 			return &fault{
 				cause: "too_large", part: o.part, offset: o.offset, blame: true,
-				err: fmt.Errorf("output of %d bytes for %s: %w", len(o.rec.Value), o.rec.Topic, kerr.MessageTooLarge),
+				err: fmt.Errorf("output of %d bytes for %s: %w: %w", len(o.rec.Value), o.rec.Topic, ErrTooLarge, kerr.MessageTooLarge),
 			}
 		}
 	}
@@ -376,6 +386,7 @@ func (s *session) sent(ctx context.Context) *fault {
 // the state (§1); an outcome that is not known is never taken for a failure (§3).
 func (s *session) finish(ctx context.Context) error {
 	t := &s.txn
+	worked := s.r.now()
 	bg := context.WithoutCancel(ctx) // finish what was begun
 	f := t.fault
 	if f == nil {
@@ -403,6 +414,7 @@ func (s *session) finish(ctx context.Context) error {
 		s.merge()
 		Crash("merged")
 		t.recycle()
+		t.ending = s.r.now().Sub(worked)
 		return nil
 	case err != nil:
 		if errors.Is(err, kerr.UnknownTopicID) {

@@ -43,7 +43,7 @@ func TestNothingOutlivesTheMemoryOfItsEvents(t *testing.T) {
 
 // borrowedReached are the outcomes that the load must have brought about.
 var borrowedReached = []string{
-	"released later", "view",
+	"released later", "view", "head in parts",
 	string(inventory.Applied), string(inventory.Noted), string(inventory.Duplicate), string(inventory.Superseded), string(inventory.Conflict),
 	string(inventory.Denied), string(inventory.Parked), string(inventory.Rejected),
 	string(inventory.CodeLapsed), string(inventory.CodeFrozen), string(inventory.CodeUnknownReversal), string(inventory.CodeUnlinked),
@@ -262,8 +262,12 @@ func (w *borrower) transaction(sends []simSend) {
 		}
 	}
 	for _, st := range touched {
+		key, head := w.head(st)
 		if err := w.proc.Flush(st, emit); err != nil {
 			w.t.Fatalf("offset %d: %v", first, err)
+		}
+		if got := st.Get(key); string(got) != string(head) {
+			w.t.Fatalf("offset %d: the head of %s is\n%q\nencoded whole\n%q", first, st.Group(), got, head)
 		}
 	}
 	for i := range recs {
@@ -272,6 +276,31 @@ func (w *borrower) transaction(sends []simSend) {
 	for _, st := range touched {
 		st.Merge()
 	}
+}
+
+// head is what the head of a touched state is to become, encoded whole: of most, parts
+// are copied out of the one before.
+func (w *borrower) head(st *stream.State) (key string, head []byte) {
+	w.t.Helper()
+	led, ok := st.Object().(*ledger)
+	if !ok {
+		return "", nil
+	}
+	key = led.pieces.headKey
+	head = st.Get(key)
+	led.Changed(func(p inventory.Piece) {
+		if p.Head == nil {
+			return
+		}
+		if same := led.Same(); same.Locations != 0 && same.IDs > 0 && same.Journal > 0 {
+			w.met["head in parts"]++
+		}
+		var err error
+		if head, err = w.proc.codecs.AppendState(nil, &p); err != nil {
+			w.t.Fatal(err)
+		}
+	})
+	return key, head
 }
 
 // fetch is a record as the client gives it.

@@ -74,27 +74,52 @@ func (c *Config) Validate() error {
 
 // Build wires the service and starts nothing.
 func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, error) {
-	if err := cfg.Validate(); err != nil {
+	ledger, closing, err := parts(cfg, env)
+	if err != nil {
 		return nil, err
 	}
+	return append(ledger, closing), nil
+}
+
+// parts are the tasks of the ledger, and the one that closes full snapshots beside it.
+func parts(cfg Config, env service.Env) (ledger []service.Task, closing service.Task, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, nil, err
+	}
 	if cfg.Codecs == nil {
-		return nil, errors.New("atp: codecs are required")
+		return nil, nil, errors.New("atp: codecs are required")
 	}
 	policies := newPolicies(cfg.Codecs)
 	table, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicPolicies, Apply: policies.apply})
 	if err != nil {
-		return nil, fmt.Errorf("reading policies: %w", err)
+		return nil, nil, fmt.Errorf("reading policies: %w", err)
 	}
 	answers, err := newAnswers(cfg.Kafka.Metrics)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	remind := newReminders(cfg.Codecs, env.Log)
 	ticks, closeTicks, err := newTicker(cfg, remind, env)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dead := func(d stream.DeadLetter) (*stream.Record, error) { return deadLetter(cfg.Codecs, d) }
+	closeAll, err := newClosing(cfg, policies, dead, env)
+	if err != nil {
+		closeTicks()
+		return nil, nil, err
+	}
+	closing = func(ctx context.Context) error {
+		if cfg.Kafka.Sealed { // a shadow closes nothing: its log is that of the live ledger
+			return nil
+		}
+		select { // the guard is of the version that an end names
+		case <-table.Loaded():
+		case <-ctx.Done():
+			return nil
+		}
+		return closeAll(ctx)
+	}
 	runner, err := stream.NewRunner(stream.RunnerConfig{
 		Config: cfg.Kafka, Group: cfg.Group, Input: event.TopicEvents, State: event.TopicState,
 		Dead: dead, Codec: headerCodec{cfg.Codecs}, GroupOf: groupOf, StoreVersion: storeVersion,
@@ -104,7 +129,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		OwnPartition: []string{event.TopicAnswers},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("building the runner: %w", err)
+		return nil, nil, fmt.Errorf("building the runner: %w", err)
 	}
 	env.Health.Ready("atp", runner.Ready)
 	return []service.Task{
@@ -127,7 +152,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 			}
 			return runner.Run(ctx)
 		},
-	}, nil
+	}, closing, nil
 }
 
 // groupOf is the ledger a state key belongs to: its first two parts. It shares the

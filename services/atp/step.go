@@ -38,6 +38,7 @@ type processor struct {
 	answers  *answers          // nil: nobody is told
 	remind   *reminders        // nil: time alone decides nothing
 	policy   *inventory.Policy // the one last used: a version's content never changes
+	freeze   inventory.Code    // the key of the event in hand, for this reason; see divert.go
 
 	// What follows is memory that one call leaves to the next, and no more: each
 	// use begins with an empty value.
@@ -58,6 +59,7 @@ type processor struct {
 type ledger struct {
 	inventory.Ledger
 	pieces    pieces
+	memo      event.HeadMemo    // of the head that stands in pieces
 	partition int32             // of its last event
 	wakes     inventory.Instant // as the reminders know it
 	frozen    inventory.Instant // the same
@@ -87,7 +89,7 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 	}
 	ev.RecordedAt = inventory.Instant(in.Timestamp.UnixMilli())
 	if st == nil || st.Group() == "" {
-		return p.control(in, ev)
+		return p.control(in, ev, emit)
 	}
 	if ev.Kind == inventory.KindControl {
 		return stream.Rejectf("control_with_key", "control record under key %q", st.Group())
@@ -122,7 +124,12 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 	if led.Frozen().Since != 0 {
 		copied(in, ev, &at)
 	}
-	err := led.ApplyWith(&p.scratch, &p.outcome, p.policy, ev, at)
+	var err error
+	if p.freeze != "" {
+		led.Freeze(&p.outcome, p.policy, ev, at, p.freeze)
+	} else {
+		err = led.ApplyWith(&p.scratch, &p.outcome, p.policy, ev, at)
+	}
 	if led.pieces.err != nil {
 		return fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, led.pieces.err)
 	}
@@ -166,15 +173,15 @@ func (p *processor) open(st *stream.State, ev *inventory.Event) (*ledger, error)
 	return led, nil
 }
 
-// control takes a record for the whole partition: from here on decide by another
-// policy. A worker without the content stops the partition, so that a replay
+// control takes a record for the whole partition: a full snapshot is complete, or from
+// here on decide by another policy. A worker without the content stops the partition, so that a replay
 // decides as the original did (EXACTLY-ONCE §6).
-func (p *processor) control(in stream.Input, ev *inventory.Event) error {
+func (p *processor) control(in stream.Input, ev *inventory.Event, emit func(*stream.Record)) error {
 	if ev.Kind != inventory.KindControl || ev.Control == nil {
 		return stream.Rejectf("not_control", "%s event under the control key", ev.Kind)
 	}
 	if ev.Control.Snapshot != nil { // it says nothing of a policy
-		return stream.Rejectf("snapshot_end", "the end of snapshot %q is not acted upon by this version", ev.Control.Snapshot.ID)
+		return p.ended(in, ev, emit)
 	}
 	if _, err := p.policies.Ledger(ev.Control.PolicyVersion, ev.Control.PolicyHash); err != nil {
 		return fmt.Errorf("policy for partition %d: %w: %w", in.Partition, stream.ErrStop, err)
@@ -210,14 +217,14 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 			return
 		}
 		p.piece = piece
-		value, err := p.codecs.AppendState(p.arena.room(), &p.piece)
+		value, err := p.encode(led, st, key)
 		switch {
 		case err != nil:
 			fail = errors.Join(fail, fmt.Errorf("encoding state %s: %w", key, err))
 		case len(value) > maxPieceBytes:
-			fail = errors.Join(fail, fmt.Errorf("state %s is %d bytes, over %d", key, len(value), maxPieceBytes))
+			fail = errors.Join(fail, fmt.Errorf("state %s is %d bytes, over %d: %w", key, len(value), maxPieceBytes, stream.ErrTooLarge))
 		default:
-			st.Put(key, append(st.Room(len(value)), value...))
+			st.Put(key, value)
 		}
 	})
 	if fail != nil {
@@ -258,6 +265,20 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 	}
 	led.ClearChanged()
 	return nil
+}
+
+// headGrowth is by how much a head is longer than the one before, as a rule: an id and
+// the journal entries of an event.
+const headGrowth = 64
+
+// encode is the value of p.piece, in memory of the state's.
+func (p *processor) encode(led *ledger, st *stream.State, key string) ([]byte, error) {
+	if p.piece.Head == nil {
+		value, err := p.codecs.AppendState(p.arena.room(), &p.piece)
+		return append(st.Room(len(value)), value...), err
+	}
+	prev := st.Get(key)
+	return p.codecs.AppendHead(st.Room(len(prev)+headGrowth), &p.piece, led.Same(), &led.memo, prev)
 }
 
 // stateKey is the key of a piece of the ledger.

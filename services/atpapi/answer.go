@@ -37,6 +37,7 @@ type answer struct {
 	Formula       string          `json:"formula"`
 	Frozen        bool            `json:"frozen,omitempty"` // events of the item wait: numbers are of before
 	Override      *overrideAnswer `json:"override,omitempty"`
+	Silent        []silentAnswer  `json:"silent,omitempty"`
 	Locations     []atLocation    `json:"locations"`
 	Kit           []kitPart       `json:"kit,omitempty"`
 	Channel       *channelAnswer  `json:"channel,omitempty"`
@@ -83,6 +84,18 @@ type overrideAnswer struct {
 	Until string `json:"until,omitempty"`
 }
 
+// silentAnswer says that the owner of a location it tells about is silent, and what
+// was made of it: see inventory.SilenceAction.
+type silentAnswer struct {
+	Location string `json:"location"`
+	Owner    string `json:"owner"`
+	HeardAt  string `json:"heard_at,omitempty"` // its last word, where it is known
+	Then     string `json:"then"`
+	View     string `json:"view,omitempty"`  // whose claim took the ledger's place
+	AsOf     string `json:"as_of,omitempty"` // of that claim
+	Unmet    bool   `json:"unmet,omitempty"` // there is no claim newer than the owner's word: the numbers are held
+}
+
 // freshness says how much the answer may lag behind the ledger: every position
 // that stood in the log AgeMS before the answer is in it.
 type freshness struct {
@@ -96,6 +109,7 @@ type wanted struct {
 	query
 	promises *policy.Promises
 	now      time.Time
+	heard    func(inventory.Source) inventory.Heard
 	channel  *policy.Channel      // nil: none
 	group    []inventory.Location // empty: every location that is publishable
 }
@@ -142,6 +156,7 @@ func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
 	}
 	promised := r.promise(w, f, nil)
 	a.ATP, a.Override = promised.Quantity.String(), overridden(promised.Override)
+	a.flag(promised.Silent)
 	if w.channel != nil {
 		shown := r.promise(w, f, w.channel)
 		a.Channel = &channelAnswer{
@@ -163,7 +178,9 @@ func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
 		p := &f.of[w.key][i]
 		a.Frozen = a.Frozen || p.Frozen
 		if len(parts) == 0 && w.shows(p.Location) {
-			a.Locations = append(a.Locations, r.atLocation(w, p))
+			at, alone := r.atLocation(w, p)
+			a.Locations = append(a.Locations, at)
+			a.flag(alone.Silent)
 		}
 	}
 	if w.location != "" && !f.at(w.location) {
@@ -200,7 +217,8 @@ func (r *reader) promise(w *wanted, f *facts, c *policy.Channel) inventory.Promi
 func (r *reader) ask(w *wanted, group []inventory.Location, positions func(inventory.Key) []inventory.Position, c *policy.Channel) inventory.Promised {
 	return inventory.Promise(w.promises.Question(&policy.Ask{
 		Key: w.key, Group: group, Channel: c, Day: w.on, Now: inventory.Instant(w.now.UnixMilli()),
-		Today: func(l inventory.Location) inventory.Day { return r.today(w, l) }, Positions: positions,
+		Today: func(l inventory.Location) inventory.Day { return r.today(w, l) }, Heard: w.heard, Views: r.views.Of,
+		Positions: positions,
 	}))
 }
 
@@ -236,7 +254,8 @@ func (r *reader) reachable(w *wanted, f *facts) *problem {
 }
 
 // tag names the answer by its version and by all that it says but its freshness, so
-// that whatever changes it, a policy, midnight or an override's end, changes its name.
+// that whatever changes it, a policy, midnight, an override's end or an owner's
+// silence, changes its name.
 func (a *answer) tag() error {
 	b, err := json.Marshal(a)
 	if err != nil {
@@ -250,14 +269,15 @@ func (a *answer) tag() error {
 
 // atLocation is an item at a location, with the number that asking for that
 // location alone gives.
-func (r *reader) atLocation(w *wanted, p *inventory.Position) atLocation {
+func (r *reader) atLocation(w *wanted, p *inventory.Position) (atLocation, inventory.Promised) {
 	states := make(map[string]string, inventory.NumStates)
 	for s, q := range p.States {
 		states[inventory.Account(s).String()] = q.String() //nolint:gosec // NumStates is 6
 	}
 	here := func(inventory.Key) []inventory.Position { return []inventory.Position{*p} }
+	alone := r.ask(w, []inventory.Location{p.Location}, here, nil)
 	at := atLocation{
-		Location: string(p.Location), ATP: r.ask(w, []inventory.Location{p.Location}, here, nil).Quantity.String(), States: states,
+		Location: string(p.Location), ATP: alone.Quantity.String(), States: states,
 		Reserved: total(p.Reserved).String(), Supply: total(p.Supply).String(), SafetyStock: p.SafetyStock.String(),
 		Day: place.Date(r.today(w, p.Location)), Publishable: r.publishable(p.Key.Entity, p.Location),
 		Version: p.Version, RecordedAt: instant(p.RecordedAt), EventID: p.EventID,
@@ -265,7 +285,20 @@ func (r *reader) atLocation(w *wanted, p *inventory.Position) atLocation {
 	if p.ParkedOut != 0 {
 		at.ParkedOut = p.ParkedOut.String()
 	}
-	return at
+	return at, alone
+}
+
+// flag adds silent owners, of each location once.
+func (a *answer) flag(silent []inventory.Silent) {
+	for i := range silent {
+		s := &silent[i]
+		if !slices.ContainsFunc(a.Silent, func(o silentAnswer) bool { return o.Location == string(s.Location) }) {
+			a.Silent = append(a.Silent, silentAnswer{
+				Location: string(s.Location), Owner: string(s.Owner), HeardAt: instant(s.Heard), Then: string(s.Action),
+				View: string(s.Fallback), AsOf: instant(s.AsOf), Unmet: s.Unmet,
+			})
+		}
+	}
 }
 
 // at says whether anything is recorded at a location.

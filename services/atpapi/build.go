@@ -17,6 +17,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/policy/current"
+	"github.com/stockweave/stockweave/pkg/policy/heard"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -83,16 +84,32 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if err != nil {
 		return nil, fmt.Errorf("reading policies: %w", err)
 	}
-	rd := &reader{store: st, codecs: cfg.Codecs, places: pl, policies: policies, now: env.Now}
+	silence := heard.Config{
+		Kafka: cfg.Kafka, Codecs: cfg.Codecs, Policies: policies, Now: env.Now, Log: env.Log, Metrics: env.Metrics, Prefix: "stockweave_atp_api",
+	}
+	sources, err := heard.New(silence)
+	if err != nil {
+		return nil, err
+	}
+	views := heard.NewViews(silence)
+	rd := &reader{store: st, codecs: cfg.Codecs, places: pl, policies: policies, heard: sources, views: views, now: env.Now}
 	a := &api{
 		reader: rd, entity: cfg.Entity, keys: keys, retryAfter: cfg.RetryAfter, now: env.Now, log: env.Log, count: count,
 	}
 	env.Health.Ready("atp-api projector", worker.Ready)
 	env.Health.Ready("atp-api locations", table.Ready)
 	env.Health.Ready("atp-api policies", published.Ready)
+	env.Health.Ready("atp-api owners", sources.Ready)
+	env.Health.Ready("atp-api views", views.Ready)
 	tasks := []service.Task{
 		table.Run,
 		published.Run,
+		func(ctx context.Context) error {
+			if !wait(ctx, published.Loaded()) { // for whose silence there are rules
+				return nil
+			}
+			return service.Run(ctx, sources.Run, views.Run)
+		},
 		worker.Run,
 		func(ctx context.Context) error { return rd.learn(ctx, view, env.Log) },
 		func(ctx context.Context) error {
@@ -100,13 +117,10 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 			return nil
 		},
 		func(ctx context.Context) error {
-			// A day asked of an unknown zone, a number by an old policy would be wrong ones.
-			for _, t := range []*stream.Table{table, published} {
-				select {
-				case <-t.Loaded():
-				case <-ctx.Done():
-					return nil
-				}
+			// A day asked of an unknown zone, a number by an old policy, or one that hides an
+			// owner's silence would be wrong ones.
+			if !wait(ctx, table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded()) {
+				return nil
 			}
 			return service.Serve(cfg.Listen, a.handler(), cfg.Bound)(ctx)
 		},
@@ -121,6 +135,18 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		}()
 		return service.Run(ctx, tasks...)
 	}}, nil
+}
+
+// wait returns when all are closed, or false when ctx is done.
+func wait(ctx context.Context, all ...<-chan struct{}) bool {
+	for _, c := range all {
+		select {
+		case <-c:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // learnEvery is how often the number of partitions is asked for until it is known.

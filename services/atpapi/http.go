@@ -37,7 +37,7 @@ type api struct {
 //	GET /v1/atp/{item}?entity=&on=2006-01-02&(location=|group=|channel=)
 //
 // Without on it is about today. Answers carry an ETag of item version, policy
-// version, local days and the overrides that hold; problems are RFC 9457 with a
+// version, local days, the overrides that hold and the owners that are silent; problems are RFC 9457 with a
 // stable code.
 func (a *api) handler() http.Handler {
 	e := echo.New()

@@ -13,6 +13,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/policy/current"
+	"github.com/stockweave/stockweave/pkg/policy/heard"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
@@ -129,6 +130,27 @@ func (r *rig) promiseBy(t *testing.T, a policy.ATPPolicy, channels ...policy.Cha
 		t.Fatal(err)
 	}
 	r.reader.policies = current.New(r.codecs, p, slog.New(slog.DiscardHandler))
+	cfg := heard.Config{
+		Codecs: r.codecs, Policies: r.reader.policies, Now: func() time.Time { return r.now }, Log: slog.New(slog.DiscardHandler),
+	}
+	r.reader.views = heard.NewViews(cfg)
+	r.reader.heard, err = heard.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.reader.heard.Covers(time.UnixMilli(0))
+}
+
+// hears takes the receipt of a message of a source, which came so long ago.
+func (r *rig) hears(t *testing.T, source inventory.Source, ago time.Duration) {
+	t.Helper()
+	value, err := r.codecs.AppendReceipt(nil, &event.Receipt{RawID: "r", Source: source, At: inventory.Instant(r.now.Add(-ago).UnixMilli())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.reader.heard.Apply(&stream.Record{Value: value}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // run starts the partition and feeds it the log in polls of n, as the worker does.

@@ -79,6 +79,9 @@ func TestVectors(t *testing.T) {
 			w.flog.put(t, w.codecs, 5, v.Positions)
 			w.run(t, 100)
 			w.now = v.Now()
+			for source, ago := range v.Heard {
+				w.hears(t, source, ago)
+			}
 			on := ""
 			if v.On != 0 {
 				on = "&on=" + place.Date(v.On)
@@ -109,6 +112,9 @@ func TestReaderAsksTheQuestion(t *testing.T) {
 		c := promisetest.Draw(rt)
 		version++
 		w.promiseBy(t, c.ATP, c.Channels...)
+		for source, ago := range c.Heard {
+			w.hears(t, source, ago)
+		}
 		if _, err := w.batch(t.Context(), w.flog.put(t, w.codecs, version, c.Positions)); err != nil {
 			rt.Fatal(err)
 		}
@@ -186,6 +192,62 @@ func TestOverrideByTheClock(t *testing.T) {
 			t.Errorf("who and why is told to everybody: %s", rec.Body)
 		}
 		etag = rec.Header().Get("ETag")
+	}
+}
+
+// TestSilentOwner: an owner falls silent with nothing but time passing, the answer
+// says so under another name, and when it speaks again all is as it was.
+func TestSilentOwner(t *testing.T) {
+	w := newWeb(t)
+	kit := []policy.Kit{{Entity: "acme", Item: "KIT", Parts: []policy.KitPart{{Item: "A", Quantity: 2 * inventory.One}}}}
+	w.promiseBy(t, policy.ATPPolicy{
+		Version: 2, Kits: kit, Groups: map[string][]inventory.Location{"far": {"DC2"}, "all": {"DC1", "DC2"}},
+		Silence: []policy.Silence{{Location: "DC1", Owner: "wms", Heartbeat: 3_600_000, Then: inventory.SilenceHaircut, Haircut: 50 * inventory.One}},
+	}, policy.Channel{Name: "far", Entity: "acme", Locations: []inventory.Location{"DC2"}, Share: 100, Unit: inventory.One})
+	w.flog.commit(t, w.codecs, "A", 3, map[inventory.Location]int64{"DC1": 9, "DC2": 4})
+	w.run(t, 10)
+	w.hears(t, "wms", 0)
+	const said = `"silent":[{"location":"DC1","owner":"wms","heard_at":"2026-11-24T12:00:00.000Z","then":"haircut"}]`
+	etag := `"none"`
+	for _, step := range []struct {
+		what         string
+		at           time.Duration
+		want, kit    string
+		silent, same bool // the answer says so; it is the one before
+	}{
+		{"heard", 0, "13", "6", false, false},
+		{"within its heartbeat", time.Hour, "13", "6", false, true},
+		{"silent", time.Hour + time.Millisecond, "8.5", "4", true, false},
+		{"silent still", 2 * time.Hour, "8.5", "4", true, true},
+		{"heard again", 3 * time.Hour, "13", "6", false, false},
+	} {
+		w.now = promisetest.Noon().Add(step.at)
+		if step.what == "heard again" {
+			w.hears(t, "wms", time.Minute)
+		}
+		if rec := w.get(t, "/v1/atp/A", "If-None-Match", etag); (rec.Code == http.StatusNotModified) != step.same {
+			t.Errorf("%s: %d for what was answered before", step.what, rec.Code)
+		}
+		rec := w.get(t, "/v1/atp/A")
+		etag = rec.Header().Get("ETag")
+		if !strings.Contains(rec.Body.String(), fmt.Sprintf(`"atp":%q`, step.want)) || strings.Contains(rec.Body.String(), said) != step.silent {
+			t.Errorf("%s: %s", step.what, rec.Body)
+		}
+		a := w.asks(t, "A", "?group=all")
+		if at := w.asks(t, "A", "?location=DC1"); at.ATP != a.Locations[0].ATP || len(at.Silent) != len(a.Silent) || a.Locations[0].States["on_hand"] != "9" {
+			t.Errorf("%s: at DC1 %+v, listed as %+v", step.what, at, a.Locations[0])
+		}
+		// A kit lists no locations, and says it.
+		if k := w.asks(t, "KIT", ""); k.ATP != step.kit || (len(k.Silent) == 1) != step.silent {
+			t.Errorf("%s: of a kit %s, %+v", step.what, k.ATP, k.Silent)
+		}
+		// Whom it does not concern is not told, unless DC1 is shown beside the rest.
+		if far := w.asks(t, "A", "?group=far"); far.ATP != "4" || far.Silent != nil {
+			t.Errorf("%s: far from there %+v", step.what, far)
+		}
+		if far := w.asks(t, "A", "?channel=far"); far.Channel.Quantity != "4" || (len(far.Silent) == 1) != step.silent {
+			t.Errorf("%s: to a channel far from there %+v", step.what, far)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy/current"
+	"github.com/stockweave/stockweave/pkg/policy/heard"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
@@ -33,6 +34,8 @@ type reader struct {
 	codecs   *event.Codecs
 	places   *place.Places
 	policies *current.Policy
+	heard    *heard.Sources
+	views    *heard.Views
 	now      func() time.Time
 
 	mu         sync.RWMutex
@@ -69,7 +72,7 @@ func (r *reader) saw(partition int32, m mark) {
 
 // read answers a query or says why not.
 func (r *reader) read(ctx context.Context, q query) (*answer, *problem) {
-	w := wanted{query: q, promises: r.policies.Get(), now: r.now()}
+	w := wanted{query: q, promises: r.policies.Get(), now: r.now(), heard: r.heard.Steady()}
 	if bad := w.resolve(); bad != nil {
 		return nil, bad
 	}

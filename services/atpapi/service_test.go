@@ -8,14 +8,18 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -24,6 +28,7 @@ const partitions = 3
 
 // road is a cluster with a transactional writer of positions, as atp is one.
 type road struct {
+	cluster *kfake.Cluster
 	brokers []string
 	writer  *kgo.Client
 	codecs  *event.Codecs
@@ -31,7 +36,7 @@ type road struct {
 
 func newRoad(t *testing.T) *road {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, event.TopicPositions, event.TopicLocations, event.TopicPolicies, event.TopicDeadATPAPI))
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, event.TopicPositions, event.TopicLocations, event.TopicPolicies, event.TopicReceipts, event.TopicViews, event.TopicDeadATPAPI))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +46,7 @@ func newRoad(t *testing.T) *road {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.Close)
-	return &road{c.ListenAddrs(), w, event.TestCodecs()}
+	return &road{c, c.ListenAddrs(), w, event.TestCodecs()}
 }
 
 // write commits, or aborts, a transaction with the parts of one commit of an item.
@@ -63,7 +68,7 @@ func (r *road) write(t *testing.T, commit kgo.TransactionEndTry, item string, ve
 }
 
 // serve runs the whole service; stop ends it and waits.
-func (r *road) serve(t *testing.T, redisAddr string) (url string, stop func()) {
+func (r *road) serve(t *testing.T, redisAddr string, change ...func(*Config)) (url string, stop func()) {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Kafka = stream.Config{Brokers: r.brokers, Instance: "0"}
@@ -71,6 +76,9 @@ func (r *road) serve(t *testing.T, redisAddr string) (url string, stop func()) {
 	cfg.Redis.Addresses = []string{redisAddr}
 	bound := make(chan net.Addr, 1)
 	cfg.Bound = func(a net.Addr) { bound <- a }
+	for _, f := range change {
+		f(&cfg)
+	}
 	health := &service.Health{}
 	tasks, err := Build(t.Context(), cfg, service.Env{Name: "atp-api", Log: slog.New(slog.DiscardHandler), Health: health, Now: time.Now})
 	if err != nil {
@@ -190,5 +198,106 @@ func TestFromTheLogToTheAnswer(t *testing.T) {
 	all("restarted", 32, 60)
 	if code, _ := get(t, url, "NOPE"); code != 404 {
 		t.Errorf("an unknown item: %d", code)
+	}
+}
+
+// send commits a record.
+func (r *road) send(t *testing.T, topic string, value []byte, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.writer.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.writer.ProduceSync(t.Context(), &stream.Record{Topic: topic, Value: value}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.writer.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hold keeps a topic from being read until release is closed.
+func (r *road) hold(topic string) (release chan struct{}) {
+	release = make(chan struct{})
+	r.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		if list, ok := req.(*kmsg.ListOffsetsRequest); ok && slices.ContainsFunc(list.Topics, func(t kmsg.ListOffsetsRequestTopic) bool { return t.Topic == topic }) {
+			r.cluster.SleepControl(func() { <-release })
+		}
+		return nil, nil, false
+	})
+	return release
+}
+
+// TestOwnersOnTheLog: receipts make an owner heard, those from before the start and
+// those that come, and until then a view takes its place.
+func TestOwnersOnTheLog(t *testing.T) {
+	r := newRoad(t)
+	r.write(t, kgo.TryCommit, "A", 1, map[inventory.Location]int64{"DC1": 9, "DC2": 4})
+	receipt := func(s inventory.Source) {
+		t.Helper()
+		value, err := r.codecs.AppendReceipt(nil, &event.Receipt{RawID: "r", Source: s, At: inventory.Instant(time.Now().UnixMilli())})
+		r.send(t, event.TopicReceipts, value, err)
+	}
+	claims := func(q inventory.Quantity, asOf inventory.Instant) {
+		t.Helper()
+		value, err := r.codecs.AppendView(nil, &inventory.View{
+			Key: inventory.Key{Entity: "acme", Item: "A"}, Location: "DC2", Source: "erp", Basis: inventory.Sellable, EventID: "e", Version: 1,
+			Balances: []inventory.StateBalance{{State: inventory.OnHand, Quantity: q}}, AsOf: asOf,
+		})
+		r.send(t, event.TopicViews, value, err)
+	}
+	receipt("wms")
+	began := inventory.Instant(time.Now().UnixMilli())
+	claims(2*inventory.One, began)
+	released := make(chan string, 2)
+	url, _ := r.serve(t, miniredis.RunT(t).Addr(), func(c *Config) {
+		// Before it is known who is silent, and what is claimed, nothing is answered.
+		bound := c.Bound
+		c.Bound = func(a net.Addr) {
+			if len(released) < 2 {
+				t.Errorf("it listens when only %d of receipts and views are read", len(released))
+			}
+			bound(a)
+		}
+		for _, topic := range []string{event.TopicReceipts, event.TopicViews} {
+			release := r.hold(topic)
+			time.AfterFunc(time.Second, func() {
+				released <- topic
+				close(release)
+			})
+		}
+		c.ATP.Silence = []policy.Silence{
+			{Location: "DC1", Owner: "wms", Heartbeat: 3_600_000, Then: inventory.SilenceZero},
+			{Location: "DC2", Owner: "3pl", Heartbeat: 3_600_000, Then: inventory.SilenceFallback, Fallback: "erp"},
+		}
+	})
+	var a answer
+	answered := func(want string) func() bool {
+		return func() bool {
+			var code int
+			code, a = get(t, url, "A")
+			return code == 200 && a.ATP == want
+		}
+	}
+	eventually(t, "answered", func() bool {
+		code, _ := get(t, url, "A")
+		return code == 200
+	})
+	// From the first answer on.
+	if !answered("11")() {
+		t.Errorf("what was said before the start is not known: %+v", a)
+	}
+	if want := []silentAnswer{{Location: "DC2", Owner: "3pl", Then: "fallback", View: "erp", AsOf: instant(began)}}; !slices.Equal(a.Silent, want) {
+		t.Errorf("it says of silent owners %+v, want %+v", a.Silent, want)
+	}
+	claims(3*inventory.One, began+1)
+	eventually(t, "another claim is known", answered("12"))
+	receipt("3pl")
+	eventually(t, "what comes is heard", answered("13"))
+	if a.Silent != nil {
+		t.Errorf("silent still: %+v", a.Silent)
 	}
 }

@@ -66,8 +66,14 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	lines := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stockweave_canonicalizer_lines_total", Help: "Lines of raw messages, by source and what became of them.",
 	}, []string{"source", "became"})
-	if env.Metrics != nil {
-		if err := env.Metrics.Register(lines); err != nil {
+	snapshots := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "stockweave_canonicalizer_full_snapshots_total", Help: "Full snapshots of locations, by source and whether their end was said.",
+	}, []string{"source", "became"})
+	for _, c := range []prometheus.Collector{lines, snapshots} {
+		if env.Metrics == nil {
+			break
+		}
+		if err := env.Metrics.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
 	}
@@ -84,19 +90,31 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if err != nil {
 		return nil, fmt.Errorf("opening producer: %w", err)
 	}
-	h := &handler{codecs: cfg.Codecs, sources: sources, masters: m, lines: lines, produce: producer.Produce}
+	byNumber, err := stream.NewProducer(cfg.Kafka, stream.WithOwnPartition())
+	if err != nil {
+		producer.Close()
+		return nil, fmt.Errorf("opening producer: %w", err)
+	}
+	h := &handler{
+		codecs: cfg.Codecs, sources: sources, masters: m, lines: lines, snapshots: snapshots, produce: producer.Produce, toPartition: byNumber.Produce,
+	}
 	worker, err := stream.NewWorker(stream.WorkerConfig{
 		Config: cfg.Kafka, Group: cfg.Group, Topics: []string{event.TopicRaw},
 		Dead: deadLetter(cfg.Codecs), Batch: h.batch, MaxRecords: cfg.MaxRecords,
 	})
 	if err != nil {
 		producer.Close()
+		byNumber.Close()
 		return nil, fmt.Errorf("building worker: %w", err)
 	}
 	env.Health.Ready("canonicalizer", worker.Ready)
 	work := whenLoaded(worker.Run, items.Loaded(), locations.Loaded())
 	return []service.Task{items.Run, locations.Run, func(ctx context.Context) error {
 		defer producer.Close()
+		defer byNumber.Close()
+		if err := h.count(ctx, cfg.Kafka); err != nil {
+			return err
+		}
 		return work(ctx)
 	}}, nil
 }
@@ -125,13 +143,19 @@ type handler struct {
 	masters *masters
 	lines   *prometheus.CounterVec
 	produce func(ctx context.Context, recs ...*stream.Record) error
+
+	// Of ends of full snapshots, which concern every partition of the events.
+	snapshots   *prometheus.CounterVec
+	partitions  int32
+	toPartition func(ctx context.Context, recs ...*stream.Record) error
 }
 
 // batch writes everything the messages become and returns their receipts, which
 // the worker writes: a receipt exists only when all it names is durable
-// (Invariant 2), and the offset is committed after that (Invariant 1).
+// (Invariant 2), and the offset is committed after that (Invariant 1). So does the
+// end of a full snapshot: it follows its lines in every partition.
 func (h *handler) batch(ctx context.Context, recs []*stream.Record) ([]*stream.Record, error) {
-	var pending, receipts []*stream.Record
+	var pending, ends, receipts []*stream.Record
 	flush := func() error {
 		if err := h.produce(ctx, pending...); err != nil {
 			return fmt.Errorf("appending what messages became: %w", err)
@@ -140,11 +164,11 @@ func (h *handler) batch(ctx context.Context, recs []*stream.Record) ([]*stream.R
 		return nil
 	}
 	for _, rec := range recs {
-		out, receipt, err := h.message(ctx, rec)
+		out, end, receipt, err := h.message(ctx, rec)
 		if err != nil {
 			return nil, err
 		}
-		pending = append(pending, out...)
+		pending, ends = append(pending, out...), append(ends, end...)
 		if receipt != nil {
 			receipts = append(receipts, receipt)
 		}
@@ -157,12 +181,18 @@ func (h *handler) batch(ctx context.Context, recs []*stream.Record) ([]*stream.R
 	if err := flush(); err != nil {
 		return nil, err
 	}
+	if len(ends) > 0 {
+		if err := h.toPartition(ctx, ends...); err != nil {
+			return nil, fmt.Errorf("appending ends of snapshots: %w", err)
+		}
+	}
 	return receipts, nil
 }
 
-// message is what one raw message becomes. The receipt is nil when the message
-// itself cannot be read: then it is a dead letter and nothing else.
-func (h *handler) message(ctx context.Context, rec *stream.Record) ([]*stream.Record, *stream.Record, error) {
+// message is what one raw message becomes, and what follows when that is durable: the
+// ends of its full snapshots, and its receipt. That is nil when the message itself
+// cannot be read: then it is a dead letter and nothing else.
+func (h *handler) message(ctx context.Context, rec *stream.Record) (out, ends []*stream.Record, receipt *stream.Record, err error) {
 	var raw event.RawMessage
 	if err := h.codecs.DecodeRaw(rec.Value, &raw); err != nil {
 		// Its beginning is kept; the whole of it stands where the dead letter says.
@@ -170,15 +200,14 @@ func (h *handler) message(ctx context.Context, rec *stream.Record) ([]*stream.Re
 		short.Value = rec.Value[:min(len(rec.Value), maxKept)]
 		dead, err := deadLetter(h.codecs)(stream.DeadLetter{Record: &short, Code: "undecodable", Reason: err.Error()})
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		return []*stream.Record{dead}, nil, nil
+		return []*stream.Record{dead}, nil, nil, nil
 	}
 	var res Result
 	if p := h.sources[raw.Source]; p != nil {
-		var err error
 		if res, err = canonicalize(ctx, p, &raw, h.masters); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	} else {
 		r := run{p: &sourceProgram{src: &policy.Source{Name: raw.Source}}, raw: &raw, lines: 1}
@@ -188,11 +217,13 @@ func (h *handler) message(ctx context.Context, rec *stream.Record) ([]*stream.Re
 	}
 	w := writer{codecs: h.codecs, input: rec, trace: traceOf(rec), at: raw.ReceivedAt}
 	if err := w.records(&res); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	receipt, err := w.receipt(&res.Receipt)
-	if err != nil {
-		return nil, nil, err
+	if receipt, err = w.receipt(&res.Receipt); err != nil {
+		return nil, nil, nil, err
+	}
+	if ends, err = w.ends(&res, &raw, h.partitions); err != nil {
+		return nil, nil, nil, err
 	}
 	// Known here at once, not when the table has read it back, so that the next
 	// message may use it. Nothing rests on it if the append fails: the message is
@@ -209,5 +240,10 @@ func (h *handler) message(ctx context.Context, rec *stream.Record) ([]*stream.Re
 	} {
 		h.lines.WithLabelValues(string(raw.Source), became).Add(float64(n))
 	}
-	return w.out, receipt, nil
+	for became, n := range map[string]int{"ended": len(res.Ends), "open": len(res.Open)} {
+		if n > 0 {
+			h.snapshots.WithLabelValues(string(raw.Source), became).Add(float64(n))
+		}
+	}
+	return w.out, ends, receipt, nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -123,10 +124,12 @@ func (k *kafka) send(t *testing.T, source inventory.Source, id string, body []by
 }
 
 // start runs the built service; the result stops it.
-func (k *kafka) start(t *testing.T) (stop func()) {
+func (k *kafka) start(t *testing.T) (stop func()) { return k.startWith(t, load(t, shipped)) }
+
+func (k *kafka) startWith(t *testing.T, set *policy.Set) (stop func()) {
 	t.Helper()
 	cfg := DefaultConfig()
-	cfg.Kafka, cfg.Codecs, cfg.Policies = k.cfg, k.codecs, load(t, shipped)
+	cfg.Kafka, cfg.Codecs, cfg.Policies = k.cfg, k.codecs, set
 	tasks, err := Build(t.Context(), cfg, service.Env{
 		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Health: &service.Health{}, Now: time.Now,
 	})

@@ -31,6 +31,11 @@ type Result struct {
 	Parked    []event.ParkedLine
 	Rejected  []event.DeadLetter
 	Receipt   event.Receipt
+
+	// Of full snapshots, beside the lines: the ends of those that the message lists
+	// whole, to be said when all lines are durable, and why others have none.
+	Ends []inventory.SnapshotEnd
+	Open []event.DeadLetter
 }
 
 // sourceProgram is a source ready to run.
@@ -86,6 +91,7 @@ func canonicalize(ctx context.Context, p *sourceProgram, raw *event.RawMessage, 
 			break
 		}
 	}
+	r.snapshots()
 	r.out.Receipt = r.receipt()
 	return r.out, nil
 }

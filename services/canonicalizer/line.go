@@ -48,6 +48,7 @@ type countLine struct {
 	balances []balanceLine
 	sequence int64
 	complete bool
+	snapshot string
 }
 
 type balanceLine struct{ state, quantity string }
@@ -127,7 +128,7 @@ func (l *line) readEvent(f *fields) {
 		m.close()
 	case inventory.KindCount:
 		c := f.object("count")
-		l.count.sequence, l.count.complete = c.number("sequence"), c.flag("complete")
+		l.count.sequence, l.count.complete, l.count.snapshot = c.number("sequence"), c.flag("complete"), c.text("snapshot")
 		for _, b := range c.objects("balances") {
 			l.count.balances = append(l.count.balances, balanceLine{b.text("state"), b.text("quantity")})
 			b.close()

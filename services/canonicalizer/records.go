@@ -65,6 +65,11 @@ func (w *writer) records(r *Result) error {
 			return err
 		}
 	}
+	for i := range r.Open {
+		if err := w.dead(&r.Open[i]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -191,6 +191,13 @@ func (r *run) count(l *line, ev *inventory.Event, item *event.MasterItem, at *ev
 	c := &inventory.Count{
 		Location: at.Location, Basis: b.Basis, Includes: b.Includes, Covers: b.Covers,
 		AsOf: ev.OccurredAt, AsOfBasis: ev.OccurredBasis, Sequence: l.count.sequence, Complete: l.count.complete || b.Complete,
+		Snapshot: l.count.snapshot,
+	}
+	if c.Complete && c.Snapshot == "" {
+		c.Snapshot = snapshotOf(&l.document)
+	}
+	if len(c.Snapshot) > maxCode {
+		return reject("too_long", "snapshot %.64q… has more than %d bytes", c.Snapshot, maxCode)
 	}
 	ev.Count = c
 	balances := l.count.balances

@@ -117,6 +117,16 @@ type rendered struct {
 	Locations []renderedLocation `json:"locations,omitempty"`
 	Parked    []renderedFault    `json:"parked,omitempty"`
 	Rejected  []renderedFault    `json:"rejected,omitempty"`
+	Ends      []renderedEnd      `json:"snapshots,omitempty"`
+	Open      []renderedFault    `json:"open_snapshots,omitempty"`
+}
+
+// renderedEnd is the end of a full snapshot.
+type renderedEnd struct {
+	Snapshot string `json:"snapshot"`
+	Location string `json:"location"`
+	AsOf     string `json:"as_of"`
+	Lines    int64  `json:"lines"`
 }
 
 type renderedEvent struct {
@@ -194,6 +204,13 @@ func render(r *Result) ([]byte, error) {
 	for _, d := range r.Rejected {
 		out.Rejected = append(out.Rejected, renderedFault{Line: d.Line, Code: d.Code, Reason: d.Reason})
 	}
+	for i := range r.Ends {
+		e := &r.Ends[i]
+		out.Ends = append(out.Ends, renderedEnd{Snapshot: e.ID, Location: string(e.Location), AsOf: renderTime(e.AsOf), Lines: e.Lines})
+	}
+	for _, d := range r.Open {
+		out.Open = append(out.Open, renderedFault{Code: d.Code, Reason: d.Reason})
+	}
 	b, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("rendering result: %w", err)
@@ -205,7 +222,7 @@ func renderEvent(ev *inventory.Event) renderedEvent {
 	d := ev.Document
 	e := renderedEvent{
 		Kind: string(ev.Kind), Item: string(ev.Key.Item), Basis: ev.OccurredBasis,
-		OccurredAt: time.UnixMilli(int64(ev.OccurredAt)).UTC().Format("2006-01-02T15:04:05.999Z"),
+		OccurredAt: renderTime(ev.OccurredAt),
 		Document:   d.Type + "/" + d.Number + "/" + d.Revision + "/" + d.Line,
 	}
 	for _, r := range ev.Refs {
@@ -234,6 +251,10 @@ func renderEvent(ev *inventory.Event) renderedEvent {
 		e.Type, e.Location, e.Quantity, e.Due = string(x.Stage), string(x.Location), x.Quantity.String(), renderDay(x.Due)
 	}
 	return e
+}
+
+func renderTime(t inventory.Instant) string {
+	return time.UnixMilli(int64(t)).UTC().Format("2006-01-02T15:04:05.999Z")
 }
 
 func renderDay(d inventory.Day) string {

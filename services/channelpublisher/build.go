@@ -14,6 +14,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/policy/current"
+	"github.com/stockweave/stockweave/pkg/policy/heard"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -46,7 +47,14 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		return nil, fmt.Errorf("opening producer: %w", err)
 	}
 	policies := current.New(cfg.Codecs, own, env.Log)
-	b := &builder{cfg: &cfg, policies: policies, env: env, count: count, board: newBoard(cfg.Codecs), zones: place.New(cfg.Codecs), view: view, producer: producer}
+	silence := heard.Config{
+		Kafka: cfg.Kafka, Codecs: cfg.Codecs, Policies: policies, Now: env.Now, Log: env.Log, Metrics: env.Metrics, Prefix: "stockweave_channel",
+	}
+	sources, err := heard.New(silence)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{cfg: &cfg, policies: policies, heard: sources, views: heard.NewViews(silence), env: env, count: count, board: newBoard(cfg.Codecs), zones: place.New(cfg.Codecs), view: view, producer: producer}
 	tasks, err := b.tasks()
 	if err != nil {
 		return nil, err
@@ -65,6 +73,8 @@ type builder struct {
 	count    *metrics
 	board    *board
 	policies *current.Policy
+	heard    *heard.Sources
+	views    *heard.Views
 	zones    *place.Places
 	view     *stream.RestoreReads
 	producer *stream.Producer
@@ -83,20 +93,25 @@ func (b *builder) tasks() ([]service.Task, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading policies: %w", err)
 	}
-	tasks := []service.Task{offers.Run, locations.Run, policies.Run}
-	// What stands on offer, the day and the policy must be known before anything is
-	// offered.
-	loaded := func(run service.Task) service.Task {
+	after := func(run service.Task, known ...<-chan struct{}) service.Task {
 		return func(ctx context.Context) error {
-			for _, table := range []*stream.Table{offers, locations, policies} {
+			for _, loaded := range known {
 				select {
-				case <-table.Loaded():
+				case <-loaded:
 				case <-ctx.Done():
 					return nil
 				}
 			}
 			return run(ctx)
 		}
+	}
+	tasks := []service.Task{offers.Run, locations.Run, policies.Run, after(b.heard.Run, policies.Loaded()), after(b.views.Run, policies.Loaded())}
+	b.env.Health.Ready("channel-publisher owners", b.heard.Ready)
+	b.env.Health.Ready("channel-publisher views", b.views.Ready)
+	// What stands on offer, the day, the policy and who is silent must be known before
+	// anything is offered.
+	loaded := func(run service.Task) service.Task {
+		return after(run, offers.Loaded(), locations.Loaded(), policies.Loaded(), b.heard.Loaded(), b.views.Loaded())
 	}
 	kits := &kitParts{codecs: b.cfg.Codecs, policies: b.policies, table: func(apply func(*stream.Record) error) (table, error) {
 		return stream.NewTable(stream.TableConfig{Config: b.cfg.Kafka, Topic: event.TopicPositions, ReadCommitted: true, Apply: apply})
@@ -120,7 +135,7 @@ func (b *builder) tasks() ([]service.Task, error) {
 func (b *builder) evaluator(kits *kitParts) (*stream.Worker, error) {
 	dead := func(d stream.DeadLetter) (*stream.Record, error) { return deadLetter(b.cfg.Codecs, d) }
 	e := &evaluator{
-		codecs: b.cfg.Codecs, log: b.view, policies: b.policies, kits: kits, zones: b.zones, board: b.board,
+		codecs: b.cfg.Codecs, log: b.view, policies: b.policies, heard: b.heard, views: b.views, kits: kits, zones: b.zones, board: b.board,
 		produce: b.producer.Produce, dead: dead, now: b.env.Now, logger: b.env.Log, count: b.count, parts: map[int32]*partition{},
 	}
 	w, err := stream.NewWorker(stream.WorkerConfig{

@@ -113,7 +113,8 @@ func (e *evaluator) evaluate(promises *policy.Promises, c *policy.Channel, k inv
 	o = event.Offer{Channel: c.Name, Key: k, Listing: c.Listing(k.Item), At: inventory.Instant(now.UnixMilli())}
 	if c.Sells(k) { // what it lists no more stays there, with nothing to sell
 		o.Quantity = inventory.Promise(promises.Question(&policy.Ask{
-			Key: k, Channel: c, Now: o.At, Today: today, Positions: f.positions,
+			Key: k, Channel: c, Now: o.At, Today: today, Heard: e.heard.Heard, Views: e.views.Of,
+			Positions: f.positions,
 		})).Quantity
 	}
 	var day inventory.Day

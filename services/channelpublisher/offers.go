@@ -13,6 +13,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy/current"
+	"github.com/stockweave/stockweave/pkg/policy/heard"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
@@ -35,6 +36,8 @@ type evaluator struct {
 	codecs   *event.Codecs
 	log      logView
 	policies *current.Policy
+	heard    *heard.Sources
+	views    *heard.Views
 	kits     *kitParts
 	zones    *place.Places
 	board    *board
@@ -61,6 +64,7 @@ type partition struct {
 	count   int32                  // of partitions
 	id      int32
 	parts   int64                  // changes of kits' parts looked at
+	views   int64                  // changes of views looked at
 	half    map[inventory.Key]bool // kits of which only parts of a commit were here at the last check
 }
 
@@ -176,7 +180,8 @@ func (e *evaluator) batch(ctx context.Context, recs []*stream.Record) ([]*stream
 
 // check runs also when nothing flows, and in between when something does: what is
 // left before the end may be markers only, and a new local day, an override that
-// ends, another policy or a part of a kit change what is promised without any record.
+// ends, an owner that falls silent, another policy or a part of a kit change what is
+// promised without any record.
 func (e *evaluator) check(ctx context.Context, topic string, id int32) error {
 	p := e.of(id)
 	p.mu.Lock()
@@ -196,6 +201,7 @@ func (e *evaluator) check(ctx context.Context, topic string, id int32) error {
 	}
 	e.refresh(p)
 	e.refreshKits(p)
+	e.refreshViews(p)
 	return e.offer(ctx, p, !found) // a batch may be coming
 }
 

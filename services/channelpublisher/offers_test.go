@@ -13,6 +13,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/policy/current"
+	"github.com/stockweave/stockweave/pkg/policy/heard"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
@@ -130,9 +131,28 @@ func (s *stage) promiseBy(t *testing.T, a policy.ATPPolicy, channels ...policy.C
 		t.Fatal(err)
 	}
 	s.policies = current.New(s.codecs, p, s.logger)
+	cfg := heard.Config{Codecs: s.codecs, Policies: s.policies, Now: func() time.Time { return s.clock }, Log: s.logger}
+	s.views = heard.NewViews(cfg)
+	s.heard, err = heard.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.heard.Covers(time.UnixMilli(0))
 	s.kits = &kitParts{codecs: s.codecs, policies: s.policies}
 	s.kits.begin(p.Parts())
 	s.kits.setLoaded()
+}
+
+// hears takes the receipt of a message of a source, which came so long ago.
+func (s *stage) hears(t *testing.T, source inventory.Source, ago time.Duration) {
+	t.Helper()
+	value, err := s.codecs.AppendReceipt(nil, &event.Receipt{RawID: "r", Source: source, At: inventory.Instant(s.clock.Add(-ago).UnixMilli())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.heard.Apply(&stream.Record{Value: value}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *stage) begin(t *testing.T) {

@@ -80,6 +80,9 @@ func TestVectors(t *testing.T) {
 				s.zone(t, l, z)
 			}
 			s.clock = v.Now()
+			for source, ago := range v.Heard {
+				s.hears(t, source, ago)
+			}
 			s.begin(t)
 			s.take1(t, s.put(t, 5, v.Positions)...)
 			s.look(t)
@@ -104,6 +107,9 @@ func TestPublisherAsksTheQuestion(t *testing.T) {
 		s := newStageOf(t, codecs)
 		s.promiseBy(t, c.ATP, c.Channels...)
 		s.clock = promisetest.Noon()
+		for source, ago := range c.Heard {
+			s.hears(t, source, ago)
+		}
 		s.begin(t)
 		s.take1(t, s.put(t, 2, c.Positions)...)
 		s.look(t)
@@ -189,6 +195,56 @@ func TestOverridesAndPoliciesAreEvaluated(t *testing.T) {
 	publish(policy.ATPPolicy{Version: 3}, half)
 	s.look(t)
 	s.wants(t, "A=0")
+}
+
+// TestSilentOwnersAreEvaluated without any record of positions: the offers of a
+// location fall when its owner falls silent, and rise when it speaks again.
+func TestSilentOwnersAreEvaluated(t *testing.T) {
+	ch := shop()
+	ch.Share, ch.Buffer, ch.Cap, ch.Unit, ch.Listings = 100, 0, 0, 0, nil
+	s := newStage(t)
+	s.promiseBy(t, policy.ATPPolicy{
+		Version: 1, Kits: []policy.Kit{{Entity: "acme", Item: "KIT", Parts: []policy.KitPart{{Item: "A", Quantity: 2 * inventory.One}}}},
+		Silence: []policy.Silence{
+			{Entity: "acme", Location: "DC1", Owner: "wms", Heartbeat: 3_600_000, Then: inventory.SilenceZero},
+			{Entity: "other", Location: "DC2", Owner: "wms", Heartbeat: 1_800_000, Then: inventory.SilenceZero},
+		},
+	}, ch)
+	s.hears(t, "wms", 0)
+	s.begin(t)
+	s.look(t)
+	for _, recs := range [][]*stream.Record{
+		{position(t, s.codecs, "A", "DC1", 1, 10, 1, 2), position(t, s.codecs, "A", "DC2", 1, 5, 2, 2)},
+		{position(t, s.codecs, "B", "DC2", 1, 7, 1, 1)},
+	} {
+		s.take1(t, s.flog.commit(recs...)...)
+		for _, r := range recs {
+			if err := s.kits.apply(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.look(t)
+	s.wants(t, "A=15", "B=7", "KIT=7")
+	s.clock = s.clock.Add(time.Hour)
+	s.look(t)
+	s.wants(t)
+	s.clock = s.clock.Add(time.Millisecond)
+	p := s.of(0)
+	s.refresh(p)
+	if len(p.dirty) != 2 || !p.dirty[inventory.Key{Entity: "acme", Item: "A"}] {
+		t.Errorf("evaluated anew are %v, not only what is at DC1", p.dirty)
+	}
+	s.look(t)
+	s.wants(t, "A=5", "KIT=2")
+	s.look(t)
+	s.wants(t)
+	// What comes while it is silent is offered without its location.
+	s.take1(t, s.flog.commit(position(t, s.codecs, "B", "DC1", 2, 30, 1, 1))...)
+	s.wants(t)
+	s.hears(t, "wms", time.Minute)
+	s.look(t)
+	s.wants(t, "A=15", "B=37", "KIT=7")
 }
 
 // TestKitsFollowTheirParts: a kit is offered when a part changes, wherever the part's

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -27,6 +28,7 @@ const (
 // road is a cluster with a transactional writer of positions, two channels, and
 // every result as it came.
 type road struct {
+	cluster   *kfake.Cluster
 	brokers   []string
 	writer    *kgo.Client
 	reader    *kgo.Client
@@ -40,12 +42,12 @@ type road struct {
 func newRoad(t *testing.T) *road {
 	t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions,
-		event.TopicPositions, event.TopicLocations, event.TopicPolicies, event.TopicOffers, event.TopicConfirmed, event.TopicDeadChannel))
+		event.TopicPositions, event.TopicLocations, event.TopicPolicies, event.TopicReceipts, event.TopicViews, event.TopicOffers, event.TopicConfirmed, event.TopicDeadChannel))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	r := &road{brokers: c.ListenAddrs(), codecs: event.TestCodecs()}
+	r := &road{cluster: c, brokers: c.ListenAddrs(), codecs: event.TestCodecs()}
 	if r.writer, err = kgo.NewClient(kgo.SeedBrokers(r.brokers...), kgo.TransactionalID("atp-0"), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		t.Fatal(err)
 	}
@@ -288,4 +290,84 @@ func TestPoliciesAndKitsWhileRunning(t *testing.T) {
 	shows(t, r.shop, "KIT", "2")
 	r.write(t, position(t, r.codecs, "C", "DC1", 4, 0, 1, 1))
 	shows(t, r.shop, "KIT", "0")
+}
+
+// hold keeps a topic from being read until release is closed.
+func (r *road) hold(topic string) (release chan struct{}) {
+	release = make(chan struct{})
+	r.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		if list, ok := req.(*kmsg.ListOffsetsRequest); ok && slices.ContainsFunc(list.Topics, func(t kmsg.ListOffsetsRequestTopic) bool { return t.Topic == topic }) {
+			r.cluster.SleepControl(func() { <-release })
+		}
+		return nil, nil, false
+	})
+	return release
+}
+
+// TestOwnersOnTheLog: what channels show follows an owner's silence, the claims that
+// take its place, and its word, without any position.
+func TestOwnersOnTheLog(t *testing.T) {
+	r := newRoad(t)
+	r.atp.Silence = []policy.Silence{
+		{Location: "DC1", Owner: "wms", Heartbeat: 3_600_000, Then: inventory.SilenceZero},
+		{Location: "DC2", Owner: "3pl", Heartbeat: 3_600_000, Then: inventory.SilenceFallback, Fallback: "erp"},
+	}
+	r.atp.Kits = []policy.Kit{{Entity: "acme", Item: "KIT", Parts: []policy.KitPart{{Item: "B", Quantity: inventory.One}}}}
+	send := func(topic string, value []byte, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.writer.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.writer.ProduceSync(t.Context(), &stream.Record{Topic: topic, Value: value}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.writer.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claims := func(q inventory.Quantity, asOf inventory.Instant) {
+		t.Helper()
+		value, err := r.codecs.AppendView(nil, &inventory.View{
+			Key: inventory.Key{Entity: "acme", Item: "B"}, Location: "DC2", Source: "erp", Basis: inventory.Sellable, EventID: "e", Version: 1,
+			Balances: []inventory.StateBalance{{State: inventory.OnHand, Quantity: q}}, AsOf: asOf,
+		})
+		send(event.TopicViews, value, err)
+	}
+	r.write(t, position(t, r.codecs, "B", "DC1", 1, 9, 1, 2), position(t, r.codecs, "B", "DC2", 1, 4, 2, 2))
+	began := inventory.Instant(time.Now().UnixMilli())
+	claims(2*inventory.One, began)
+	// Before it is known who is silent, and what is claimed, nothing is offered.
+	for _, topic := range []string{event.TopicReceipts, event.TopicViews} {
+		release := r.hold(topic)
+		stop := r.serve(t)
+		select {
+		case <-r.shop.Changed():
+		case <-time.After(time.Second):
+		}
+		if calls := r.shop.Calls(); len(calls) > 0 {
+			t.Errorf("without %s the shop was sent %+v", topic, calls)
+		}
+		close(release)
+		stop()
+	}
+	r.serve(t)
+	shows(t, r.shop, "B", "2")
+	shows(t, r.shop, "KIT", "2")
+	claims(3*inventory.One, began+1)
+	shows(t, r.shop, "B", "3")
+	shows(t, r.shop, "KIT", "3")
+	for _, s := range []inventory.Source{"3pl", "wms"} {
+		value, err := r.codecs.AppendReceipt(nil, &event.Receipt{RawID: "r", Source: s, At: inventory.Instant(time.Now().UnixMilli())})
+		send(event.TopicReceipts, value, err)
+		shows(t, r.shop, "B", map[inventory.Source]string{"3pl": "4", "wms": "13"}[s])
+	}
+	for _, c := range r.shop.Calls() {
+		if !slices.Contains([]string{"2", "3", "4", "13"}, c.Quantity) {
+			t.Errorf("the shop was sent %+v", c)
+		}
+	}
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/stockweave/stockweave/pkg/place"
 	"github.com/stockweave/stockweave/pkg/policy"
 	newest "github.com/stockweave/stockweave/pkg/policy/current"
+	"github.com/stockweave/stockweave/pkg/policy/heard"
+	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
@@ -171,6 +173,10 @@ func promised(ctx context.Context, cfg *Config, codecs *event.Codecs, it *explai
 			return nil, err
 		}
 	}
+	sources, views, err := silences(ctx, cfg, codecs, promises, now)
+	if err != nil {
+		return nil, err
+	}
 	var group []inventory.Location
 	if o.location != "" {
 		group = []inventory.Location{o.location}
@@ -180,6 +186,7 @@ func promised(ctx context.Context, cfg *Config, codecs *event.Codecs, it *explai
 		Today: func(l inventory.Location) inventory.Day {
 			return place.DayAt(now, places.Zone(it.Key.Entity, l, promises.Zone(it.Key.Entity, l)))
 		},
+		Heard: sources.Heard, Views: views.Of,
 		Positions: func(k inventory.Key) []inventory.Position {
 			if o.location != "" {
 				return of[k] // asked for by name, a location is answered
@@ -194,4 +201,31 @@ func promised(ctx context.Context, cfg *Config, codecs *event.Codecs, it *explai
 	return &promise{
 		formula: inventory.PromiseFormula, policy: promises.Version(), quantity: steps[len(steps)-1].Value, steps: steps,
 	}, nil
+}
+
+// silences are when owners were last heard, and what is claimed in their place, as
+// far as the policy asks.
+func silences(ctx context.Context, cfg *Config, codecs *event.Codecs, promises *policy.Promises, now time.Time) (*heard.Sources, *heard.Views, error) {
+	quiet := newLog(io.Discard, cfg.level())
+	config := heard.Config{
+		Kafka: cfg.Kafka, Codecs: codecs, Policies: newest.New(codecs, promises, quiet), Now: func() time.Time { return now }, Log: quiet,
+	}
+	views := heard.NewViews(config)
+	sources, err := heard.New(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading when owners were last heard: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- service.Run(ctx, sources.Run, views.Run) }()
+	for _, loaded := range []<-chan struct{}{sources.Loaded(), views.Loaded()} {
+		select {
+		case <-loaded:
+		case err := <-done:
+			return nil, nil, errors.Join(err, context.Cause(ctx))
+		}
+	}
+	cancel()
+	return sources, views, <-done
 }

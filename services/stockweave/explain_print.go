@@ -97,7 +97,7 @@ func explainText(w io.Writer, it *explain.Item, p *promise) {
 		if s.Key != it.Key {
 			name = s.Key.String() + " " + name
 		}
-		fmt.Fprintf(w, "  %-16s %-10s %-10s %10s %10s\n", name, s.Location, dayText(s.Day), s.Amount, s.Value)
+		fmt.Fprintf(w, "  %-16s %-10s %-10s %10s %10s%s\n", name, s.Location, dayText(s.Day), s.Amount, s.Value, silentText(s.Silent))
 	}
 	for _, d := range it.Differences {
 		fmt.Fprintln(w, "DIFFERS     "+d)
@@ -108,6 +108,19 @@ func explainText(w io.Writer, it *explain.Item, p *promise) {
 	if len(it.Differences) == 0 && it.Incomplete == "" {
 		fmt.Fprintln(w, "the contributions are the position")
 	}
+}
+
+// silentText says whose silence a step is about, and what was made of it.
+func silentText(s *inventory.Silent) string {
+	switch {
+	case s == nil:
+		return ""
+	case s.Unmet:
+		return fmt.Sprintf("  %s is silent: no view to fall back to", s.Owner)
+	case s.Fallback != "":
+		return fmt.Sprintf("  %s is silent: %s of %s as of %s", s.Owner, s.Action, s.Fallback, instantText(s.AsOf))
+	}
+	return fmt.Sprintf("  %s is silent: %s", s.Owner, s.Action)
 }
 
 func explainLocation(w io.Writer, l *explain.Location) {

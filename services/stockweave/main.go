@@ -21,7 +21,9 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitMisuse = 2
-	exitPart   = 3 // of audit, explain and replay: part of the log is gone, or would not stand still
+	// exitPart: of audit, explain and replay, part of the log is gone, or would not stand
+	// still; of approve and thaw, the ledger did not come to it in time.
+	exitPart = 3
 )
 
 // version is set by the linker when a release is built.
@@ -62,6 +64,10 @@ func commands() []command {
 		{"topics list", "list the generations of topics", topicsList},
 		{"topics use", "go back to an older generation of topics", topicsUse},
 		{"audit", "fold the log again and compare outcomes, state, positions and Redis with it", auditCommand},
+		{"parked", "list the events that wait and the keys that take none", parkedCommand},
+		{"approve", "apply or drop an event that waits", approveCommand},
+		{"thaw", "release a frozen key", thawCommand},
+		{"snapshots approve", "close a full snapshot in spite of its guard", snapshotsApprove},
 		{"explain", "tell every contribution to an item's numbers, and check that they add up", explainCommand},
 		{"counterparts", "serve a simulated ERP and channel for each of the policies", counterpartsCommand},
 	}

@@ -21,13 +21,14 @@ away from their state.
 Everything must be at rest: who writes to inventory.events is stopped, the state has
 applied all of it, the workers are stopped, and readers of outcomes have read them.
 State, positions, views and outcomes are copied by key, and both sides' checksums
-must be equal; inventory.events begins anew. An attempt that breaks off has changed
+must be equal; inventory.events begins anew, and so do the ends of full snapshots,
+which must all be closed. An attempt that breaks off has changed
 nothing, and the next one begins from scratch. The old topics stay.
 `
 
 // ledgerTopics are co-partitioned: one generation of them has one partition count.
 func ledgerTopics() []string {
-	return []string{event.TopicEvents, event.TopicState, event.TopicPositions, event.TopicViews, event.TopicOutcomes}
+	return []string{event.TopicEvents, event.TopicState, event.TopicPositions, event.TopicViews, event.TopicOutcomes, event.TopicSnapshots}
 }
 
 // writers are the groups whose services append to inventory.events: events, and
@@ -75,10 +76,11 @@ func (o *operating) repartition(ctx context.Context, partitions int32, yes bool,
 			return fmt.Errorf("%w: %s has %d partitions already", errMisuse, name, partitions)
 		}
 		aliases[name] = fmt.Sprintf("%s.g%d", name, o.topics.Number+1)
+		begins := name == event.TopicEvents || name == event.TopicSnapshots // of its partitions alone
 		r.Topics = append(r.Topics, stream.MovedTopic{
 			From: o.cfg.Kafka.Physical(name), To: aliases[name], Spec: spec,
-			Compacted: name != event.TopicOutcomes && name != event.TopicEvents,
-			Empty:     name == event.TopicEvents, Read: name == event.TopicOutcomes,
+			Compacted: name != event.TopicOutcomes && !begins,
+			Empty:     begins, Read: name == event.TopicOutcomes || name == event.TopicSnapshots,
 		})
 	}
 	if !yes {

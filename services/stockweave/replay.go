@@ -42,7 +42,9 @@ var shadowName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
 // shadowTopics are what a shadow writes instead of the live ones.
 func shadowTopics() []string {
-	return []string{event.TopicState, event.TopicOutcomes, event.TopicPositions, event.TopicViews, event.TopicAnswers, event.TopicDeadATP}
+	return []string{
+		event.TopicState, event.TopicOutcomes, event.TopicPositions, event.TopicViews, event.TopicAnswers, event.TopicSnapshots, event.TopicDeadATP,
+	}
 }
 
 // promotedTopics are those of a shadow that take the place of the live ones. The

@@ -92,7 +92,7 @@ func TestRepartition(t *testing.T) {
 	w.want(0, []string{"repartition", "--partitions", "12", "--yes"}, "generation 1 of topics holds", event.TopicOutcomes+".g1")
 
 	w.aliases = stream.Aliases{}
-	for _, topic := range []string{event.TopicEvents, event.TopicState, event.TopicPositions, event.TopicViews, event.TopicOutcomes} {
+	for _, topic := range []string{event.TopicEvents, event.TopicState, event.TopicPositions, event.TopicViews, event.TopicOutcomes, event.TopicSnapshots} {
 		w.aliases[topic] = topic + ".g1"
 	}
 	w.figures()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -20,6 +21,8 @@ type Case struct {
 	Channels  []policy.Channel
 	Positions []inventory.Position
 	Key       inventory.Key
+	// Heard is how long ago sources were last heard.
+	Heard map[inventory.Source]time.Duration
 
 	question inventory.Question
 }
@@ -89,6 +92,7 @@ func Draw(t *rapid.T) *Case {
 	}
 	c.drawChannels(t)
 	c.drawOverride(t)
+	c.drawSilence(t)
 	return c
 }
 
@@ -179,5 +183,33 @@ func (c *Case) drawOverride(t *rapid.T) {
 		}
 		c.ATP.Overrides = append(c.ATP.Overrides, o)
 		c.question.Overrides = append(c.question.Overrides, in)
+	}
+}
+
+// drawSilence draws rules for two owners, and when they were last heard. The
+// heartbeats are an hour and half a day.
+func (c *Case) drawSilence(t *rapid.T) {
+	c.Heard = map[inventory.Source]time.Duration{}
+	for _, s := range []inventory.Source{"wms", "count"} {
+		c.Heard[s] = time.Duration(rapid.IntRange(0, 26).Draw(t, string(s)+" heard")) * 30 * time.Minute
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "silences") {
+		s := policy.Silence{
+			Location: rapid.SampledFrom([]inventory.Location{"", "A", "B"}).Draw(t, "silent at"),
+			Owner:    rapid.SampledFrom([]inventory.Source{"wms", "count"}).Draw(t, "owner"),
+			Then:     rapid.SampledFrom([]inventory.SilenceAction{inventory.SilenceHold, inventory.SilenceHaircut, inventory.SilenceZero}).Draw(t, "then"),
+		}
+		in := inventory.SilenceRule{Location: s.Location, Owner: s.Owner, Then: s.Then}
+		if s.Heartbeat, in.Heartbeat = 3_600_000, 3_600_000; rapid.Bool().Draw(t, "half a day") {
+			s.Heartbeat, in.Heartbeat = 43_200_000, 43_200_000
+		}
+		if s.Then == inventory.SilenceHaircut {
+			s.Haircut = halves(t, "haircut", 1, 200)
+			in.Haircut = s.Haircut
+		}
+		c.ATP.Silence, c.question.Silence = append(c.ATP.Silence, s), append(c.question.Silence, in)
+	}
+	c.question.Heard = func(s inventory.Source) inventory.Heard {
+		return inventory.Heard{At: c.question.Now - inventory.Instant(c.Heard[s].Milliseconds())}
 	}
 }

@@ -47,11 +47,13 @@ type Vector struct {
 	Zones map[inventory.Location]string
 	// Positions are committed together, item by item.
 	Positions []inventory.Position
-	At        time.Time     // Noon when zero
-	On        inventory.Day // of delivery; zero: today
-	Item      inventory.Item
-	Want      string // of the group
-	Shown     string // by the channel; Want when empty
+	// Heard is how long ago sources were last heard; the others never were.
+	Heard map[inventory.Source]time.Duration
+	At    time.Time     // Noon when zero
+	On    inventory.Day // of delivery; zero: today
+	Item  inventory.Item
+	Want  string // of the group
+	Shown string // by the channel; Want when empty
 }
 
 // Load is the vector's policy, from its files.
@@ -64,6 +66,10 @@ func (v *Vector) Load(t *testing.T) *policy.Set {
 		"ownership/ledger.yaml": {Data: []byte("version: 7\n")},
 		"atp/atp.yaml":          {Data: []byte("groups: {all: [A, B, C]}\n" + v.ATP)},
 		"channels/shop.yaml":    channel(Channel, v.Shop),
+	}
+	for source := range v.Heard {
+		files["sources/"+string(source)+".yaml"] = &fstest.MapFile{Data: fmt.Appendf(nil,
+			"name: %s\nentity: %s\nformat: json\nauth: {api_key_env: K}\nmapping_version: \"1\"\nmapping: \"[]\"\n", source, Entity)}
 	}
 	if v.Market != "" {
 		files["channels/market.yaml"] = channel("market", v.Market)
@@ -139,6 +145,7 @@ func Vectors() []Vector {
 	out = append(out, kits()...)
 	out = append(out, channels()...)
 	out = append(out, overrides()...)
+	out = append(out, silences()...)
 	return append(out, midnights()...)
 }
 
@@ -312,6 +319,39 @@ func overrides() []Vector {
 		{Name: "set, until then", ATP: set, Positions: stock, At: Noon().Add(-time.Millisecond), Want: "7"},
 		{Name: "set, and then no more", ATP: set, Positions: stock, At: Noon(), Want: "90"},
 		{Name: "a stop before a quantity", ATP: set + "  - {kind: stop_sell, item: SKU-1, author: ana}\n", Positions: stock, At: Noon().Add(-time.Hour), Want: "0"},
+	}
+}
+
+// silences are the owner of A an hour and a bit after its last word, or before.
+func silences() []Vector {
+	stock := []inventory.Position{at("A", 41, due(Today+1, 9)), at("B", 50)}
+	ago := func(d time.Duration) map[inventory.Source]time.Duration {
+		return map[inventory.Source]time.Duration{"wms": d}
+	}
+	silent := ago(time.Hour + time.Millisecond)
+	rule := func(more string) string {
+		return "silence:\n  - {location: A, owner: wms, heartbeat: 1h, " + more + "}\n"
+	}
+	kit := "kits: [{entity: acme, item: KIT, parts: [{item: SKU-1, quantity: 2}]}]\n"
+	return []Vector{
+		{Name: "an owner within its heartbeat", ATP: rule("then: zero"), Heard: ago(time.Hour), Positions: stock, Want: "91"},
+		{Name: "a silent owner, zero", ATP: rule("then: zero"), Heard: silent, Positions: stock, Want: "50"},
+		{Name: "zero, with what comes", ATP: rule("then: zero"), Heard: silent, Positions: stock, On: Today + 1, Want: "50"},
+		{Name: "a silent owner, hold", ATP: rule("then: hold"), Heard: silent, Positions: stock, Want: "91"},
+		{Name: "a silent owner, haircut, rounded down", ATP: rule("then: haircut, haircut: 33.3333"), Heard: silent, Positions: stock, Want: "77.3333", Shown: "77"},
+		{Name: "a silent owner of a kit's part", ATP: kit + rule("then: zero"), Heard: silent, Positions: stock, Item: "KIT", Want: "25"},
+		{
+			Name: "a person's number before a silent owner's", Heard: silent, Positions: stock, Want: "52",
+			ATP: rule("then: zero") + "overrides: [{kind: set_quantity, item: SKU-1, location: A, quantity: 2, until: 2026-11-25T00:00:00Z, author: ana}]\n",
+		},
+		{
+			Name: "zero leaves a gross channel what it has on order", ATP: rule("then: zero"), Heard: silent, Shop: "basis: gross\n",
+			Positions: []inventory.Position{at("A", 40, ordered(Channel, 0, -4))}, Want: "0",
+		},
+		{
+			Name: "what a silent owner's location owes is owed", ATP: rule("then: zero"), Heard: silent,
+			Positions: []inventory.Position{at("A", 9, movable(-3)), at("B", 50)}, Want: "47",
+		},
 	}
 }
 

@@ -1,0 +1,9 @@
+package inventory
+
+import "fmt"
+
+// Tests compare pieces by how they print: by what they hold, not where.
+
+func (o *Order) String() string     { return fmt.Sprintf("%+v", *o) }
+func (m *CountMark) String() string { return fmt.Sprintf("%+v", *m) }
+func (t *Trimmed) String() string   { return fmt.Sprintf("%+v", *t) }

@@ -1,0 +1,277 @@
+package atp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/service"
+	"github.com/stockweave/stockweave/pkg/stream"
+)
+
+// Limits of closing full snapshots.
+const (
+	closeTogether = 64   // ends that share one reading of the state; a bit each
+	zeroBatch     = 1000 // zero counts in the log that are not applied yet (EXACTLY-ONCE §9)
+	appliedLook   = 20 * time.Millisecond
+	closeDrain    = 2 * time.Second
+)
+
+// typeSnapshot is the CloudEvents type of the end of a full snapshot.
+const typeSnapshot = "inventory.snapshot"
+
+// Codes of dead letters of ends of full snapshots.
+const (
+	codeSnapshotEnd     = "snapshot_end"     // it does not name a snapshot
+	codeSnapshotGuard   = "snapshot_guard"   // it would set too much to zero: an approval closes it
+	codeSnapshotLeft    = "snapshot_left"    // closed, but for items of which nobody can tell whether they were there
+	codeSnapshotLineage = "snapshot_lineage" // the state is of an earlier life of the ledger
+)
+
+// ended passes the end of a full snapshot on to who closes it. The transaction that
+// it leaves in has applied every line before it, so that who reads it committed finds
+// them in the state.
+func (p *processor) ended(in stream.Input, ev *inventory.Event, emit func(*stream.Record)) error {
+	x := event.SnapshotEnded{
+		End: *ev.Control.Snapshot, EventID: ev.ID, RecordedAt: ev.RecordedAt,
+		PolicyVersion: in.Header.PolicyVersion, Lineage: in.Lineage, Partition: in.Partition, Offset: in.Offset,
+	}
+	if err := x.End.Validate(); err != nil {
+		return stream.Reject(codeSnapshotEnd, err)
+	}
+	value, err := p.codecs.AppendSnapshot(nil, &x)
+	if err != nil {
+		return fmt.Errorf("encoding the end of snapshot %s: %w", x.End.ID, err)
+	}
+	ce := event.CE{ID: ev.ID, Source: source, Type: typeSnapshot, Time: ev.RecordedAt}
+	for i := range in.Headers {
+		if in.Headers[i].Key == event.TraceParent {
+			ce.TraceParent = string(in.Headers[i].Value)
+		}
+	}
+	emit(&stream.Record{
+		Topic: event.TopicSnapshots, Value: value, Headers: event.AppendCE[stream.RecordHeader](nil, ce, event.AppendStamp(nil, ce.Time)),
+		Key: []byte(inventory.Escape(string(x.End.Entity)) + "|" + inventory.Escape(string(x.End.Location)) + "|" + inventory.Escape(string(x.End.Source))),
+	})
+	return nil
+}
+
+// closing sets to zero what full snapshots did not list: for each end that a
+// partition has come to it reads that partition's state and appends a zero count for
+// each item that is not on the list, outside transactions, as everything is appended
+// to the log (EXACTLY-ONCE §1).
+//
+// What is appended is a function of end and item, so to do it again is harmless. A
+// zero that the ledger has applied marks its item as the snapshot's lines do, so the
+// state itself is the cursor: after a restart no more than zeroBatch are said twice,
+// and the guard, which sees those items as listed, stays passed.
+type closing struct {
+	group    string // the ledger's
+	codecs   *event.Codecs
+	policies Policies
+	reads    *stream.RestoreReads
+	produce  func(ctx context.Context, recs ...*stream.Record) error
+	dead     stream.DeadLetters
+	budget   int // bytes of state held at once
+	log      *slog.Logger
+
+	closed, guarded, zeroes, left prometheus.Counter
+}
+
+// newClosing wires the worker; run it to work.
+func newClosing(cfg Config, policies Policies, dead stream.DeadLetters, env service.Env) (service.Task, error) {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "stockweave", Subsystem: "atp", Name: name, Help: help})
+	}
+	c := &closing{
+		group: cfg.Group, codecs: cfg.Codecs, policies: policies, dead: dead, budget: stateBudget, log: env.Log,
+		closed:  counter("full_snapshots_closed_total", "Ends of full snapshots, by partition, after which what was not listed is zero."),
+		guarded: counter("full_snapshots_guarded_total", "Ends of full snapshots, by partition, that would set too much to zero and wait for an approval."),
+		zeroes:  counter("full_snapshot_zeroes_total", "Zero counts appended for items that a full snapshot did not list."),
+		left:    counter("full_snapshot_left_total", "Items left as they are: their keys are frozen, or their journals do not reach back to the snapshot."),
+	}
+	for _, m := range []prometheus.Collector{c.closed, c.guarded, c.zeroes, c.left} {
+		if cfg.Kafka.Metrics == nil {
+			break
+		}
+		if err := cfg.Kafka.Metrics.Register(m); err != nil {
+			return nil, fmt.Errorf("registering metrics of full snapshots: %w", err)
+		}
+	}
+	worker, err := stream.NewWorker(stream.WorkerConfig{
+		Config: cfg.Kafka, Group: ClosingGroup(cfg.Group), Topics: []string{event.TopicSnapshots}, ReadCommitted: true,
+		Dead: dead, Batch: c.batch, MaxRecords: closeTogether, Drain: closeDrain,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building the worker of full snapshots: %w", err)
+	}
+	return func(ctx context.Context) error {
+		producer, err := stream.NewProducer(cfg.Kafka)
+		if err != nil {
+			return fmt.Errorf("opening the producer of full snapshots: %w", err)
+		}
+		defer producer.Close()
+		reads, err := stream.NewRestoreReads(cfg.Kafka)
+		if err != nil {
+			return fmt.Errorf("connecting to read state: %w", err)
+		}
+		defer reads.Close()
+		c.produce, c.reads = producer.Produce, reads
+		return worker.Run(ctx)
+	}, nil
+}
+
+// ClosingGroup is the consumer group that closes the full snapshots of a ledger.
+func ClosingGroup(ledger string) string { return ledger + "-snapshots" }
+
+// ending is an end of a full snapshot in hand.
+type ending struct {
+	event.SnapshotEnded
+	rec    *stream.Record
+	policy *inventory.Policy
+	names  names
+
+	listed int64   // items of the partition that it lists
+	left   int64   // items of which that is not known
+	zero   []int32 // those it sets to zero, by their place among the candidates
+}
+
+// batch closes the snapshots that ended in a partition, in their order. What a person
+// must see goes to the dead letters, which the worker writes before it commits.
+func (c *closing) batch(ctx context.Context, recs []*stream.Record) ([]*stream.Record, error) {
+	var letters []*stream.Record
+	letter := func(rec *stream.Record, code, format string, args ...any) error {
+		out, err := c.dead(stream.DeadLetter{Record: rec, Code: code, Reason: fmt.Sprintf(format, args...)})
+		if err != nil {
+			return fmt.Errorf("making dead letter: %w", err)
+		}
+		letters = append(letters, out)
+		return nil
+	}
+	ends := make([]*ending, 0, len(recs))
+	for _, rec := range recs {
+		e := &ending{rec: rec}
+		err := c.codecs.DecodeSnapshot(rec.Value, &e.SnapshotEnded)
+		switch {
+		case err != nil:
+			err = letter(rec, "undecodable", "%v", err)
+		case e.Partition != rec.Partition:
+			err = letter(rec, codeSnapshotEnd, "the end of partition %d stands in partition %d", e.Partition, rec.Partition)
+		default:
+			e.names = namesOf(&e.End)
+			if e.policy, err = c.policies.Ledger(e.PolicyVersion, ""); err == nil {
+				ends = append(ends, e)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(ends) == 0 {
+		return letters, nil
+	}
+	found, err := c.survey(ctx, recs[0].Partition, ends)
+	if err != nil {
+		return nil, fmt.Errorf("reading what partition %d holds: %w", recs[0].Partition, err)
+	}
+	for i, e := range ends {
+		var err error
+		zeroed := int64(len(e.zero))
+		of := fmt.Sprintf("snapshot %s of %s at %s", e.End.ID, e.End.Source, e.End.Location)
+		switch {
+		case found.header.Lineage < e.Lineage:
+			err = letter(e.rec, codeSnapshotLineage, "%s ended in lineage %d, the state is of lineage %d", of, e.Lineage, found.header.Lineage)
+		case e.End.Author == "" && e.policy.Counts.ZeroesTooMany(e.End.Source, e.listed, zeroed):
+			c.guarded.Inc()
+			err = letter(e.rec, codeSnapshotGuard, "%s lists %d items of partition %d and would set %d to zero: an approval closes it", of, e.listed, e.Partition, zeroed)
+		default:
+			if err = c.close(ctx, e, found.keys); err == nil && e.left > 0 {
+				err = letter(e.rec, codeSnapshotLeft,
+					"%s: %d items of partition %d were left as they are: frozen (approve it when they are released), or counted for a time that is forgotten", of, e.left, e.Partition)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("closing %s (%d of %d): %w", of, i+1, len(ends), err)
+		}
+	}
+	return letters, nil
+}
+
+// close appends the zero counts of one snapshot.
+func (c *closing) close(ctx context.Context, e *ending, keys []string) error {
+	for rest := e.zero; len(rest) > 0; {
+		n := min(len(rest), zeroBatch)
+		recs := make([]*stream.Record, n)
+		for i, at := range rest[:n] {
+			var err error
+			if recs[i], err = c.zero(e, keys[at]); err != nil {
+				return err
+			}
+		}
+		rest = rest[n:]
+		if err := c.produce(ctx, recs...); err != nil {
+			return fmt.Errorf("appending %d zero counts: %w", n, err)
+		}
+		c.zeroes.Add(float64(n))
+		if err := c.applied(ctx, e.Partition); err != nil {
+			return fmt.Errorf("waiting until zero counts are applied: %w", err)
+		}
+	}
+	c.closed.Inc()
+	c.left.Add(float64(e.left))
+	c.log.LogAttrs(ctx, slog.LevelInfo, "full snapshot closed",
+		slog.String("snapshot", e.End.ID), slog.String("source", string(e.End.Source)), slog.String("location", string(e.End.Location)),
+		slog.Int("partition", int(e.Partition)), slog.Int64("listed", e.listed), slog.Int("zeroed", len(e.zero)), slog.Int64("left", e.left),
+		slog.String("author", e.End.Author))
+	return nil
+}
+
+// zero is the record that says of an item that nothing of it is there.
+func (c *closing) zero(e *ending, group string) (*stream.Record, error) {
+	key, err := event.ParseKey(group)
+	if err != nil {
+		return nil, fmt.Errorf("state key %q: %w", group, err)
+	}
+	ev := e.End.Zero(key)
+	ev.ReceivedAt = e.RecordedAt // of the end: of every repeat the same
+	value, err := c.codecs.AppendEvent(nil, &ev)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the zero count of %s: %w", group, err)
+	}
+	ce := event.CE{ID: ev.ID, Source: source, Type: "inventory." + string(ev.Kind), Time: ev.ReceivedAt}
+	return &stream.Record{
+		Topic: event.TopicEvents, Key: []byte(group), Value: value,
+		Headers: event.AppendCE[stream.RecordHeader](nil, ce, event.AppendStamp(nil, ce.Time)),
+	}, nil
+}
+
+// applied waits until the ledger has applied its log as far as it goes now: what is
+// appended next then finds no queue of its own making, and nobody's request waits
+// behind more than one batch of zeroes.
+func (c *closing) applied(ctx context.Context, partition int32) error {
+	end, err := c.reads.HighWatermark(ctx, event.TopicEvents, partition)
+	if err != nil {
+		return fmt.Errorf("asking for the log's end: %w", err)
+	}
+	look := time.NewTicker(appliedLook)
+	defer look.Stop()
+	for {
+		at, err := c.reads.GroupOffset(ctx, c.group, event.TopicEvents, partition)
+		if err != nil {
+			return fmt.Errorf("asking for the ledger's offset: %w", err)
+		}
+		if at >= end {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
