@@ -64,6 +64,9 @@ func (l *Ledger) decideCount(_ *Policy, ev *Event, pl *plan) *Fault {
 		at: pl.at, states: t.sets, place: c.Location,
 		mark: CountMark{AsOf: pl.at, Source: ev.Source, Covers: set(c.Covers), Sequence: c.Sequence, Snapshot: c.Snapshot},
 	}
+	if l.head.Queue.Parked+l.head.Queue.Held != 0 && t.sets&OnHand.bit() != 0 && l.parkedAfter(now, pl.at) != l.parkedOut(now) {
+		pl.local(l, c.Location).parked = true // what waits is in its number, though it may change nothing
+	}
 	if c.Sequence != 0 {
 		pl.counted.mark.Covers |= countSequenced
 	}

@@ -21,7 +21,7 @@ func (l *Ledger) known(pl *plan, s Source, at Location, t Instant) (Quantity, *F
 	var wrong *Fault
 	x := pl.policy.Counts.of(s)
 	l.eachLine(func(ln *Line) {
-		q, err := sum.Add(acknowledged(ln.Entries, x, s, at, t))
+		q, err := sum.Add(acknowledged(ln, x, s, at, t))
 		if err != nil {
 			wrong = overflow("count.balances")
 			return
@@ -35,18 +35,31 @@ func (l *Ledger) known(pl *plan, s Source, at Location, t Instant) (Quantity, *F
 // what it allocated or ordered itself by then, or, of a source that never says,
 // what had been ordered for long enough; less what was cancelled and what had left
 // the shelf.
-func acknowledged(es []LineEntry, x *CountSource, s Source, at Location, t Instant) Quantity {
+func acknowledged(ln *Line, x *CountSource, s Source, at Location, t Instant) Quantity {
+	es := ln.Entries
 	var told Quantity
 	if x != nil && x.AssumeAckAfter > 0 {
-		told = said(es, Ordered, leading(es, Ordered), at, t-x.AssumeAckAfter)
+		by, since := leading(es, Ordered), t-x.AssumeAckAfter
+		told = said(es, Ordered, by, at, since) + ln.placed(by, at, since)
 	} else {
-		told = max(said(es, Allocated, s, at, t), said(es, Ordered, s, at, t))
+		told = max(said(es, Allocated, s, at, t), said(es, Ordered, s, at, t)+ln.placed(s, at, t))
 	}
 	if told == 0 {
 		return 0
 	}
 	out, _ := outflow(es, at, t)
 	return max(0, told-said(es, Cancelled, leading(es, Cancelled), at, t)-out)
+}
+
+// placed is what a source ordered up to t without a location, and did not cancel, as
+// far as it is served from one.
+func (ln *Line) placed(s Source, at Location, t Instant) Quantity {
+	i := slices.IndexFunc(ln.Sourced, func(c Claim) bool { return c.Location == at })
+	if i < 0 || s != leading(ln.Entries, Ordered) {
+		return 0
+	}
+	q := said(ln.Entries, Ordered, s, "", t) - said(ln.Entries, Cancelled, leading(ln.Entries, Cancelled), "", t)
+	return max(0, min(ln.Sourced[i].Quantity, q))
 }
 
 // said is what one source says of a stage at a location, by documents up to t.
@@ -59,19 +72,31 @@ func said(es []LineEntry, stage Stage, s Source, at Location, t Instant) (sum Qu
 	return sum
 }
 
+// places adds the locations that documents of the line name, or that it is served
+// from, to a sorted list without repeats.
+func (ln *Line) places(names []Location) []Location {
+	names = places(names, ln.Entries)
+	for _, c := range ln.Sourced {
+		if i, found := slices.BinarySearch(names, c.Location); !found {
+			names = slices.Insert(names, i, c.Location)
+		}
+	}
+	return names
+}
+
 // acknowledge finds the counts of available stock whose numbers a change of a line
 // changes.
 func (l *Ledger) acknowledge(pl *plan, olds []*Line, after *Line) {
-	names := places(nil, after.Entries)
+	names := after.places(nil)
 	for _, ln := range olds {
-		names = places(names, ln.Entries)
+		names = ln.places(names)
 	}
 	for _, name := range names {
 		st := l.location(name)
 		if st == nil || st.lastCount().Covers&countAvailable == 0 {
 			continue
 		}
-		reaches := func(e LineEntry) bool { return e.Location == name && e.At <= st.LastCount.AsOf }
+		reaches := func(e LineEntry) bool { return (e.Location == name || e.Location == "") && e.At <= st.LastCount.AsOf }
 		if !slices.ContainsFunc(after.Entries, reaches) &&
 			!slices.ContainsFunc(olds, func(ln *Line) bool { return slices.ContainsFunc(ln.Entries, reaches) }) {
 			continue // all of it is later than any count
@@ -81,9 +106,9 @@ func (l *Ledger) acknowledge(pl *plan, olds []*Line, after *Line) {
 				continue
 			}
 			x := pl.policy.Counts.of(m.order.Source)
-			q := acknowledged(after.Entries, x, m.order.Source, name, m.at)
+			q := acknowledged(after, x, m.order.Source, name, m.at)
 			for _, ln := range olds {
-				q -= acknowledged(ln.Entries, x, m.order.Source, name, m.at)
+				q -= acknowledged(ln, x, m.order.Source, name, m.at)
 			}
 			if q != 0 {
 				pl.acks = append(pl.acks, ackChange{name, m.at, m.order.Source, q})

@@ -31,14 +31,15 @@ func (l *Ledger) decideDemand(p *Policy, ev *Event, pl *plan) *Fault {
 }
 
 // decideFlow takes a movement that belongs to a demand line: the line moves the
-// difference to what it has moved already, so a copy moves nothing.
-func (l *Ledger) decideFlow(ev *Event, pl *plan, stage Stage, q Quantity) *Fault {
+// difference to what it has moved already, so a copy moves nothing. It counts as a
+// report of by's.
+func (l *Ledger) decideFlow(ev *Event, by Source, pl *plan, stage Stage, q Quantity) *Fault {
 	if stage == StageShort && pl.policy != nil {
 		stage = pl.policy.Lines.shortage()
 	}
 	e := LineEntry{
-		Source: ev.Source, Location: ev.Movement.Location, Document: documentHash(&ev.Document),
-		Revision: ev.Document.Revision, Stage: stage, Quantity: q, At: pl.at, Sequence: ev.Movement.Sequence,
+		Source: by, Location: ev.Movement.Location, Document: documentHash(&ev.Document),
+		Revision: ev.Document.Revision, Stage: stage, Quantity: q, At: pl.at, Sequence: ev.sequenceOf(by),
 	}
 	_, f := l.decideLine(ev.Refs, pl, e, nil)
 	for i := range pl.moves {
@@ -105,7 +106,11 @@ func (l *Ledger) decideLine(refs []Ref, pl *plan, e LineEntry, d *Demand) (bool,
 	if d != nil && e.Stage == Ordered && newest {
 		after.Channel, after.Due, after.Movable = d.Channel, d.Due, d.Movable
 	}
-	olds = l.replaceHolds(pl, &r, olds, after)
+	olds, taken, f := l.replaceHolds(pl, &r, olds, after)
+	if f != nil {
+		return false, f
+	}
+	links = append(links, taken...)
 	if f := cmp.Or(checkEntries(after.Entries), l.source(pl, olds, after)); f != nil {
 		return false, f
 	}
@@ -294,6 +299,9 @@ func (l *Ledger) standing(pl *plan, ln *Line) standings {
 				c += e.Quantity
 			}
 		}
+		if name == "" {
+			c = max(0, c-shortEnded(es, off))
+		}
 		for _, p := range placed {
 			if p.Location == name {
 				o += p.Quantity
@@ -323,11 +331,20 @@ func (l *Ledger) standing(pl *plan, ln *Line) standings {
 		}
 	}
 	s.claims = kept
-	if ordered > 0 {
+	if ordered > 0 || ln.ordered() { // revised to nothing, it is an order still
 		s.over = max(0, out-ordered)
 		s.cancelled = max(0, out-max(0, ordered-cancelled))
 	}
 	return s
+}
+
+// shortEnded is what short picks ended of a line beyond what was cancelled there. The
+// order's own cancellation of it names no location where the order named none.
+func shortEnded(es []LineEntry, off Source) (q Quantity) {
+	for _, name := range places(nil, es, StageShortCancelled) {
+		q += max(0, reached(es, StageShortCancelled, name, forever)-said(es, Cancelled, off, name, forever))
+	}
+	return q
 }
 
 // reserve adds to the claims on a location, in the bucket of the line.

@@ -300,10 +300,17 @@ func (l *Ledger) decideMovement(p *Policy, ev *Event, pl *plan) *Fault {
 	pl.order = p.Counts.order(ev.Source, m.Sequence)
 	mv := m.move(r, pl.at)
 	if len(ev.Refs) > 0 {
-		if stage, sign := m.lineOf(r); stage == StageReceived {
-			return l.decideReceived(ev, pl, mv, sign*m.Quantity)
-		} else if stage != "" {
-			return l.decideFlow(ev, pl, stage, sign*m.Quantity)
+		stage, sign := m.lineOf(r)
+		by := ev.Source
+		if r.typ == Reversal && stage != "" {
+			by = l.reported(ev, pl, stage)
+		}
+		switch {
+		case stage == "" || by == "": // of no line, or of one that knows nothing of it: as it is stated
+		case stage == StageReceived:
+			return l.decideReceived(ev, by, pl, mv, sign*m.Quantity)
+		default:
+			return l.decideFlow(ev, by, pl, stage, sign*m.Quantity)
 		}
 	}
 	if mv.Quantity == 0 { // an opening of nothing: the location is known from now on

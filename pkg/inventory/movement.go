@@ -86,8 +86,8 @@ func (m *Movement) adjusted() Account {
 }
 
 // lineOf says which stage of which line a movement with refs advances, and with
-// which sign. A reversal takes back what its accounts say. The stage is empty
-// when the movement belongs to no line.
+// which sign. A reversal takes back what its accounts say; of a transfer's receipt,
+// one into on_hand. The stage is empty when the movement belongs to no line.
 func (m *Movement) lineOf(r *route) (stage Stage, sign Quantity) {
 	if r.typ != Reversal {
 		return r.line, r.sign
@@ -97,7 +97,7 @@ func (m *Movement) lineOf(r *route) (stage Stage, sign Quantity) {
 		return StageShipped, -1
 	case m.FromState == Picked && m.ToState == OnHand:
 		return StagePicked, -1
-	case m.FromState.IsState() && m.ToState == Supplier:
+	case m.FromState.IsState() && m.ToState == Supplier, m.FromState == OnHand && m.ToState == InTransit && m.ToLocation == "":
 		return StageReceived, -1
 	}
 	return "", 0

@@ -210,14 +210,16 @@ func keptPiece(name string) (kind, n string) {
 
 // parkedOut is what waiting movements would take from a location's on_hand, but for
 // what a count has found gone already.
-func (l *Ledger) parkedOut(st *LocationState) Quantity {
+func (l *Ledger) parkedOut(st *LocationState) Quantity { return l.parkedAfter(st, 0) }
+
+// parkedAfter is parkedOut once a count as of a time has found what it did.
+func (l *Ledger) parkedAfter(st *LocationState, counted Instant) Quantity {
 	var sum Quantity
-	var counted Instant
 	looked := false
 	q := l.queue()
 	for i := range q {
 		a := &q[i]
-		if a.out == 0 || a.from != st.Location {
+		if a.out == 0 || a.from != st.Location || a.at <= counted {
 			continue
 		}
 		if a.at > st.lastCount().AsOf { // no count is of later: nothing to look for

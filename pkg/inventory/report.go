@@ -144,6 +144,58 @@ func leading[E reported](es []E, stage Stage) Source {
 	return lead
 }
 
+// reported is whose report of a stage a reversal takes back: that of its own source
+// or, where that has none, of the source that says most at the location. It is empty
+// where the event's line knows of none: it was swept, or the refs are others.
+func (l *Ledger) reported(ev *Event, pl *plan, stage Stage) Source {
+	at := ev.Movement.Location
+	if stage == StageReceived {
+		var es []SupplyEntry
+		for _, id := range l.resolve(pl, PieceSupply, ev.Refs).found {
+			es = append(es, l.supplyLine(id).Entries...)
+		}
+		return reporter(es, stage, at, ev.Source)
+	}
+	var es []LineEntry
+	for _, id := range l.resolve(pl, PieceLine, plainRefs(ev.Refs)).found {
+		es = append(es, l.planned(pl, id).Entries...)
+	}
+	return reporter(es, stage, at, ev.Source)
+}
+
+// reporter is the source itself where it reports a stage at a location, else the one
+// that reports most of it, of equals the first by name; empty: nobody does.
+func reporter[E reported](es []E, stage Stage, at Location, source Source) (by Source) {
+	var most Quantity
+	for i := range es {
+		r := es[i].report()
+		if r.stage != stage || r.location != at {
+			continue
+		}
+		if r.source == source {
+			return source
+		}
+		var sum Quantity
+		for j := range es {
+			if x := es[j].report(); x.stage == stage && x.location == at && x.source == r.source {
+				sum += x.quantity
+			}
+		}
+		if sum > most || sum == most && sum > 0 && r.source < by {
+			by, most = r.source, sum
+		}
+	}
+	return by
+}
+
+// sequenceOf is the movement's place in the order of a source: of its own one alone.
+func (ev *Event) sequenceOf(s Source) int64 {
+	if s != ev.Source {
+		return 0
+	}
+	return ev.Movement.Sequence
+}
+
 // places adds the locations that entries name, those of the given stages or of
 // all, to a sorted list without repeats.
 func places[E reported](ls []Location, es []E, stages ...Stage) []Location {

@@ -149,8 +149,8 @@ func (l *Ledger) confirm(r *Reservation, pl *plan) *Fault {
 	return nil
 }
 
-// cancel lets go. Before its try it leaves a tombstone, so that a try that comes late
-// is not granted for nobody.
+// cancel lets go. Each leaves a tombstone of its own time, so that a try that comes
+// late is not granted for nobody.
 func (l *Ledger) cancel(r *Reservation, pl *plan) *Fault {
 	pl.answer.Verdict = VerdictCancelled
 	until := pl.now + pl.policy.Reservations.tombstone()
@@ -164,7 +164,7 @@ func (l *Ledger) cancel(r *Reservation, pl *plan) *Fault {
 	}
 	pl.line = hs[0].id
 	for _, h := range hs {
-		if h.line.Held.State == HeldCancelled {
+		if h.line.Held.State == HeldCancelled && h.line.Held.ExpiresAt >= until {
 			continue
 		}
 		after := *h.line

@@ -122,7 +122,8 @@ func (ln *Line) LastAt() Instant {
 }
 
 // lead is the line a ref names today, or empty. Of several lines that a reservation
-// has it is the first that claims something and that no order took.
+// has it is the first that claims something and that no order took; where none claims
+// any more, the order that names the reservation comes before what it held.
 func (l *Ledger) lead(pl *plan, kind string, ref *Ref, hash string) string {
 	id := l.target(kind, hash)
 	if id != "" || kind != PieceLine || ref.Type != refReservation {
@@ -131,11 +132,14 @@ func (l *Ledger) lead(pl *plan, kind string, ref *Ref, hash string) string {
 	for _, h := range l.holds(pl, ref.Number, 1) {
 		switch {
 		case ref.Line != "" && ref.Line != h.line.Held.Line:
-		case h.line.Held.State == HeldOrdered:
+		case !h.line.holding():
 			for _, name := range [2]string{h.line.Held.Line, ""} {
 				if t := l.target(kind, RefHash(Ref{Type: refReservation, Number: ref.Number, Line: name})); t != "" && id == "" {
 					id = t
 				}
+			}
+			if id == "" && h.line.Held.State != HeldOrdered {
+				id = h.id
 			}
 		case len(h.line.Claims) > 0 && !l.named(kind, h.id):
 			return h.id

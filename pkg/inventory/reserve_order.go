@@ -29,34 +29,46 @@ func (l *Ledger) oneHold(pl *plan, r *resolved) {
 
 // replaceHolds lets an order take the place of whatever reservations its line names
 // hold elsewhere, so that nothing is claimed twice, whichever came first. What was
-// shipped under the reservation's name alone counts for the order. It returns the
-// lines that the order's line replaces.
-func (l *Ledger) replaceHolds(pl *plan, r *resolved, olds []*Line, after *Line) []*Line {
+// leaves under the reservation's name alone counts for the order, before it and after
+// it, though the reservation is over. It returns the lines that the order's line
+// replaces, and the hashes of the refs that it takes from them.
+func (l *Ledger) replaceHolds(pl *plan, r *resolved, olds []*Line, after *Line) (_ []*Line, links []string, _ *Fault) {
 	if !after.ordered() {
-		return olds
+		return olds, nil, nil
 	}
-	for i := range after.Refs {
-		ref := &after.Refs[i]
+	for i := range len(after.Refs) {
+		ref := after.Refs[i]
 		if ref.Type != refReservation {
 			continue
 		}
 		for _, h := range l.holds(pl, ref.Number, 1) {
-			if h.id == r.id || slices.Contains(r.found, h.id) || !h.line.holding() ||
+			if h.id == r.id || slices.Contains(r.found, h.id) || !h.line.holding() && len(h.line.Entries) == 0 ||
 				ref.Line != "" && ref.Line != h.line.Held.Line || l.named(PieceLine, h.id) {
 				continue
 			}
 			for _, x := range h.line.Entries {
 				after.Entries, _ = put(after.Entries, x)
 			}
+			for _, x := range h.line.Refs {
+				links = append(links, RefHash(x))
+				if !slices.Contains(after.Refs, x) {
+					after.Refs = append(after.Refs, x)
+				}
+			}
+			if len(after.Refs) > maxLineRefs {
+				return nil, nil, fault(FaultTooMany, "refs", "of one line")
+			}
 			shell := *h.line
 			held := *h.line.Held
-			held.State = HeldOrdered
-			shell.Held, shell.Entries, shell.Claims, shell.Posted = &held, nil, nil, nil
+			if h.line.holding() {
+				held.State = HeldOrdered
+			}
+			shell.Held, shell.Refs, shell.Entries, shell.Claims, shell.Posted = &held, nil, nil, nil, nil
 			pl.change(lineChange[Line]{id: h.id, after: &shell})
 			olds = append(slices.Clip(olds), h.line)
 		}
 	}
-	return olds
+	return olds, links, nil
 }
 
 // checkBook names a line that is opened beyond the limit: a fact is recorded all the

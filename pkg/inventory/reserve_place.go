@@ -31,23 +31,27 @@ func (l *Ledger) place(s *shelf, ws []want, hs []hold, limit Quantity) (asked, f
 		w.need = max(0, w.line.Quantity-w.out)
 		limit -= w.stay(s, limit)
 	}
-	var unlocated []*want
+	var located, unlocated []*want
 	for i := range ws {
 		w := &ws[i]
-		rest := w.need - sum(w.grant)
 		switch {
-		case w.order != nil || rest <= 0:
+		case w.order != nil || w.need <= sum(w.grant):
 		case w.line.Location == "":
 			unlocated = append(unlocated, w)
 		default:
-			if q := min(limit, rest, s.fits(w.line.Location, w.line.Due)); q > 0 {
-				w.grant = gather(w.grant, Claim{w.line.Location, q})
-				s.take(w.line.Location, w.line.Due, q)
-				limit -= q
-			}
+			located = append(located, w)
 		}
 	}
-	slices.SortStableFunc(unlocated, func(a, b *want) int { return cmp.Compare(a.line.Priority, b.line.Priority) })
+	byPriority := func(a, b *want) int { return cmp.Compare(a.line.Priority, b.line.Priority) }
+	slices.SortStableFunc(located, byPriority)
+	slices.SortStableFunc(unlocated, byPriority)
+	for _, w := range located {
+		if q := min(limit, w.need-sum(w.grant), s.fits(w.line.Location, w.line.Due)); q > 0 {
+			w.grant = gather(w.grant, Claim{w.line.Location, q})
+			s.take(w.line.Location, w.line.Due, q)
+			limit -= q
+		}
+	}
 	if !l.together(s, unlocated, limit) {
 		for _, w := range unlocated {
 			w.grant, _ = s.pick(w.candidates(s), w.line.Due, min(w.need, limit))
@@ -93,20 +97,34 @@ func (w *want) stay(s *shelf, limit Quantity) Quantity {
 // candidates are the locations an unlocated line may be served from: where it is, then
 // by rank.
 func (w *want) candidates(s *shelf) []Location {
-	ranked := s.l.sources(s.policy, w.line.Channel)
-	if !w.old.holding() || w.old.Held.Line != w.line.Line {
+	ranked, had := s.sources(w.line.Channel), w.had()
+	if len(had) == 0 {
 		return ranked
 	}
-	var ls []Location
-	for _, c := range w.old.Held.Granted {
+	ls := make([]Location, 0, len(had)+len(ranked))
+	for _, c := range had {
 		ls = append(ls, c.Location)
 	}
 	for _, name := range ranked {
-		if !slices.Contains(ls, name) {
+		if !slices.Contains(ls[:len(had)], name) {
 			ls = append(ls, name)
 		}
 	}
 	return ls
+}
+
+// had is what the line was granted before.
+func (w *want) had() []Claim {
+	if !w.old.holding() || w.old.Held.Line != w.line.Line {
+		return nil
+	}
+	return w.old.Held.Granted
+}
+
+// from says whether a location is one of the candidates.
+func (w *want) from(s *shelf, name Location) bool {
+	return s.serves(w.line.Channel, name) ||
+		slices.ContainsFunc(w.had(), func(c Claim) bool { return c.Location == name })
 }
 
 // together serves the unlocated lines of a request from one location that takes all of
@@ -123,7 +141,7 @@ func (l *Ledger) together(s *shelf, ws []*want, limit Quantity) bool {
 		n := 0
 		for ; n < len(ws); n++ {
 			w := ws[n]
-			if s.fits(name, w.line.Due) < w.need || !slices.Contains(w.candidates(s), name) {
+			if s.fits(name, w.line.Due) < w.need || !w.from(s, name) {
 				break
 			}
 			s.take(name, w.line.Due, w.need)

@@ -114,10 +114,23 @@ func (l *Ledger) shortFlow(pl *plan, olds []*Line, after *Line) *Fault {
 	return nil
 }
 
-// missed is what picks did not find at a location up to a moment.
+// missed is what picks did not find at a location up to a moment. Of several sources
+// the one that says most counts, whatever became of the claims.
 func missed(c *CountPolicy, es []LineEntry, name Location, m moment) Quantity {
-	return reachedBy(c, es, StageShort, name, m) + reachedBy(c, es, StageShortMoved, name, m) +
-		reachedBy(c, es, StageShortCancelled, name, m)
+	var most, sum Quantity
+	var source Source
+	for i := range es {
+		r := es[i].report()
+		if !r.stage.short() || r.location != name || r.moment(c).compare(m) > 0 {
+			continue
+		}
+		if r.source != source {
+			most = max(most, sum)
+			source, sum = r.source, 0
+		}
+		sum += r.quantity
+	}
+	return max(most, sum)
 }
 
 // shorten decides what becomes of the claim on what a pick did not find: e is the
@@ -148,14 +161,18 @@ func (l *Ledger) shorten(pl *plan, olds []*Line, after *Line, e *LineEntry) {
 }
 
 // moveClaim takes the claim on what was missed to other locations, as far as they
-// have it to promise. The rest stays a backorder. back is claimed at the event's
-// location beside what it was before.
+// have it to promise, and as far as it did not go there when another source reported
+// the same. The rest stays a backorder. back is claimed at the event's location beside
+// what it was before.
 func (l *Ledger) moveClaim(pl *plan, olds []*Line, after *Line, e *LineEntry, back Quantity) {
 	claim := back
 	for _, ln := range olds {
 		claim = saturate(claim, ln.at(e.Location))
 	}
-	q := min(claim, e.Quantity)
+	total := missed(nil, after.Entries, e.Location, moment{at: forever})
+	gone := reached(after.Entries, StageShortMoved, e.Location, forever)
+	own := said(after.Entries, StageShortMoved, e.Source, e.Location, forever)
+	q := min(claim, e.Quantity, total-gone, own+e.Quantity-gone)
 	if q <= 0 {
 		return
 	}
@@ -174,7 +191,7 @@ func (l *Ledger) moveClaim(pl *plan, olds []*Line, after *Line, e *LineEntry, ba
 		after.Sourced = gather(after.Sourced, c)
 	}
 	moved := *e
-	moved.Stage, moved.Quantity = StageShortMoved, q-left
+	moved.Stage, moved.Quantity = StageShortMoved, gone+q-left-own // of what had gone, too, it speaks
 	for i := range after.Entries {
 		if x := &after.Entries[i]; x.Source == e.Source && x.Document == e.Document && x.Stage == StageShort {
 			x.Quantity -= moved.Quantity
@@ -182,7 +199,7 @@ func (l *Ledger) moveClaim(pl *plan, olds []*Line, after *Line, e *LineEntry, ba
 	}
 	for i := range after.Entries {
 		if x := &after.Entries[i]; x.Source == e.Source && x.Document == e.Document && x.Stage == StageShortMoved {
-			x.Quantity = moved.Quantity
+			*x = moved // its document may be about another location now
 			return
 		}
 	}

@@ -14,6 +14,9 @@ type shelf struct {
 	locals []local
 	lines  []lineChange[Line]
 	spots  []Position
+	where  map[Location]int      // of spots, once there are many
+	ranks  map[string][]Location // by channel; see sources
+	served map[string]map[Location]bool
 	// bare leaves out what is tentative: what fits then fits but for claims that may
 	// still be given up.
 	bare bool
@@ -31,10 +34,8 @@ func (l *Ledger) shelf(pl *plan, bare bool) shelf {
 
 // at is a location's position. It is good until the next call.
 func (s *shelf) at(name Location) *Position {
-	for i := range s.spots {
-		if s.spots[i].Location == name {
-			return &s.spots[i]
-		}
+	if p := s.spot(name); p != nil {
+		return p
 	}
 	p := Position{Key: s.l.key, Location: name, SafetyStock: s.l.head.Safety}
 	if st := s.l.location(name); st != nil {
@@ -64,7 +65,34 @@ func (s *shelf) at(name Location) *Position {
 		}
 	}
 	s.spots = append(s.spots, p)
+	if n := len(s.spots); s.where != nil {
+		s.where[name] = n - 1
+	} else if n > fewSpots {
+		s.where = make(map[Location]int, 2*n)
+		for i := range s.spots {
+			s.where[s.spots[i].Location] = i
+		}
+	}
 	return &s.spots[len(s.spots)-1]
+}
+
+// fewSpots are looked through; more have an index.
+const fewSpots = 16
+
+// spot is a position that was asked for before, or nil.
+func (s *shelf) spot(name Location) *Position {
+	if s.where != nil {
+		if i, ok := s.where[name]; ok {
+			return &s.spots[i]
+		}
+		return nil
+	}
+	for i := range s.spots {
+		if s.spots[i].Location == name {
+			return &s.spots[i]
+		}
+	}
+	return nil
 }
 
 // at is what a line claims at a location.
@@ -124,6 +152,37 @@ func (l *Ledger) sources(p *Policy, channel string) []Location {
 		return ls
 	}
 	return l.Locations()
+}
+
+// sources are those of the ledger. Every line of a request asks for them, and an item
+// may have thousands of locations, so they are listed once a channel.
+func (s *shelf) sources(channel string) []Location {
+	ls, ok := s.ranks[channel]
+	if !ok {
+		ls = s.l.sources(s.policy, channel)
+		if s.ranks == nil {
+			s.ranks = map[string][]Location{}
+		}
+		s.ranks[channel] = ls
+	}
+	return ls
+}
+
+// serves says whether a location is one of a channel's sources.
+func (s *shelf) serves(channel string, name Location) bool {
+	set, ok := s.served[channel]
+	if !ok {
+		ls := s.sources(channel)
+		set = make(map[Location]bool, len(ls))
+		for _, l := range ls {
+			set[l] = true
+		}
+		if s.served == nil {
+			s.served = map[string]map[Location]bool{}
+		}
+		s.served[channel] = set
+	}
+	return set[name]
 }
 
 // rank orders locations from which too much was taken: by source rank, the unranked

@@ -38,11 +38,12 @@ func ofTransfer(refs []Ref) bool {
 
 // decideReceived takes a movement that belongs to a supply line: the line moves
 // the difference to what it has received already, so a second source's copy of a
-// receipt moves nothing. q is negative for a reversal; mv is the movement as stated.
-func (l *Ledger) decideReceived(ev *Event, pl *plan, mv Move, q Quantity) *Fault {
+// receipt moves nothing. It counts as a report of by's. q is negative for a reversal;
+// mv is the movement as stated.
+func (l *Ledger) decideReceived(ev *Event, by Source, pl *plan, mv Move, q Quantity) *Fault {
 	e := SupplyEntry{
-		Source: ev.Source, Location: ev.Movement.Location, Document: documentHash(&ev.Document),
-		Revision: ev.Document.Revision, Stage: StageReceived, Quantity: q, At: pl.at, Sequence: ev.Movement.Sequence,
+		Source: by, Location: ev.Movement.Location, Document: documentHash(&ev.Document),
+		Revision: ev.Document.Revision, Stage: StageReceived, Quantity: q, At: pl.at, Sequence: ev.sequenceOf(by),
 	}
 	in := inflow{from: mv.From, to: mv.To, typ: mv.Type, reason: mv.Reason}
 	if q < 0 {

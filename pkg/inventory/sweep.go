@@ -70,9 +70,37 @@ func (l *Ledger) sweepLine(id string, old Instant) {
 	if ln.expires() != 0 {
 		return
 	}
-	if ln.LastAt() < old {
+	if ln.LastAt() < old && !l.inUse(ln.Held) {
 		l.keepLine(id, nil)
 		l.sweepRefs(PieceLine, id, ln.leads())
+		l.forgotten(len(ln.Entries), old)
+	}
+}
+
+// inUse says whether a reservation claims something in any of its places. Until it
+// does not, an order that takes its place must find them all.
+func (l *Ledger) inUse(h *Held) bool {
+	if h == nil || h.Index == 0 && h.Of <= 1 {
+		return false
+	}
+	var none plan
+	of := h.Of
+	if first := l.hold(&none, h.Reservation, 0).line; first != nil {
+		of = first.Held.Of
+	}
+	for n := range of {
+		if at := l.hold(&none, h.Reservation, n).line; at != nil && len(at.Claims) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// forgotten notes that so many documents of a line are, all of before a time. What
+// comes of then may be another source's word on the same, so it parks.
+func (l *Ledger) forgotten(documents int, old Instant) {
+	if documents > 0 {
+		l.head.Window.Start = max(l.head.Window.Start, old)
 	}
 }
 
@@ -89,6 +117,7 @@ func (l *Ledger) sweepSupply(id string, old Instant) {
 	if last < old {
 		l.keepSupply(id, nil)
 		l.sweepRefs(PieceSupply, id, ln.Refs)
+		l.forgotten(len(ln.Entries), old)
 	}
 }
 

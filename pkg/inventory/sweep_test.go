@@ -101,3 +101,83 @@ func TestSweepEnds(t *testing.T) {
 		t.Errorf("%d pieces are left, the book says %+v", got, b)
 	}
 }
+
+// Once a line is gone, what occurred before the window parks: another source's copy of
+// a movement would move it again (EXACTLY-ONCE §5).
+func TestCopiesOfSweptLinesPark(t *testing.T) {
+	for _, kind := range []MovementType{Ship, Receipt} {
+		g := newLog(t, scenarioKey, true)
+		start, _ := clock("09:00")
+		moved := func(source Source, n int) Event {
+			ev := movedAt(n, kind, 3, start)
+			ev.ID, ev.Source = testID(string(source), "copy"), source
+			ev.Refs = []Ref{{Issuer: "shop", Type: "order", Number: "1001"}}
+			if kind == Receipt {
+				ev.Refs[0] = Ref{Issuer: "buyer", Type: "purchase_order", Number: "77"}
+			}
+			return ev
+		}
+		if _, err := g.append(moved("wms", 1)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 4 {
+			if _, err := g.append(movedAt(10+i, Damage, 1, start+Instant(15+i)*days)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := g.stored(PieceLine) + g.stored(PieceSupply); n != 0 {
+			t.Fatalf("%d lines are left", n)
+		}
+		before, _ := g.ledger.Position("DC1")
+		ev := moved("erp", 2)
+		ev.RecordedAt = start + 20*days
+		out, err := g.append(ev)
+		if err != nil || out.Kind != Parked || len(out.Codes) != 1 || out.Codes[0] != CodeBeforeWindow || len(out.Moves) > 0 {
+			t.Errorf("%s: a copy became %s %v with %v, %v", kind, out.Kind, out.Codes, out.Moves, err)
+		}
+		if p, _ := g.ledger.Position("DC1"); p.States != before.States {
+			t.Errorf("%s: it changed %v to %v", kind, before.States, p.States)
+		}
+	}
+}
+
+// A reservation goes as a whole: while one of its lines claims something, an order
+// that takes its place finds all of them, and what left for them.
+func TestReservationsInUseAreNotSwept(t *testing.T) {
+	for first := range 2 { // the line that is served
+		g := newLog(t, scenarioKey, true)
+		start, _ := clock("09:00")
+		n := 0
+		send := func(ev Event, at Instant) {
+			t.Helper()
+			n++
+			ev.Key, ev.Source, ev.OccurredBasis, ev.OccurredAt, ev.RecordedAt = scenarioKey, "shop", BasisDocument, at, at
+			ev.ID, ev.Document = testID("of", fmt.Sprint(n)), Document{Type: "of", Number: fmt.Sprint(n)}
+			if _, err := g.append(ev); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := Reservation{ID: "R1", Action: Try, Partner: "web", ReplyTo: -1, ExpiresAt: start + 60_000}
+		for _, name := range []string{"A", "B"} {
+			r.Lines = append(r.Lines, ReservationLine{Line: name, Location: "DC1", Quantity: units(4)})
+		}
+		send(Event{Kind: KindMovement, Movement: &Movement{Type: Receipt, Location: "DC1", Quantity: units(10)}}, start)
+		send(Event{Kind: KindReservation, Reservation: &r}, start)
+		send(Event{Kind: KindReservation, Reservation: &Reservation{ID: "R1", Action: Confirm, Partner: "web", ReplyTo: -1}}, start)
+		send(Event{
+			Kind: KindMovement, Refs: []Ref{{Type: "reservation", Number: "R1", Line: r.Lines[first].Line}},
+			Movement: &Movement{Type: Ship, Location: "DC1", Quantity: units(4)},
+		}, start)
+		for i := range 5 {
+			send(Event{Kind: KindTick}, start+Instant(20+i)*days)
+		}
+		send(Event{
+			Kind: KindDemand, Refs: []Ref{{Issuer: "shop", Type: "order", Number: "1001"}, {Type: "reservation", Number: "R1"}},
+			Demand: &Demand{Stage: Ordered, Location: "DC1", Quantity: units(8)},
+		}, start+30*days)
+		if p, _ := g.ledger.Position("DC1"); p.States[OnHand] != units(6) || reservedAt(&p) != units(4) {
+			t.Errorf("line %d served: on hand %v, reserved %v", first, p.States[OnHand], reservedAt(&p))
+		}
+		checkBook(t, g, "")
+	}
+}

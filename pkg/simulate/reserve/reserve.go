@@ -281,9 +281,7 @@ func (m *Model) confirm(r *inventory.Reservation) Answer {
 }
 
 func (m *Model) cancel(r *inventory.Reservation) Answer {
-	if h := m.holds[r.ID]; h == nil || h.state != inventory.HeldCancelled {
-		m.holds[r.ID] = &hold{partner: r.Partner, state: inventory.HeldCancelled, expires: m.now + m.Policy.Tombstone}
-	}
+	m.holds[r.ID] = &hold{partner: r.Partner, state: inventory.HeldCancelled, expires: m.now + m.Policy.Tombstone}
 	return Answer{Verdict: inventory.VerdictCancelled}
 }
 
