@@ -103,15 +103,15 @@ profile: ## measure anew what the build is optimised by, on a quiet machine
 FAULTS := STOCKWEAVE_FAULTS=long TRIES=1500 GOWORK=off go test -p 1 -count 1 -timeout 120m
 .PHONY: faults
 faults: ## the long fault runs on real brokers
-	cd test && $(FAULTS) ./takeover ./crash ./kill
+	cd test && $(FAULTS) ./takeover ./crash ./kill ./linear
 
 SOAK ?= 3600
 .PHONY: soak
 soak: ## the fault runs again and again, for SOAK seconds
-	cd test && end=$$((SECONDS + $(SOAK))); while [ $$SECONDS -lt $$end ]; do $(FAULTS) ./takeover ./crash ./kill; done
+	cd test && end=$$((SECONDS + $(SOAK))); while [ $$SECONDS -lt $$end ]; do $(FAULTS) ./takeover ./crash ./kill ./linear; done
 
-CHECKS ?= 20000
-REQUESTS ?= 100000
+CHECKS ?= 100000
+REQUESTS ?= 1000000
 SEEDS ?= 50
 .PHONY: sim
 sim: ## random histories and faults: CHECKS of the ledger, REQUESTS at once, 20 runs of the runner, SEEDS of the service
