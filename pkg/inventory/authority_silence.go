@@ -111,10 +111,13 @@ func Hush(pos Position, r *SilenceRule, heard Heard, now Instant, views []View) 
 	return pos, s
 }
 
-// fallback finds the view that takes the ledger's place.
+// fallback finds the view that takes the ledger's place: one that is of after the owner
+// was last heard, and was recorded after that. A system whose clock is ahead says
+// nothing of a time to come. Of a view that does not tell when it was recorded, 0, its
+// own time counts.
 func fallback(views []View, s Source, name Location, heard Instant) *View {
 	i := slices.IndexFunc(views, func(v View) bool {
-		return v.Source == s && v.Location == name && v.through() > heard
+		return v.Source == s && v.Location == name && v.through() > heard && (v.RecordedAt == 0 || v.RecordedAt > heard)
 	})
 	if i < 0 {
 		return nil

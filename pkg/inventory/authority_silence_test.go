@@ -37,6 +37,10 @@ func TestHush(t *testing.T) {
 	fall := rule(SilenceFallback)
 	fall.Fallback = "erp"
 	heard := now - 61*minute
+	recorded := func(vs []View, at Instant) []View {
+		vs[len(vs)-1].RecordedAt = at
+		return vs
+	}
 
 	for name, c := range map[string]struct {
 		pos    Position
@@ -74,6 +78,14 @@ func TestHush(t *testing.T) {
 		"fallback older": {
 			pos, fall, heard, view(Sellable, 7*One, heard), 10 * One, 1,
 			Silent{Location: "DC1", Owner: "wms", Heard: heard, Action: SilenceFallback, Unmet: true},
+		},
+		"fallback said before, of a time to come": {
+			pos, fall, heard, recorded(view(Sellable, 7*One, now+minute), heard), 10 * One, 1,
+			Silent{Location: "DC1", Owner: "wms", Heard: heard, Action: SilenceFallback, Unmet: true},
+		},
+		"fallback said since, of a time to come": {
+			pos, fall, heard, recorded(view(Sellable, 7*One, now+minute), heard+1), 7 * One, 1,
+			Silent{Location: "DC1", Owner: "wms", Heard: heard, Action: SilenceFallback, Fallback: "erp", AsOf: now + minute},
 		},
 		"no fallback": {
 			pos, fall, heard, nil, 10 * One, 1,

@@ -70,16 +70,30 @@ func (pl *plan) clamp(ev *Event, at Instant) Instant {
 	if received == 0 {
 		received = ev.RecordedAt
 	}
+	var c *CountPolicy
+	if pl.policy != nil {
+		c = &pl.policy.Counts
+	}
+	to := c.Clamped(ev.Source, at, received)
+	if to != at {
+		pl.code(CodeFutureClock)
+	}
+	return to
+}
+
+// Clamped is a time that a source states, or that of its receipt where it lies beyond
+// by more than the source's clock may be off. A nil policy has the usual skew; of an
+// unknown receipt, 0, the time stays.
+func (c *CountPolicy) Clamped(s Source, at, received Instant) Instant {
 	skew := Skew
-	if pl.policy != nil && len(pl.policy.Counts.Sources) > 0 {
-		if x := pl.policy.Counts.of(ev.Source); x != nil && x.Skew > 0 {
+	if c != nil && len(c.Sources) > 0 {
+		if x := c.of(s); x != nil && x.Skew > 0 {
 			skew = x.Skew
 		}
 	}
 	if received == 0 || at <= received+skew {
 		return at
 	}
-	pl.code(CodeFutureClock)
 	return received
 }
 

@@ -175,6 +175,9 @@ func (l *Ledger) ApplyWith(s *Scratch, out *Outcome, p *Policy, ev *Event, at At
 		if f := l.again(p, ev, pl, at, had); f != nil {
 			return f
 		}
+		if pl.kind == Conflict {
+			l.listsStill(ev)
+		}
 	} else {
 		if f := l.take(p, ev, pl, at); f != nil {
 			return f

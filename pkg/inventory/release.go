@@ -181,6 +181,7 @@ func (r *releasing) end(i int, pl plan, never bool) {
 	}
 	if never {
 		l.remember(Seen{ID: neverApplied(ev.ID)})
+		l.listsStill(&ev)
 	}
 	if l.head.Viewed != 0 || len(pl.views) > 0 {
 		l.review(r.policy, &ev, &pl)

@@ -90,7 +90,8 @@ const (
 	// SnapshotApart: the snapshot has nothing to do with the item. The location is not
 	// known, what is covered was nothing by then, or all of that was counted later.
 	SnapshotApart SnapshotStanding = iota
-	// SnapshotListed: it lists the item, be it that its line is held, parked or noted.
+	// SnapshotListed: it lists the item, be it that its line is held, parked, noted, given
+	// up after that, or in conflict with an earlier one of its id.
 	SnapshotListed
 	// SnapshotUnlisted: it does not, and something is there: SnapshotZero.
 	SnapshotUnlisted
@@ -117,7 +118,29 @@ func (l *Ledger) SnapshotStanding(end *SnapshotEnd) SnapshotStanding {
 	case l.waits(end):
 		return SnapshotListed
 	}
+	if _, refused := l.seen(refusedLine(end.Source, end.ID, end.Location)); refused {
+		return SnapshotListed
+	}
 	return SnapshotUnlisted
+}
+
+// listsStill remembers a line of a full snapshot that is not taken, since another
+// content came under its id before or it was given up after it had waited: its item is
+// on the list all the same.
+func (l *Ledger) listsStill(ev *Event) {
+	c := ev.Count
+	if c == nil || !c.Complete || c.Snapshot == "" {
+		return
+	}
+	id := refusedLine(ev.Source, c.Snapshot, c.Location)
+	if _, known := l.seen(id); !known {
+		l.remember(Seen{ID: id})
+	}
+}
+
+// refusedLine is remembered of such a line.
+func refusedLine(s Source, snapshot string, name Location) uint64 {
+	return HashID("refused line of " + Escape(string(s)) + "|" + Escape(snapshot) + "|" + Escape(string(name)))
 }
 
 // stands is SnapshotStanding as far as events are taken and decided.

@@ -249,3 +249,59 @@ func TestZeroesTooMany(t *testing.T) {
 		}
 	}
 }
+
+// A line whose id came before with another content is not taken; its item is listed
+// all the same.
+func TestSnapshotLineInConflict(t *testing.T) {
+	g := after(t, Policy{}, "opening DC1 5", "count DC1 4 as of 09:00 by erp")
+	end := snapshotEnd()
+	at, _ := clock("20:00")
+	line := func(id string, asOf Instant, q Quantity) Event {
+		return Event{
+			ID: id, Kind: KindCount, Key: scenarioKey, Source: "wms", Document: Document{Type: "stock", Number: "S1", Line: "1"},
+			OccurredAt: asOf, OccurredBasis: BasisDocument, RecordedAt: at,
+			Count: &Count{
+				Location: "DC1", Basis: Sellable, Covers: []Account{OnHand, Damaged}, AsOf: asOf, AsOfBasis: BasisDocument,
+				Complete: true, Snapshot: "S1", Balances: []StateBalance{{State: OnHand, Quantity: q}},
+			},
+		}
+	}
+	first, _ := clock("08:30")
+	if _, err := g.append(line("line", first, 5*One)); err != nil {
+		t.Fatal(err)
+	}
+	out, err := g.append(line("line", end.AsOf, 4*One))
+	if err != nil || out.Kind != Conflict {
+		t.Fatal(out.Kind, err)
+	}
+	if s := g.ledger.SnapshotStanding(end); s != SnapshotListed {
+		t.Errorf("standing %d, want it listed", s)
+	}
+}
+
+// A line that waited and that a person has given up lists its item all the same.
+func TestSnapshotLineThatWasDropped(t *testing.T) {
+	guarded := Policy{Counts: CountPolicy{Sources: []CountSource{{Guard: CountGuard{Absolute: 10 * One}}}}}
+	g := after(t, guarded, "opening DC1 50", "count DC1 5 as of 10:00 snapshot S1")
+	end := snapshotEnd()
+	if s := g.ledger.SnapshotStanding(end); s != SnapshotListed {
+		t.Fatalf("held: standing %d", s)
+	}
+	var held string
+	for _, k := range g.mem.pieces {
+		if k.Kept != nil {
+			held = k.Kept.Event.ID
+		}
+	}
+	at, _ := clock("20:00")
+	out, err := g.append(Event{
+		ID: "drop", Kind: KindApproval, Key: scenarioKey, Source: "operator", Document: Document{Type: "approval", Number: "1"},
+		OccurredAt: at, OccurredBasis: BasisReceipt, RecordedAt: at, Approval: &Approval{Event: held, Release: ReleaseDrop, Author: "ann"},
+	})
+	if err != nil || out.Kind != Applied || len(g.also) != 1 {
+		t.Fatal(out, err)
+	}
+	if s := g.ledger.SnapshotStanding(end); s != SnapshotListed {
+		t.Errorf("dropped: standing %d, want it listed", s)
+	}
+}

@@ -65,7 +65,11 @@ func (c RunnerConfig) resolved() RunnerConfig {
 	}
 	c.Input, c.State, c.OwnPartition = c.Physical(c.Input), c.Physical(c.State), c.physicals(c.OwnPartition)
 	c.Dead = c.Dead.resolved(c.Config)
-	c.Processor = &renaming{Processor: c.Processor, cfg: c.Config}
+	r := &renaming{Processor: c.Processor, cfg: c.Config}
+	c.Processor = r
+	if d, ok := r.Processor.(Diverter); ok {
+		c.Processor = &renamingDiverter{renaming: r, diverter: d}
+	}
 	return c
 }
 
@@ -113,6 +117,20 @@ func (p *renaming) Step(in Input, st *State, emit func(*Record)) error {
 func (p *renaming) Flush(st *State, emit func(*Record)) error {
 	p.emit, p.leak = emit, nil
 	if err := p.Processor.Flush(st, p.rename); err != nil {
+		return err
+	}
+	return p.leak
+}
+
+// renamingDiverter is renaming of a processor that is a Diverter.
+type renamingDiverter struct {
+	*renaming
+	diverter Diverter
+}
+
+func (p *renamingDiverter) Divert(in Input, st *State, why error, emit func(*Record)) error {
+	p.emit, p.leak = emit, nil
+	if err := p.diverter.Divert(in, st, why, p.rename); err != nil {
 		return err
 	}
 	return p.leak

@@ -247,7 +247,8 @@ type WorkerConfig struct {
 	Dead   DeadLetters
 	// Handle is called record by record; or Batch with all the records of one
 	// partition that one poll brought. Exactly one is set. A failed Batch is
-	// retried whole.
+	// retried whole; one that rejects, panics, or makes what the log refuses, record
+	// by record.
 	Handle Handler
 	Batch  func(ctx context.Context, recs []*Record) ([]*Record, error)
 	// Start, when set, says where a partition begins instead of the group's

@@ -119,3 +119,21 @@ func TestDivertStops(t *testing.T) {
 		b.wantNone(topicDead)
 	})
 }
+
+// Aliases keep nothing from the processor: it takes note of what it could not work on.
+func TestDiverterUnderAliases(t *testing.T) {
+	inBubble(t, 1, func(b *bubble) {
+		a := b.shadowed(1)
+		p := new(noting)
+		b.put(0, "a", "a=huge", "a")
+		w := b.runner("0", p, b.aliased(a))
+		b.until("work", func() bool { return b.values("out.s", 0) != "" && w.metric("commits_total", "") >= 3 })
+		if got, want := b.values("out.s", 0), "a1 noted@1 a2"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got := b.values("dead.s", 0); got != "" {
+			t.Errorf("dead letters: %s", got)
+		}
+		w.stop()
+	})
+}

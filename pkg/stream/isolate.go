@@ -17,6 +17,7 @@ type suspect struct {
 	offset int64
 	after  int64 // position at which it is the next record
 	alone  bool  // the open transaction is its own
+	most   int   // records of a transaction before it
 	divert divert
 	why    error
 }
@@ -59,8 +60,18 @@ func (s *session) blamed(f *fault) {
 	if p.fails == nil {
 		p.fails = map[int64]int{}
 	}
-	if p.fails[f.offset]++; p.fails[f.offset] >= divertAfter {
-		s.suspect = &suspect{part: f.part, offset: f.offset, after: f.offset, why: f.err}
+	at, most := f.offset, s.r.cfg.MaxRecords
+	if f.shared {
+		// Of the records of a group any may be to blame, and the last of them is
+		// another one each time. Transactions of ever fewer records find out.
+		if q := s.suspect; q != nil && q.part == f.part {
+			q.most = max(min(q.most, s.txn.records)/2, 1)
+			return
+		}
+		at, most = p.pos, max(s.txn.records/2, 1)
+	}
+	if p.fails[at]++; p.fails[at] >= divertAfter {
+		s.suspect = &suspect{part: f.part, offset: f.offset, after: f.offset, most: most, why: f.err}
 		s.r.log.Error("record is taken alone", slog.Int("partition", int(f.part)), slog.Int64("offset", f.offset), slog.Any("error", f.err))
 	}
 }
@@ -77,7 +88,7 @@ func (s *session) isolate(ctx, poll context.Context) error {
 	}
 	s.hold(q.part)
 	q.alone = p.pos >= q.after
-	b := batch{poll: 1, most: s.r.cfg.MaxRecords, during: isolateFor, full: func() bool { return p.pos >= q.after }}
+	b := batch{poll: 1, most: q.most, during: isolateFor, full: func() bool { return p.pos >= q.after }}
 	if q.alone {
 		b.most = 1
 	}

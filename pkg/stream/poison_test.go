@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -330,6 +331,51 @@ func TestUnchangedIsNotWritten(t *testing.T) {
 		}
 		if got := w.metric("commits_total", ""); n != 1 || got < 5 {
 			t.Errorf("written %d times in %v commits", n, got)
+		}
+		w.stop()
+	})
+}
+
+// What the records of a key lead to together is blamed on the one that led to it before
+// long, wherever it stands, and although more of them come each time.
+func TestBlameOfMany(t *testing.T) {
+	inBubble(t, 1, func(b *bubble) {
+		const many, bad = 300, 100
+		p := &counter{step: func(in Input, st *State) error {
+			if in.Offset == bad {
+				st.Put("a|bad", nil)
+			}
+			return nil
+		}}
+		more := 0
+		p.flush = func(st *State) error {
+			if st.Get("a|bad") == nil {
+				return nil
+			}
+			if more < 20 {
+				more++
+				b.put(0, "a")
+			}
+			return errors.New("cannot be put")
+		}
+		var recs []*Record
+		for range many {
+			recs = append(recs, &Record{Topic: topicIn, Key: []byte("a")})
+		}
+		if err := b.cl.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		w := b.runner("0", p)
+		b.until("commit", func() bool { return b.groupOffset(0) == int64(many+more) })
+		if took := time.Since(began); took > 30*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if got, want := b.values(topicDead, 0), fmt.Sprintf("diverted@%d:", bad); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got, want := b.state(0)["a|h"], strconv.Itoa(many+more-1); got != want {
+			t.Errorf("counted %s, want %s", got, want)
 		}
 		w.stop()
 	})

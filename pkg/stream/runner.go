@@ -38,6 +38,7 @@ type Runner struct {
 	now     func() time.Time
 	reads   *RestoreReads
 	kept    map[int32]*kept // by the session before, for the next; Run's own
+	most    int             // records of a transaction, at most MaxRecords; Run's own
 	current atomic.Pointer[session]
 	broken  atomic.Pointer[error]
 }
@@ -90,6 +91,7 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 	return &Runner{
 		cfg:     cfg.resolved(),
 		codec:   codec,
+		most:    cfg.MaxRecords,
 		log:     cfg.logger().With(slog.String("group", cfg.Group)),
 		metrics: newMetrics(cfg.Metrics, cfg.Group),
 		now:     time.Now, //nolint:forbidigo // durations and lag; nothing is decided by it

@@ -58,7 +58,7 @@ type partition struct {
 	committed int64 // the group's offset, -1 before the first commit
 	pos       int64 // offset of the next record
 	end       int64
-	gapAt     int64 // position at which a gap was met once, -1 for none
+	gaps      map[int64]int64 // met once: from a position to the record behind it
 	fails     map[int64]int
 	lag       lag
 	held      held
@@ -160,7 +160,7 @@ func (s *session) onAssigned(_ context.Context, cl *kgo.Client, added map[string
 		if old := s.parts[id]; old != nil {
 			s.drop(old) // its revocation went unseen
 		}
-		s.parts[id] = &partition{id: id, committed: -1, gapAt: -1}
+		s.parts[id] = &partition{id: id, committed: -1}
 	}
 	cl.PauseFetchPartitions(map[string][]int32{s.r.cfg.Input: ids})
 	s.gauges()
@@ -284,7 +284,7 @@ func (s *session) work(ctx context.Context) error {
 		if s.suspect != nil {
 			err = s.isolate(ctx, poll)
 		} else {
-			err = s.transact(ctx, poll, batch{poll: s.r.cfg.MaxRecords, most: s.r.cfg.MaxRecords, during: s.cadence()})
+			err = s.transact(ctx, poll, batch{poll: s.r.most, most: s.r.most, during: s.cadence()})
 		}
 		if err != nil {
 			return err
@@ -305,6 +305,22 @@ func (s *session) cadence() time.Duration {
 		return commit
 	}
 	return commit - min(s.txn.ending, commit/2)
+}
+
+// slow is how long the work of a transaction may take before the next ones are given
+// fewer records: well below the time after which the brokers end it.
+const slow = transactionTimeout * 2 / 3
+
+// pace keeps transactions below their timeout whatever the Steps take. One that is too
+// large would be ended by the brokers each time it is tried.
+func (s *session) pace() {
+	r, n, took := s.r, s.txn.records+s.txn.noops, s.r.now().Sub(s.txn.began)
+	switch {
+	case took > slow:
+		r.most = max(min(r.most, n)/2, 1)
+	case took < slow/4 && n >= r.most:
+		r.most = min(2*r.most, r.cfg.MaxRecords)
+	}
 }
 
 // events takes up what the callbacks and restores have noted.

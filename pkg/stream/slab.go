@@ -14,6 +14,7 @@ type output struct {
 	rec    Record
 	part   int32
 	offset int64
+	shared bool // other records of the transaction may have led to it as well
 }
 
 const slabChunk = 256

@@ -37,6 +37,7 @@ type overlay struct {
 	undo   []undo         // of the Step under way
 	inStep bool
 	kept   bool  // a Step has succeeded: Flush is due
+	first  int64 // offset of the record whose Step that was
 	last   int64 // offset of the record that touched the group last
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -31,6 +32,7 @@ type txn struct {
 	slab    slab
 	cur     *partition // whose record is being worked on
 	curOff  int64
+	shared  bool // what is emitted is not of that record alone
 	emit    func(*Record)
 	promise func(*Record, error)
 
@@ -50,6 +52,7 @@ type fault struct {
 	part   int32
 	offset int64 // of the record to blame
 	blame  bool
+	shared bool // others of the transaction, before it, may be to blame
 	err    error
 }
 
@@ -137,7 +140,7 @@ func (t *txn) start(now time.Time) {
 	clear(t.input) // of a transaction that did not commit: the collector's
 	t.input = t.input[:0]
 	t.slab.reset()
-	t.failed, t.tooLarge = nil, nil
+	t.failed, t.tooLarge, t.shared = nil, nil, false
 }
 
 // take works on the records of one partition.
@@ -155,6 +158,10 @@ func (s *session) take(fp *kgo.FetchTopicPartition) {
 	}
 	p.end = max(p.end, fp.HighWatermark)
 	t.cur = p
+	if err := p.doubt(fp.Records); err != nil {
+		t.fault = &fault{cause: "gap", part: p.id, err: err}
+		return
+	}
 	for _, rec := range fp.Records {
 		if t.fault = s.one(p, rec); t.fault != nil {
 			return
@@ -162,16 +169,33 @@ func (s *session) take(fp *kgo.FetchTopicPartition) {
 	}
 }
 
+// doubt is an error where records leave a gap that no reading before has left just so:
+// either the log holds nothing in between, or the client skipped some. A second reading
+// tells: it is believed only when it agrees. All gaps are noted at once, so that each
+// costs no reading of its own.
+func (p *partition) doubt(recs []*Record) (err error) {
+	pos := p.pos
+	for _, rec := range recs {
+		if rec.Offset > pos {
+			if to, met := p.gaps[pos]; !met || to != rec.Offset {
+				if p.gaps == nil {
+					p.gaps = map[int64]int64{}
+				}
+				p.gaps[pos] = rec.Offset
+				if err == nil {
+					err = fmt.Errorf("expected offset %d, got %d", pos, rec.Offset)
+				}
+			}
+		}
+		pos = rec.Offset + 1
+	}
+	return err
+}
+
 // one works on one record.
 func (s *session) one(p *partition, rec *Record) *fault {
 	t := &s.txn
-	if rec.Offset > p.pos {
-		// The log holds no records in between, or the client skipped some. A
-		// second reading tells: it is believed only when it agrees.
-		if p.gapAt != p.pos {
-			p.gapAt = p.pos
-			return &fault{cause: "gap", part: p.id, err: fmt.Errorf("expected offset %d, got %d", p.pos, rec.Offset)}
-		}
+	if rec.Offset > p.pos { // twice
 		s.r.metrics.gaps.Inc()
 		s.r.log.Warn("gap in the input", slog.Int("partition", int(p.id)), slog.Int64("from", p.pos), slog.Int64("to", rec.Offset))
 	}
@@ -228,6 +252,9 @@ func (s *session) step(p *partition, rec *Record, why error) *fault {
 		st.over.inStep = false
 		if err == nil {
 			st.over.undo = st.over.undo[:0]
+			if !st.over.kept {
+				st.over.first = rec.Offset
+			}
 			st.over.kept, st.over.last = true, rec.Offset
 			s.produce()
 			Crash("stepped")
@@ -299,7 +326,7 @@ func (t *txn) output(rec *Record) {
 	o.rec = *rec
 	o.rec.Context = nil //nolint:fatcontext // the client sets its own
 	o.rec.Timestamp = t.began
-	o.part, o.offset = t.cur.id, t.curOff
+	o.part, o.offset, o.shared = t.cur.id, t.curOff, t.shared
 	if !t.s.ownPartition(rec.Topic) {
 		o.rec.Partition = t.cur.id
 	}
@@ -328,10 +355,10 @@ func (s *session) flush() *fault {
 		if !o.kept {
 			continue
 		}
-		t.cur, t.curOff = d.p, o.last
+		t.cur, t.curOff, t.shared = d.p, o.last, o.first != o.last
 		if err := s.call(func() error { return cfg.Processor.Flush(d.st, t.emit) }); err != nil {
 			t.slab.back()
-			return &fault{cause: "flush", part: d.p.id, offset: o.last, blame: !errors.Is(err, ErrStop), err: err}
+			return &fault{cause: "flush", part: d.p.id, offset: o.last, blame: !errors.Is(err, ErrStop), shared: t.shared, err: err}
 		}
 		for i := range o.pieces {
 			pc := &o.pieces[i]
@@ -340,7 +367,7 @@ func (s *session) flush() *fault {
 			}
 			out := t.slab.next()
 			out.rec = Record{Topic: cfg.State, Partition: d.p.id, Key: bytesOf(pc.key), Value: pc.value, Timestamp: t.began}
-			out.part, out.offset = d.p.id, o.last
+			out.part, out.offset, out.shared = d.p.id, o.last, t.shared
 		}
 		s.produce()
 	}
@@ -351,7 +378,7 @@ func (s *session) flush() *fault {
 		}
 		out := t.slab.next()
 		out.rec = Record{Topic: cfg.State, Partition: p.id, Key: []byte(HeaderKey), Value: value, Timestamp: t.began}
-		out.part, out.offset = p.id, p.staged.AppliedThrough
+		out.part, out.offset, out.shared = p.id, p.staged.AppliedThrough, false
 	}
 	s.produce()
 	return nil
@@ -374,7 +401,7 @@ func (s *session) sent(ctx context.Context) *fault {
 	case t.tooLarge != nil:
 		if o := t.slab.find(t.tooLarge); o != nil {
 			return &fault{
-				cause: "too_large", part: o.part, offset: o.offset, blame: true,
+				cause: "too_large", part: o.part, offset: o.offset, blame: true, shared: o.shared,
 				err: fmt.Errorf("output of %d bytes for %s: %w: %w", len(o.rec.Value), o.rec.Topic, ErrTooLarge, kerr.MessageTooLarge),
 			}
 		}
@@ -393,6 +420,7 @@ func (s *session) finish(ctx context.Context) error {
 		Crash("all_stepped")
 		f = s.flush()
 	}
+	s.pace()
 	if f == nil {
 		Crash("flushed")
 		f = s.sent(bg)
@@ -493,7 +521,7 @@ func (s *session) advance() {
 	for _, p := range t.parts {
 		p.open = false
 		p.header, p.committed = p.staged, p.pos
-		p.gapAt = -1
+		maps.DeleteFunc(p.gaps, func(at, _ int64) bool { return at < p.pos })
 		p.lag.done(p.pos, p.end, p.last.Timestamp)
 		for off := range p.fails {
 			if off < p.pos {

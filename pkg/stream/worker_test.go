@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,6 +212,42 @@ func TestWorkerBatch(t *testing.T) {
 	})
 }
 
+// Of a batch that panics, or whose outputs the log refuses, only the record at fault is
+// lost to the dead letters.
+func TestWorkerBatchPoison(t *testing.T) {
+	for value, want := range map[string]string{"panic": "diverted@2:panic", "huge": "output_too_large@2:huge"} {
+		t.Run(value, func(t *testing.T) {
+			inBubble(t, 1, func(b *bubble) {
+				b.put(0, "a", "b", "c="+value, "d")
+				w := b.worker(func(c *WorkerConfig) {
+					c.Batch = func(ctx context.Context, recs []*Record) (all []*Record, err error) {
+						for _, rec := range recs {
+							switch string(rec.Value) {
+							case "panic":
+								panic("always")
+							case "huge":
+								return []*Record{{Topic: topicOut, Value: make([]byte, 2<<20)}}, nil
+							}
+							outs, err := copied(ctx, rec)
+							if err != nil {
+								return nil, err
+							}
+							all = append(all, outs...)
+						}
+						return all, nil
+					}
+				})
+				b.until("commit", func() bool { return b.groupOffset(0) == 4 })
+				b.wantOut(0, "a0 b1 d3")
+				if got := b.values(topicDead, 0); got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+				w.stop()
+			})
+		})
+	}
+}
+
 // What a worker projects into has lost something: it reads again from there.
 func TestWorkerRewind(t *testing.T) {
 	inBubble(t, 1, func(b *bubble) {
@@ -277,6 +314,46 @@ func TestWorkerStops(t *testing.T) {
 		if off := b.groupOffset(0); off != 1 {
 			t.Errorf("offset %d, want 1", off)
 		}
+	})
+}
+
+// A worker that stops when it was to go back has the next one go back.
+func TestWorkerRewindThenStop(t *testing.T) {
+	inBubble(t, 1, func(b *bubble) {
+		b.put(0, "a", "b", "c", "d", "e")
+		var (
+			seen []int64
+			w    *carrier
+		)
+		handle := func(_ context.Context, rec *Record) ([]*Record, error) {
+			if rec.Offset == 3 && !slices.Contains(seen, 3) {
+				seen = append(seen, 3)
+				w.cancel()
+				return nil, Rewind{Offset: 1}
+			}
+			seen = append(seen, rec.Offset)
+			return nil, nil
+		}
+		started := make(chan struct{})
+		w = b.worker(func(c *WorkerConfig) {
+			c.Handle = func(ctx context.Context, rec *Record) ([]*Record, error) {
+				<-started
+				return handle(ctx, rec)
+			}
+		})
+		close(started)
+		if err := <-w.done; err != nil {
+			t.Fatal(err)
+		}
+		if off := b.groupOffset(0); off != 1 {
+			t.Errorf("offset %d committed", off)
+		}
+		w = b.worker(func(c *WorkerConfig) { c.Handle = handle })
+		b.until("commit", func() bool { return b.groupOffset(0) == 5 })
+		if want := []int64{0, 1, 2, 3, 1, 2, 3, 4}; !slices.Equal(seen, want) {
+			t.Errorf("seen %v, want %v", seen, want)
+		}
+		w.stop()
 	})
 }
 
@@ -381,5 +458,37 @@ func TestWorkerDrain(t *testing.T) {
 			t.Errorf("offset %d: the record under way was not finished and committed", off)
 		}
 		b.wantOut(0, "a0")
+	})
+}
+
+// A record that fails again and again does not keep the check from its turns: what it
+// finds may be why, and the way out.
+func TestWorkerChecksWhileFailing(t *testing.T) {
+	inBubble(t, 1, func(b *bubble) {
+		var checked atomic.Int64
+		var whole atomic.Bool
+		w := b.worker(func(c *WorkerConfig) {
+			c.CheckEvery = time.Second
+			c.Check = func(context.Context, string, int32) error {
+				if checked.Add(1) == 5 {
+					whole.Store(true)
+					return Rewind{Offset: 0}
+				}
+				return nil
+			}
+			c.Handle = func(ctx context.Context, rec *Record) ([]*Record, error) {
+				if rec.Offset == 2 && !whole.Load() {
+					return nil, errors.New("something is missing")
+				}
+				return copied(ctx, rec)
+			}
+		})
+		b.put(0, "a", "b", "c", "d")
+		b.until("commit", func() bool { return b.groupOffset(0) == 4 })
+		b.wantOut(0, "a0 b1 a0 b1 c2 d3")
+		if n := checked.Load(); n < 5 {
+			t.Errorf("checked %d times", n)
+		}
+		w.stop()
 	})
 }

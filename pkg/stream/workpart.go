@@ -25,6 +25,7 @@ type workPart struct {
 	c        *consumer
 	signal   chan struct{} // something to look at
 	finished chan struct{}
+	checks   <-chan time.Time // when Check is due; the goroutine's own
 	lag      lag
 
 	// guarded by the consumer's mu
@@ -77,17 +78,16 @@ func (p *workPart) run(ctx context.Context, hasOffset bool) {
 		return
 	}
 	p.goTo(restoring, start)
-	var check <-chan time.Time
 	if p.c.w.cfg.Check != nil {
 		t := time.NewTicker(p.c.w.cfg.CheckEvery)
 		defer t.Stop()
-		check = t.C
+		p.checks = t.C
 	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-check:
+		case <-p.checks:
 			p.check(ctx)
 		case <-p.signal:
 		}
@@ -133,6 +133,9 @@ func (p *workPart) goTo(ph phase, start int64) {
 	defer p.c.mu.Unlock()
 	p.phase, p.start = ph, start
 	p.queue = nil
+	if ph == rewinding { // also for whoever has the partition next, should it come to that
+		p.done, p.doneSet, p.epoch = start, true, -1
+	}
 	p.c.started = append(p.c.started, p)
 	p.c.poke()
 }
@@ -147,17 +150,23 @@ func (p *workPart) fail(err error) {
 	p.c.poke()
 }
 
-func (p *workPart) check(ctx context.Context) {
+// check reports whether the work under way is to end.
+func (p *workPart) check(ctx context.Context) bool {
 	p.c.mu.Lock()
 	idle := p.phase != active
 	p.c.mu.Unlock()
 	if idle {
-		return
+		return false
 	}
 	err := p.call(func() error { return p.c.w.cfg.Check(ctx, p.topic, p.id) })
-	if err != nil && ctx.Err() == nil && !p.decided(err) {
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case p.decided(err):
+		return true
+	default:
 		p.c.w.log.Warn("check failed", slog.String("topic", p.topic), slog.Int("partition", int(p.id)), slog.Any("error", err))
 	}
+	return false
 }
 
 // decided acts on errors that say what to do: a rewind, a stop.
@@ -248,9 +257,17 @@ func (p *workPart) work(ctx context.Context, recs []*Record) {
 	}
 }
 
-// halted waits; it reports whether the work is to end.
+// halted waits, with a check that is due in between: what it finds may be why a record
+// fails. It reports whether the work is to end.
 func (p *workPart) halted(ctx context.Context, d time.Duration) bool {
 	pause(ctx, d)
+	select {
+	case <-p.checks:
+		if p.check(ctx) {
+			return true
+		}
+	default:
+	}
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
 	return ctx.Err() != nil || p.stopping
@@ -318,8 +335,9 @@ func (p *workPart) interrupted() bool {
 	return p.stopping
 }
 
-// batch hands records to Batch. Where it rejects several, they are handed over one
-// by one, so that only the one at fault is lost to the dead letters.
+// batch hands records to Batch. Where it rejects several, panics over them, or makes of
+// them what the log refuses, they are handed over one by one, so that only the one at
+// fault is lost to the dead letters.
 func (p *workPart) batch(ctx context.Context, recs []*Record) (int, error) {
 	w := p.c.w
 	var outs []*Record
@@ -327,15 +345,13 @@ func (p *workPart) batch(ctx context.Context, recs []*Record) (int, error) {
 		outs, err = w.cfg.Batch(ctx, recs)
 		return err
 	})
-	var rej *Rejection
+	var (
+		rej   *Rejection
+		crash *panicked
+	)
 	switch {
-	case errors.As(err, &rej) && len(recs) > 1:
-		for i := range recs {
-			if n, err := p.batch(ctx, recs[i:i+1]); n == 0 {
-				return i, err
-			}
-		}
-		return len(recs), nil
+	case (errors.As(err, &rej) || errors.As(err, &crash)) && len(recs) > 1:
+		return p.singly(ctx, recs)
 	case rej != nil:
 		var dead *Record
 		if dead, err = p.dead(recs[0], rej.Code, rej.err.Error()); err == nil {
@@ -347,8 +363,25 @@ func (p *workPart) batch(ctx context.Context, recs []*Record) (int, error) {
 	}
 	var s sending
 	s.send(p.c.cl, 0, outs)
-	if err := s.one(ctx); err != nil {
+	err = s.one(ctx)
+	if errors.Is(err, kerr.MessageTooLarge) {
+		if len(recs) > 1 {
+			return p.singly(ctx, recs)
+		}
+		err = p.deadLetter(ctx, recs[0], codeTooLarge, err.Error())
+	}
+	if err != nil {
 		return 0, err
+	}
+	return len(recs), nil
+}
+
+// singly hands records to Batch one by one. It returns how many are worked off.
+func (p *workPart) singly(ctx context.Context, recs []*Record) (int, error) {
+	for i := range recs {
+		if n, err := p.batch(ctx, recs[i:i+1]); n == 0 {
+			return i, err
+		}
 	}
 	return len(recs), nil
 }

@@ -1,6 +1,7 @@
 package atp
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,15 @@ func (p *processor) ended(in stream.Input, ev *inventory.Event, emit func(*strea
 	if err := x.End.Validate(); err != nil {
 		return stream.Reject(codeSnapshotEnd, err)
 	}
+	if x.End.AsOf > ev.RecordedAt+inventory.Skew { // so its lines wait for a person
+		return stream.Rejectf(codeSnapshotEnd, "snapshot %s is as of more than five minutes after it was recorded", x.End.ID)
+	}
+	policy, err := p.policies.Ledger(in.Header.PolicyVersion, "")
+	if err != nil {
+		return fmt.Errorf("policy of partition %d: %w: %w", in.Partition, stream.ErrStop, err)
+	}
+	// As its lines' time was: what came between is not what it leaves out.
+	x.End.AsOf = policy.Counts.Clamped(x.End.Source, x.End.AsOf, cmp.Or(ev.ReceivedAt, ev.RecordedAt))
 	value, err := p.codecs.AppendSnapshot(nil, &x)
 	if err != nil {
 		return fmt.Errorf("encoding the end of snapshot %s: %w", x.End.ID, err)

@@ -232,7 +232,8 @@ func (c *closing) hold(ctx context.Context, partition int32, ends []*ending, key
 // tells says whether a standing may be told from pieces of a kind and n.
 func tells(ends []*ending, kind []byte) bool {
 	switch {
-	case string(kind) == inventory.PieceHead, begins(kind, inventory.PieceParked+"|"), begins(kind, inventory.PieceWaiting+"|"):
+	case string(kind) == inventory.PieceHead, begins(kind, inventory.PieceIDs+"|"),
+		begins(kind, inventory.PieceParked+"|"), begins(kind, inventory.PieceWaiting+"|"):
 		return true
 	}
 	for _, e := range ends {

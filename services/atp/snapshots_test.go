@@ -665,3 +665,71 @@ func TestEndsThatAPersonMustSee(t *testing.T) {
 		}
 	})
 }
+
+// A source whose clock is ahead by more than counts are let to be: its lines count as
+// of their receipt, and so does what the snapshot leaves out.
+func TestFullSnapshotOfAClockAhead(t *testing.T) {
+	inSnapWorld(t, 0, func(w *snapWorld) {
+		defer w.serve()()
+		const (
+			received = snapAsOf            // a backlog has kept it since
+			ahead    = received + 7*60_000 // as the source's clock has it
+			since    = snapAfter           // after its receipt
+			ten      = 10 * inventory.One
+		)
+		listed, gone, came := snapKey(0), snapKey(1), snapKey(2)
+		for _, k := range []inventory.Key{listed, gone} {
+			w.tell(moved(k, inventory.Receipt, snapBefore, "DC1", ten))
+		}
+		line := snapLine(listed, 4*inventory.One)
+		line.OccurredAt, line.Count.AsOf, line.ReceivedAt = ahead, ahead, received
+		again := snapLine(listed, 3*inventory.One)
+		again.OccurredAt, again.Count.AsOf, again.Count.Complete, again.Count.Snapshot = since, since, false, ""
+		w.tell(line, again, moved(came, inventory.Receipt, since, "DC1", ten))
+		end := snapEnd()
+		end.AsOf = ahead
+		for part := range w.parts {
+			e := inventory.Event{
+				ID: event.PlaceID("control", part, 99), Kind: inventory.KindControl, Source: "wms",
+				Document: inventory.Document{Type: "control", Number: fmt.Sprint(99)}, ReceivedAt: received, Control: &inventory.Control{Snapshot: &end},
+			}
+			value, err := w.codecs.AppendEvent(nil, &e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.produce(w.number, &stream.Record{Topic: event.TopicEvents, Partition: part, Key: []byte(event.ControlKey), Value: value})
+		}
+		w.rest()
+		w.wantOnHand("DC1", map[inventory.Key]inventory.Quantity{listed: 3 * inventory.One, gone: 0, came: ten})
+	})
+}
+
+// A line that is not taken, since another content came under its id before, lists its
+// item all the same, also when many events of the item stand between it and the end.
+func TestFullSnapshotListsALineInConflict(t *testing.T) {
+	inSnapWorld(t, 0, func(w *snapWorld) {
+		defer w.serve()()
+		listed, gone := snapKey(0), snapKey(1)
+		for _, k := range []inventory.Key{listed, gone} {
+			w.tell(moved(k, inventory.Receipt, snapBefore, "DC1", 5*inventory.One))
+		}
+		counted := func(at inventory.Instant) inventory.Event {
+			ev := snapLine(listed, 4*inventory.One)
+			ev.OccurredAt, ev.Count.AsOf = at, at
+			return ev
+		}
+		w.tell(counted(snapBefore + 10_000))
+		other := counted(snapBefore + 30_000)
+		other.Count.Complete, other.Count.Snapshot = false, ""
+		w.tell(other)
+		w.docs -= 2 // under the id of the first
+		w.tell(counted(snapAsOf))
+		w.docs++
+		for range 60 {
+			w.tell(moved(listed, inventory.Receipt, snapAfter, "DC1", inventory.One))
+		}
+		w.end("")
+		w.rest()
+		w.wantOnHand("DC1", map[inventory.Key]inventory.Quantity{listed: 64 * inventory.One, gone: 0})
+	})
+}
