@@ -60,9 +60,9 @@ func (p *part) fold(rec *stream.Record, ev *inventory.Event, offset int64) {
 			continue
 		}
 		changed = true
-		pl.offset = max(o.Offset, pl.offset)
-		if also { // the position is of the event that let it go
-			pl.offset = max(it.offset, pl.offset)
+		pl.offset = o.Offset
+		if also || o.Lineage == it.lineage && o.Offset < it.offset { // the position is of the event that let it go
+			pl.offset = it.offset
 		}
 		for a, q := range pl.states {
 			short = short || q < 0 && q < was[i].before[a]
