@@ -6,7 +6,7 @@ func mutants() []mutant {
 	return []mutant{
 		{
 			name: "dedupe", file: "pkg/inventory/ledger.go",
-			old: "if had, seen := l.seen(id); seen {", new: "if had, seen := l.seen(id); seen && false {",
+			old: "if had, seen := l.seen(id); seen || l.repeated(at) {", new: "if had, seen := l.seen(id); false && seen {",
 			pkg: inventory, test: "TestEveryEventMovesTheFenceAndOnlyFactsTheVersion",
 		},
 		{
@@ -16,12 +16,12 @@ func mutants() []mutant {
 		},
 		{
 			name: "as-of", file: "pkg/inventory/count.go",
-			old: "l.asOf(now, c.AsOf)", new: "l.asOf(now, forever)",
+			old: "m := mark{at: pl.at,", new: "m := mark{at: forever,",
 			pkg: inventory, test: "TestScenarios/counts/every_order_of_a_count_and_two_movements_gives_99",
 		},
 		{
 			name: "demand-origin", file: "pkg/inventory/demand.go",
-			old: "if d.Stage == Ordered && !origin {", new: "if d.Stage == Ordered && !origin && false {",
+			old: "if !origin && (d.Stage != Allocated", new: "if false && !origin && (d.Stage != Allocated",
 			pkg: inventory, test: "TestScenarios/demand/an_echo_of_the_order_creates_no_demand",
 		},
 		{
@@ -43,6 +43,11 @@ func mutants() []mutant {
 			name: "erp-look-up", file: "services/erpwriter/poster.go",
 			old: "d, found, err := p.erp.Find(ctx, req.Ref)", new: "d, found, err := erp.Document{}, false, error(nil)",
 			pkg: "./services/erpwriter", test: "TestLookUpBeforePosting",
+		},
+		{
+			name: "head-in-parts", file: "pkg/inventory/ledger.go",
+			old: "l.same.Locations &^= 1 << i", new: "_ = i",
+			pkg: "./services/atp", test: "TestNothingOutlivesTheMemoryOfItsEvents", tags: "synctests",
 		},
 	}
 }
