@@ -97,13 +97,13 @@ func encodeHead(w *writer, x *inv.Head) { encodeHeadBy(w, x, nil) }
 // the next one copies those that are the same. The zero value remembers nothing. One
 // goroutine uses it.
 type HeadMemo struct {
-	size       int32   // of the encoding
-	ends       []int32 // of the locations, the first being where they begin
-	ids        [2]int32
-	journal    [2]int32
-	idCount    int32 // elements between ids
-	entryCount int32
+	size         int32   // of the encoding
+	ends         []int32 // of the locations, the first being where they begin
+	ids, journal span
 }
+
+// span is where the elements of a list stand.
+type span struct{ begin, end, n int32 }
 
 // headParts is the use of a memo for one encoding.
 type headParts struct {
@@ -122,11 +122,7 @@ func encodeHeadBy(w *writer, x *inv.Head, p *headParts) {
 	w.optLong(int64(x.Clock))
 	w.long(x.Version)
 	w.optQuantity(x.Safety, x.HasSafety)
-	if p == nil {
-		encodeAll(w, x.Locations, encodeLocationState)
-	} else {
-		p.locations(w, x.Locations)
-	}
+	p.locations(w, x.Locations)
 	w.count(len(x.Split))
 	if len(x.Split) > 0 {
 		for _, l := range x.Split {
@@ -137,14 +133,14 @@ func encodeHeadBy(w *writer, x *inv.Head, p *headParts) {
 	if p == nil {
 		encodeAll(w, x.IDs, encodeSeen)
 	} else {
-		tail(w, p, x.IDs, p.same.IDs, &p.memo.ids, &p.memo.idCount, encodeSeen)
+		tail(w, p, x.IDs, p.same.IDs, &p.memo.ids, encodeSeen)
 	}
 	w.long(x.IDCount)
 	w.optLong(int64(x.Latest))
 	if p == nil {
 		encodeAll(w, x.Journal, encodeEntry)
 	} else {
-		tail(w, p, x.Journal, p.same.Journal, &p.memo.journal, &p.memo.entryCount, encodeEntry)
+		tail(w, p, x.Journal, p.same.Journal, &p.memo.journal, encodeEntry)
 	}
 	encodeOutside(w, &x.Outside)
 	encodeZeroable(w, &x.Window, windowTable.enc)
@@ -156,6 +152,10 @@ func encodeHeadBy(w *writer, x *inv.Head, p *headParts) {
 
 // locations is encodeAll of a head's locations.
 func (p *headParts) locations(w *writer, ls []inv.LocationState) {
+	if p == nil {
+		encodeAll(w, ls, encodeLocationState)
+		return
+	}
 	m := p.memo
 	if len(ls) == 0 {
 		m.ends = m.ends[:0]
@@ -185,24 +185,24 @@ func (p *headParts) locations(w *writer, ls []inv.LocationState) {
 func (p *headParts) at(w *writer) int32 { return int32(len(w.b) - p.from) } //nolint:gosec // a value is at most MaxValue
 
 // tail is encodeAll of a list that grows at its end: the first same of its elements
-// are those that stood at span, if those were as many.
-func tail[V any](w *writer, p *headParts, vs []V, same int, span *[2]int32, count *int32, enc func(*writer, *V)) {
+// are those that stood at at, if those were as many.
+func tail[V any](w *writer, p *headParts, vs []V, same int, at *span, enc func(*writer, *V)) {
 	if len(vs) == 0 {
-		*span, *count = [2]int32{}, 0
+		*at = span{}
 		w.null()
 		return
 	}
 	w.count(len(vs))
 	begin := p.at(w)
-	if same == int(*count) && same <= len(vs) {
-		w.b = append(w.b, p.prev[span[0]:span[1]]...)
+	if same == int(at.n) && same <= len(vs) {
+		w.b = append(w.b, p.prev[at.begin:at.end]...)
 	} else {
 		same = 0
 	}
 	for i := same; i < len(vs); i++ {
 		enc(w, &vs[i])
 	}
-	*span, *count = [2]int32{begin, p.at(w)}, int32(len(vs)) //nolint:gosec // at most MaxElements
+	*at = span{begin, p.at(w), int32(len(vs))} //nolint:gosec // at most MaxElements
 	w.null()
 }
 

@@ -14,13 +14,6 @@ type Header = struct {
 	Value []byte
 }
 
-// Message is a record to be, free of any client.
-type Message struct {
-	Topic      string
-	Key, Value []byte
-	Headers    []Header
-}
-
 // Header keys of a CloudEvent in binary mode (CloudEvents Kafka Protocol Binding
 // 1.0.2, section 3.2).
 const (
@@ -64,6 +57,19 @@ func AppendCE[H ~struct {
 	}
 	return hs
 }
+
+// HeadersOf are the headers of a record of inventory.events that no raw message led
+// to: source is who appends it, a URN; the type is that of all events of the kind.
+func HeadersOf[H ~struct {
+	Key   string
+	Value []byte
+}](ev *inventory.Event, source string) []H {
+	ce := CE{ID: ev.ID, Source: source, Type: TypeOf(ev), Time: ev.ReceivedAt}
+	return AppendCE(make([]H, 0, 5), ce, AppendStamp(nil, ce.Time))
+}
+
+// TypeOf is the CloudEvents type of an event.
+func TypeOf(ev *inventory.Event) string { return "inventory." + string(ev.Kind) }
 
 // AppendStamp writes a time as it stands in ce_time: RFC 3339 in UTC with
 // milliseconds. It writes nothing for one that is not stated or beyond the year

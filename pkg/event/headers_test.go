@@ -131,3 +131,13 @@ func TestUnescape(t *testing.T) {
 		}
 	}
 }
+
+// An event that no raw message led to is named as all of its kind are.
+func TestHeadersOf(t *testing.T) {
+	ev := inv.Event{ID: "e1", Kind: inv.KindReservation, ReceivedAt: 1_790_000_000_000}
+	got := ParseCE(HeadersOf[Header](&ev, "urn:stockweave:reservation"))
+	want := CE{ID: "e1", Source: "urn:stockweave:reservation", Type: "inventory.reservation", Time: ev.ReceivedAt}
+	if got != want {
+		t.Errorf("headers say %+v, want %+v", got, want)
+	}
+}

@@ -104,11 +104,17 @@ func reached[E reported](es []E, stage Stage, at Location, through Instant) Quan
 
 // reachedBy is reached up to a moment.
 func reachedBy[E reported](c *CountPolicy, es []E, stage Stage, at Location, through moment) Quantity {
+	return mostSaid(es, func(r report) bool { return r.stage == stage && r.location == at && r.moment(c).compare(through) <= 0 })
+}
+
+// mostSaid is what the source says that says most in the reports asked for. Entries
+// stand by source.
+func mostSaid[E reported](es []E, of func(report) bool) Quantity {
 	var most, sum Quantity
 	var source Source
 	for i := range es {
 		r := es[i].report()
-		if r.stage != stage || r.location != at || r.moment(c).compare(through) > 0 {
+		if !of(r) {
 			continue
 		}
 		if r.source != source {

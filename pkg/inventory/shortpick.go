@@ -117,20 +117,7 @@ func (l *Ledger) shortFlow(pl *plan, olds []*Line, after *Line) *Fault {
 // missed is what picks did not find at a location up to a moment. Of several sources
 // the one that says most counts, whatever became of the claims.
 func missed(c *CountPolicy, es []LineEntry, name Location, m moment) Quantity {
-	var most, sum Quantity
-	var source Source
-	for i := range es {
-		r := es[i].report()
-		if !r.stage.short() || r.location != name || r.moment(c).compare(m) > 0 {
-			continue
-		}
-		if r.source != source {
-			most = max(most, sum)
-			source, sum = r.source, 0
-		}
-		sum += r.quantity
-	}
-	return max(most, sum)
+	return mostSaid(es, func(r report) bool { return r.stage.short() && r.location == name && r.moment(c).compare(m) <= 0 })
 }
 
 // shorten decides what becomes of the claim on what a pick did not find: e is the

@@ -14,11 +14,8 @@ import (
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
-// source and typeRequest name the events in their CloudEvents context.
-const (
-	source      = "stockweave/reservation"
-	typeRequest = "reservation.request"
-)
+// source is the CloudEvents source of the events.
+const source = "urn:stockweave:reservation"
 
 // Errors of a Client.
 var (
@@ -238,10 +235,8 @@ func (c *Client) record(ev *inventory.Event) (*stream.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding a %s of %s: %w", ev.Reservation.Action, ev.Key, err)
 	}
-	ce := event.CE{ID: ev.ID, Source: source, Type: typeRequest, Time: ev.OccurredAt}
 	return &stream.Record{
-		Topic: event.TopicEvents, Key: []byte(ev.Key.String()), Value: value,
-		Headers: event.AppendCE[stream.RecordHeader](nil, ce, event.AppendStamp(nil, ce.Time)),
+		Topic: event.TopicEvents, Key: []byte(ev.Key.String()), Value: value, Headers: event.HeadersOf[stream.RecordHeader](ev, source),
 	}, nil
 }
 

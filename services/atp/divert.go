@@ -26,10 +26,9 @@ func (p *processor) Divert(in stream.Input, st *stream.State, why error, emit fu
 	if err := p.event.Event.Validate(); err != nil {
 		return fmt.Errorf("no key is frozen by an event that states nothing: %w", err)
 	}
-	p.freeze = inventory.CodeDiverted
+	freeze := inventory.CodeDiverted
 	if errors.Is(why, stream.ErrTooLarge) {
-		p.freeze = inventory.CodeOversize
+		freeze = inventory.CodeOversize
 	}
-	defer func() { p.freeze = "" }()
-	return p.Step(in, st, emit)
+	return p.decide(in, st, freeze, emit)
 }

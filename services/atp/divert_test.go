@@ -15,7 +15,6 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
-	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
@@ -48,19 +47,7 @@ func (w *simWorld) live(limit int32) (stop func()) {
 		}
 		return event.MaxBatch(topic)
 	}
-	tasks, err := Build(context.Background(), cfg, service.Env{Name: "atp", Log: cfg.Kafka.Log, Health: &service.Health{}, Now: time.Now})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- service.Run(ctx, tasks...) }()
-	return func() {
-		cancel()
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
-	}
+	return serve(w.t, cfg)
 }
 
 // appendMarked appends an event, as the copy of another one where of is set.
@@ -216,9 +203,6 @@ func TestWhatFreezesNoKey(t *testing.T) {
 		})
 		if led, ok := w.st.Object().(*ledger); err == nil || errors.Is(err, stream.ErrStop) || ok && led.Frozen().Since != 0 {
 			t.Errorf("%s: %v", name, err)
-		}
-		if w.proc.freeze != "" {
-			t.Errorf("%s: the next event would freeze its key", name)
 		}
 	}
 	w := newOneKey(t, key, inventory.Policy{})

@@ -182,9 +182,6 @@ func (m *reminder) tick(now inventory.Instant) inventory.Event {
 // tickSource is who states ticks.
 const tickSource inventory.Source = "ledger"
 
-// typeTick is the CloudEvents type of a tick, as of all events of its kind.
-const typeTick = "inventory." + string(inventory.KindTick)
-
 // reminderHeap is ordered by when the next tick is due.
 type reminderHeap struct {
 	heap []*reminder
@@ -288,10 +285,8 @@ func (t *ticker) round(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("encoding a tick of %s: %w", ev.Key, err)
 		}
-		ce := event.CE{ID: ev.ID, Source: source, Type: typeTick, Time: now}
 		recs = append(recs, &stream.Record{
-			Topic: event.TopicEvents, Key: []byte(ev.Key.String()), Value: value,
-			Headers: event.AppendCE[stream.RecordHeader](nil, ce, event.AppendStamp(nil, now)),
+			Topic: event.TopicEvents, Key: []byte(ev.Key.String()), Value: value, Headers: event.HeadersOf[stream.RecordHeader](&ev, source),
 		})
 	}
 	if err := t.produce(ctx, recs...); err != nil {

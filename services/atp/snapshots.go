@@ -58,14 +58,8 @@ func (p *processor) ended(in stream.Input, ev *inventory.Event, emit func(*strea
 	if err != nil {
 		return fmt.Errorf("encoding the end of snapshot %s: %w", x.End.ID, err)
 	}
-	ce := event.CE{ID: ev.ID, Source: source, Type: typeSnapshot, Time: ev.RecordedAt}
-	for i := range in.Headers {
-		if in.Headers[i].Key == event.TraceParent {
-			ce.TraceParent = string(in.Headers[i].Value)
-		}
-	}
 	emit(&stream.Record{
-		Topic: event.TopicSnapshots, Value: value, Headers: event.AppendCE[stream.RecordHeader](nil, ce, event.AppendStamp(nil, ce.Time)),
+		Topic: event.TopicSnapshots, Value: value, Headers: p.headers(x.EventID, typeSnapshot, ev.RecordedAt, in.Headers),
 		Key: []byte(inventory.Escape(string(x.End.Entity)) + "|" + inventory.Escape(string(x.End.Location)) + "|" + inventory.Escape(string(x.End.Source))),
 	})
 	return nil
@@ -253,10 +247,8 @@ func (c *closing) zero(e *ending, group string) (*stream.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the zero count of %s: %w", group, err)
 	}
-	ce := event.CE{ID: ev.ID, Source: source, Type: "inventory." + string(ev.Kind), Time: ev.ReceivedAt}
 	return &stream.Record{
-		Topic: event.TopicEvents, Key: []byte(group), Value: value,
-		Headers: event.AppendCE[stream.RecordHeader](nil, ce, event.AppendStamp(nil, ce.Time)),
+		Topic: event.TopicEvents, Key: []byte(group), Value: value, Headers: event.HeadersOf[stream.RecordHeader](&ev, source),
 	}, nil
 }
 

@@ -17,7 +17,6 @@ import (
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
-	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
@@ -158,19 +157,7 @@ func snapLine(k inventory.Key, q inventory.Quantity) inventory.Event {
 func (w *snapWorld) serve() (stop func()) {
 	cfg := DefaultConfig()
 	cfg.Kafka, cfg.Codecs = w.kafka("0"), w.codecs
-	tasks, err := Build(context.Background(), cfg, service.Env{Name: "atp", Log: cfg.Kafka.Log, Health: &service.Health{}, Now: time.Now})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- service.Run(ctx, tasks...) }()
-	return func() {
-		cancel()
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
-	}
+	return serve(w.t, cfg)
 }
 
 // rest waits until the ends are worked off, and then the log.

@@ -38,7 +38,6 @@ type processor struct {
 	answers  *answers          // nil: nobody is told
 	remind   *reminders        // nil: time alone decides nothing
 	policy   *inventory.Policy // the one last used: a version's content never changes
-	freeze   inventory.Code    // the key of the event in hand, for this reason; see divert.go
 
 	// What follows is memory that one call leaves to the next, and no more: each
 	// use begins with an empty value.
@@ -78,6 +77,11 @@ func (p *processor) Group(rec *stream.Record) (string, error) {
 
 // Step decides one event and says so in one outcome (Invariant 2).
 func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Record)) error {
+	return p.decide(in, st, "", emit)
+}
+
+// decide is Step, or with a reason to freeze the key of the event, that of Divert.
+func (p *processor) decide(in stream.Input, st *stream.State, freeze inventory.Code, emit func(*stream.Record)) error {
 	if p.flushed { // a step after a flush is of another transaction
 		p.flushed = false
 		p.arena.reset()
@@ -125,8 +129,8 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 		copied(in, ev, &at)
 	}
 	var err error
-	if p.freeze != "" {
-		led.Freeze(&p.outcome, p.policy, ev, at, p.freeze)
+	if freeze != "" {
+		led.Freeze(&p.outcome, p.policy, ev, at, freeze)
 	} else {
 		err = led.ApplyWith(&p.scratch, &p.outcome, p.policy, ev, at)
 	}
@@ -174,8 +178,8 @@ func (p *processor) open(st *stream.State, ev *inventory.Event) (*ledger, error)
 }
 
 // control takes a record for the whole partition: a full snapshot is complete, or from
-// here on decide by another policy. A worker without the content stops the partition, so that a replay
-// decides as the original did (EXACTLY-ONCE §6).
+// here on decide by another policy. A worker without the content stops the partition,
+// so that a replay decides as the original did (EXACTLY-ONCE §6).
 func (p *processor) control(in stream.Input, ev *inventory.Event, emit func(*stream.Record)) error {
 	if ev.Kind != inventory.KindControl || ev.Control == nil {
 		return stream.Rejectf("not_control", "%s event under the control key", ev.Kind)

@@ -57,9 +57,15 @@ func (r *rig) start() (stop func()) {
 	cfg := DefaultConfig()
 	cfg.Kafka, cfg.Codecs = r.cfg, r.codecs
 	cfg.Kafka.Metrics = prometheus.NewRegistry()
-	tasks, err := Build(r.t.Context(), cfg, service.Env{Name: "atp", Log: r.cfg.Log, Health: &service.Health{}, Now: time.Now})
+	return serve(r.t, cfg)
+}
+
+// serve runs the service until the function returned is called.
+func serve(t *testing.T, cfg Config) (stop func()) {
+	t.Helper()
+	tasks, err := Build(context.Background(), cfg, service.Env{Name: "atp", Log: cfg.Kafka.Log, Health: &service.Health{}, Now: time.Now})
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -67,7 +73,7 @@ func (r *rig) start() (stop func()) {
 	return func() {
 		cancel()
 		if err := <-done; err != nil {
-			r.t.Error(err)
+			t.Error(err)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (w *writer) records(r *Result) error {
 		if err != nil {
 			return fmt.Errorf("encoding event %s: %w", ev.ID, err)
 		}
-		w.add(event.TopicEvents, ev.Key.String(), value, ev.ID, "inventory."+string(ev.Kind))
+		w.add(event.TopicEvents, ev.Key.String(), value, ev.ID, event.TypeOf(ev))
 	}
 	for i := range r.Parked {
 		p := &r.Parked[i]

@@ -107,7 +107,7 @@ func (w *writer) ends(r *Result, raw *event.RawMessage, partitions int32) ([]*st
 			if err != nil {
 				return nil, fmt.Errorf("encoding the end of snapshot %s: %w", end.ID, err)
 			}
-			rec := w.make(event.TopicEvents, event.ControlKey, value, ev.ID, "inventory."+string(ev.Kind))
+			rec := w.make(event.TopicEvents, event.ControlKey, value, ev.ID, event.TypeOf(&ev))
 			rec.Partition = p
 			out = append(out, rec)
 		}

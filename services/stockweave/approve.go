@@ -26,6 +26,9 @@ waits on, and with 3 when it had not decided in time: the word stands in the log
 // approvals is the source of an operator's words on what waits or is frozen.
 const approvals inventory.Source = "stockweave-operator"
 
+// operatorURN is the CloudEvents source of what is appended for an operator.
+const operatorURN = "urn:stockweave:operator"
+
 // errWord is that of a word the ledger did not take.
 var errWord = errors.New("the ledger did not do it")
 
@@ -186,10 +189,8 @@ func (s *word) say(ctx context.Context, ev *inventory.Event) (*said, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking at the outcomes: %w", err)
 	}
-	ce := event.CE{ID: ev.ID, Source: "urn:stockweave:operator", Type: "inventory." + string(ev.Kind), Time: ev.OccurredAt}
 	rec := &stream.Record{
-		Topic: event.TopicEvents, Key: []byte(s.key.String()), Value: value,
-		Headers: event.AppendCE[stream.RecordHeader](nil, ce, event.AppendStamp(nil, ev.OccurredAt)),
+		Topic: event.TopicEvents, Key: []byte(s.key.String()), Value: value, Headers: event.HeadersOf[stream.RecordHeader](ev, operatorURN),
 	}
 	if err := s.producer.Produce(ctx, rec); err != nil {
 		return nil, fmt.Errorf("appending the approval: %w", err)

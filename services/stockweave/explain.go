@@ -50,10 +50,7 @@ func explainCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 	on := fs.String("on", "", "what may be promised for this day, as 2006-01-02; today when empty")
 	limit := fs.Int("limit", 1000, "the last contributions of each location")
 	asJSON := fs.Bool("json", false, "print JSON and nothing else")
-	var item string
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		item, args = args[0], args[1:]
-	}
+	item := first(&args)
 	if err := parse(fs, args); err != nil {
 		return err
 	}

@@ -175,7 +175,9 @@ func settingRecord(codecs *event.Codecs, s policy.SafetyStock, version int64, at
 	if err != nil {
 		return nil, fmt.Errorf("encoding the safety stock of %s: %w", k, err)
 	}
-	return &stream.Record{Topic: event.TopicEvents, Key: []byte(k.String()), Value: value}, nil
+	return &stream.Record{
+		Topic: event.TopicEvents, Key: []byte(k.String()), Value: value, Headers: event.HeadersOf[stream.RecordHeader](&e, operatorURN),
+	}, nil
 }
 
 func controlRecord(codecs *event.Codecs, set *policy.Set, partition int32, at inventory.Instant) (*stream.Record, error) {
@@ -192,5 +194,8 @@ func controlRecord(codecs *event.Codecs, set *policy.Set, partition int32, at in
 	if err != nil {
 		return nil, fmt.Errorf("encoding the control record of partition %d: %w", partition, err)
 	}
-	return &stream.Record{Topic: event.TopicEvents, Partition: partition, Key: []byte(event.ControlKey), Value: value}, nil
+	return &stream.Record{
+		Topic: event.TopicEvents, Partition: partition, Key: []byte(event.ControlKey), Value: value,
+		Headers: event.HeadersOf[stream.RecordHeader](&e, operatorURN),
+	}, nil
 }

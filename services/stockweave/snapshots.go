@@ -130,10 +130,9 @@ func approveEnds(ctx context.Context, kafka stream.Config, codecs *event.Codecs,
 		if err != nil {
 			return fmt.Errorf("encoding the approval of partition %d: %w", p, err)
 		}
-		ce := event.CE{ID: ev.ID, Source: "urn:stockweave:operator", Type: "inventory." + string(ev.Kind), Time: at}
 		recs = append(recs, &stream.Record{
 			Topic: event.TopicEvents, Partition: p, Key: []byte(event.ControlKey), Value: value,
-			Headers: event.AppendCE[stream.RecordHeader](nil, ce, event.AppendStamp(nil, at)),
+			Headers: event.HeadersOf[stream.RecordHeader](&ev, operatorURN),
 		})
 	}
 	if err := producer.Produce(ctx, recs...); err != nil {

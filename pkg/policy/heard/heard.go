@@ -44,7 +44,7 @@ type Config struct {
 type Sources struct {
 	cfg    Config
 	table  func(since time.Time, apply func(*stream.Record) error) (table, error)
-	loaded chan struct{}
+	loaded latch
 	desc   *prometheus.Desc
 
 	mu    sync.RWMutex
@@ -64,7 +64,7 @@ type table interface {
 // already.
 func New(cfg Config) (*Sources, error) {
 	s := &Sources{
-		cfg: cfg, loaded: make(chan struct{}), at: map[inventory.Source]inventory.Instant{},
+		cfg: cfg, loaded: newLatch("reading when owners were last heard"), at: map[inventory.Source]inventory.Instant{},
 		table: func(since time.Time, apply func(*stream.Record) error) (table, error) {
 			return stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicReceipts, Since: since, Apply: apply})
 		},
@@ -120,16 +120,44 @@ func (s *Sources) Silent(rules []inventory.SilenceRule, now inventory.Instant) [
 }
 
 // Loaded is closed when the rules in force at the start can be obeyed.
-func (s *Sources) Loaded() <-chan struct{} { return s.loaded }
+func (s *Sources) Loaded() <-chan struct{} { return s.loaded.done }
 
 // Ready is nil from then on.
-func (s *Sources) Ready() error {
+func (s *Sources) Ready() error { return s.loaded.ready() }
+
+// latch is closed once, when what it stands for has been done.
+type latch struct {
+	what string
+	done chan struct{}
+}
+
+func newLatch(what string) latch { return latch{what, make(chan struct{})} }
+
+// close is called by one goroutine, any number of times.
+func (l *latch) close() {
+	if l.ready() != nil {
+		close(l.done)
+	}
+}
+
+func (l *latch) ready() error {
 	select {
-	case <-s.loaded:
+	case <-l.done:
 		return nil
 	default:
-		return errors.New("reading when owners were last heard")
+		return errors.New(l.what)
 	}
+}
+
+// ended is the error of a table that ended with err, or nil where that was to be.
+func (l *latch) ended(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err == nil:
+		err = errors.New("the table ended")
+	}
+	return fmt.Errorf("%s: %w", l.what, err)
 }
 
 // reading is a table that is being read.
@@ -193,12 +221,12 @@ func (s *Sources) Run(ctx context.Context) error {
 				s.Covers(from)
 			case err := <-wider.done:
 				wider.cancel()
-				return ended(ctx, err)
+				return s.loaded.ended(ctx, err)
 			}
 			now.stop()
 			now = wider
 		}
-		s.setLoaded()
+		s.loaded.close()
 		for changed := false; !changed; {
 			s.watch(promises)
 			select {
@@ -206,7 +234,7 @@ func (s *Sources) Run(ctx context.Context) error {
 				changed = true
 			case <-tick.C:
 			case err := <-now.ended():
-				return ended(ctx, err)
+				return s.loaded.ended(ctx, err)
 			case <-ctx.Done():
 				return nil
 			}
@@ -215,20 +243,10 @@ func (s *Sources) Run(ctx context.Context) error {
 	return nil
 }
 
-func ended(ctx context.Context, err error) error {
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case err == nil:
-		err = errors.New("the table ended")
-	}
-	return fmt.Errorf("reading when owners were last heard: %w", err)
-}
-
 func (s *Sources) read(ctx context.Context, since time.Time) (*reading, error) {
 	t, err := s.table(since, s.Apply)
 	if err != nil {
-		return nil, fmt.Errorf("reading when owners were last heard: %w", err)
+		return nil, fmt.Errorf("%s: %w", s.loaded.what, err)
 	}
 	return start(ctx, t), nil
 }
@@ -274,14 +292,6 @@ func (s *Sources) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.since, s.at = 0, map[inventory.Source]inventory.Instant{}
-}
-
-func (s *Sources) setLoaded() {
-	select {
-	case <-s.loaded:
-	default:
-		close(s.loaded)
-	}
 }
 
 // watch says which owners have fallen silent, and which are heard again.

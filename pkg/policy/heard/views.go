@@ -2,7 +2,6 @@ package heard
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -27,7 +26,7 @@ type Views struct {
 	policies *current.Policy
 	log      *slog.Logger
 	table    func(apply func(*stream.Record) error) (table, error)
-	loaded   chan struct{}
+	loaded   latch
 
 	mu      sync.RWMutex
 	of      map[inventory.Key][]inventory.View // never written to once they are given out
@@ -39,7 +38,7 @@ type Views struct {
 // the clock and the metrics.
 func NewViews(cfg Config) *Views {
 	return &Views{
-		codecs: cfg.Codecs, policies: cfg.Policies, log: cfg.Log, loaded: make(chan struct{}),
+		codecs: cfg.Codecs, policies: cfg.Policies, log: cfg.Log, loaded: newLatch("reading the views that take a silent owner's place"),
 		table: func(apply func(*stream.Record) error) (table, error) {
 			return stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicViews, ReadCommitted: true, Apply: apply})
 		},
@@ -66,17 +65,10 @@ func (v *Views) Since(seen int64) (keys []inventory.Key, now int64, ok bool) {
 }
 
 // Loaded is closed when the rules in force at the start can be obeyed.
-func (v *Views) Loaded() <-chan struct{} { return v.loaded }
+func (v *Views) Loaded() <-chan struct{} { return v.loaded.done }
 
 // Ready is nil from then on.
-func (v *Views) Ready() error {
-	select {
-	case <-v.loaded:
-		return nil
-	default:
-		return errors.New("reading the views that take a silent owner's place")
-	}
-}
+func (v *Views) Ready() error { return v.loaded.ready() }
 
 // Run reads until ctx is done, anew whenever a policy needs other views. It may be
 // called once, when the policy is loaded.
@@ -98,18 +90,18 @@ func (v *Views) Run(ctx context.Context) error {
 				case <-wider.table.Loaded():
 				case err := <-wider.done:
 					wider.cancel()
-					return viewsEnded(ctx, err)
+					return v.loaded.ended(ctx, err)
 				}
 			}
 			now.stop()
 			fresh.goLive()
 			now, rules = wider, needed
 		}
-		v.setLoaded()
+		v.loaded.close()
 		select {
 		case <-next:
 		case err := <-now.ended():
-			return viewsEnded(ctx, err)
+			return v.loaded.ended(ctx, err)
 		case <-ctx.Done():
 		}
 	}
@@ -123,27 +115,9 @@ func (v *Views) read(ctx context.Context, c *claims) (*reading, error) {
 	}
 	t, err := v.table(c.apply)
 	if err != nil {
-		return nil, fmt.Errorf("reading views: %w", err)
+		return nil, fmt.Errorf("%s: %w", v.loaded.what, err)
 	}
 	return start(ctx, t), nil
-}
-
-func viewsEnded(ctx context.Context, err error) error {
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case err == nil:
-		err = errors.New("the table ended")
-	}
-	return fmt.Errorf("reading views: %w", err)
-}
-
-func (v *Views) setLoaded() {
-	select {
-	case <-v.loaded:
-	default:
-		close(v.loaded)
-	}
 }
 
 // fallbacks are the rules that name a view.
