@@ -23,7 +23,7 @@ func (l *Ledger) decideDemand(p *Policy, ev *Event, pl *plan) *Fault {
 		}
 		e.Stage = stage
 	}
-	changed, f := l.decideLine(ev.Refs, pl, e, d)
+	changed, f := l.decideLine(ev, pl, e, d)
 	if f == nil && !changed && !origin && pl.kind == Applied {
 		pl.kind = Noted
 	}
@@ -41,7 +41,7 @@ func (l *Ledger) decideFlow(ev *Event, by Source, pl *plan, stage Stage, q Quant
 		Source: by, Location: ev.Movement.Location, Document: documentHash(&ev.Document),
 		Revision: ev.Document.Revision, Stage: stage, Quantity: q, At: pl.at, Sequence: ev.sequenceOf(by),
 	}
-	_, f := l.decideLine(ev.Refs, pl, e, nil)
+	_, f := l.decideLine(ev, pl, e, nil)
 	for i := range pl.moves {
 		if !byCount(pl.moves[i].Type) {
 			pl.moves[i].Reason = ev.Movement.Reason
@@ -50,15 +50,39 @@ func (l *Ledger) decideFlow(ev *Event, by Source, pl *plan, stage Stage, q Quant
 	return f
 }
 
-// decideLine recomputes a line with one more entry: never incremented, so order,
-// pick and shipment may come in any order. It says whether a position changes.
-func (l *Ledger) decideLine(refs []Ref, pl *plan, e LineEntry, d *Demand) (bool, *Fault) {
-	refs = plainRefs(refs)
+// decideLine takes one more entry into the line that the event's refs name, and out of
+// another one what an older revision of its document says there. It says whether a
+// position changes.
+func (l *Ledger) decideLine(ev *Event, pl *plan, e LineEntry, d *Demand) (bool, *Fault) {
+	refs := plainRefs(ev.Refs)
+	as, changed, f := l.replaceElsewhere(ev, refs, pl, &e)
+	if f != nil {
+		return false, f
+	}
+	more, f := l.setLine(refs, pl, e, d, as)
+	if f != nil {
+		return false, f
+	}
+	if e.Revision != "" && pl.kind != Superseded {
+		r := e.report()
+		for i := range pl.lines {
+			if c := &pl.lines[i]; c.id == pl.line {
+				c.links = l.leadsTo(c.links, PieceLine, c.id, &r)
+			}
+		}
+	}
+	return changed || more, l.restateAll(pl)
+}
+
+// setLine recomputes a line with one more entry, or without it: never incremented, so
+// order, pick and shipment may come in any order. It says whether a position changes.
+func (l *Ledger) setLine(refs []Ref, pl *plan, e LineEntry, d *Demand, as whereabouts) (bool, *Fault) {
 	r := l.resolve(pl, PieceLine, refs)
 	l.oneHold(pl, &r)
 	pl.line = r.id
 	var olds []*Line
 	var oldRefs [][]Ref
+	var moved []Ref
 	var n int
 	for _, id := range r.found {
 		ln := l.planned(pl, id)
@@ -75,8 +99,17 @@ func (l *Ledger) decideLine(refs []Ref, pl *plan, e LineEntry, d *Demand) (bool,
 		for _, x := range ln.Entries {
 			entries, _ = put(entries, x)
 		}
+		moved = append(moved, documentRefs(PieceLine, ln.Entries)...)
 	}
-	entries, newest := put(entries, e)
+	newest := as == left
+	switch r := e.report(); as {
+	case stays:
+		entries, newest = put(entries, e)
+	case left:
+		entries = slices.DeleteFunc(entries, func(x LineEntry) bool { y := x.report(); return y.same(&r) })
+		e.Quantity = 0
+	case went:
+	}
 	entries = pl.policy.yield(entries)
 	if f := checkEntries(entries); f != nil {
 		return false, f
@@ -91,6 +124,7 @@ func (l *Ledger) decideLine(refs []Ref, pl *plan, e LineEntry, d *Demand) (bool,
 			return false, nil
 		} // what it says of refs holds all the same
 	}
+	links = appendHashes(links, moved)
 	after := &Line{ID: r.id, Refs: all, Entries: entries}
 	for _, ln := range olds {
 		if after.Channel == "" && after.Due == 0 && !after.Movable {
@@ -133,7 +167,7 @@ func (l *Ledger) decideLine(refs []Ref, pl *plan, e LineEntry, d *Demand) (bool,
 		c.gone = r.found[1:]
 	}
 	pl.change(c)
-	return changed || len(pl.moves) > 0, l.restateAll(pl)
+	return changed || len(pl.moves) > 0, nil
 }
 
 // flow moves what a line should have moved by now and has not. It follows the

@@ -36,8 +36,9 @@ type plan struct {
 	rehearsed bool
 	lines     []lineChange[Line]
 	supply    *lineChange[SupplyLine]
-	now       Instant // the key clock with this event
-	answer    *Answer // to a request
+	before    *lineChange[SupplyLine] // that the document in hand was about, in an older revision
+	now       Instant                 // the key clock with this event
+	answer    *Answer                 // to a request
 	lapsed    []Lapse
 	parking
 }
@@ -381,6 +382,9 @@ func (l *Ledger) postPieces(pl *plan) {
 		for _, h := range c.links {
 			l.extra().refs.set(h, &RefTarget{Kind: PieceLine, Line: c.id})
 		}
+	}
+	if c := pl.before; c != nil {
+		l.keepSupply(c.id, c.after)
 	}
 	if c := pl.supply; c != nil {
 		l.keepSupply(c.id, c.after)

@@ -2,8 +2,10 @@ package inventory_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -79,11 +81,30 @@ func history(t *rapid.T) []Event {
 			ev.Kind, ev.Refs = KindSupply, []Ref{po}
 			ev.Supply = &Supply{Stage: stage, Location: location, Quantity: q, Due: scenarioDay + Day(pick("due", 4))}
 		}
-		ev.Document = Document{Type: string(ev.Kind), Number: strconv.Itoa(pick("document", n)), Revision: strconv.Itoa(i)}
+		ev.Document = Document{Type: documentType(&ev), Number: strconv.Itoa(pick("document", n)), Revision: strconv.Itoa(i)}
+		if i == 0 {
+			ev.Document.Revision = "" // a first one, as most are
+		}
+		if ev.Refs == nil { // of no line
+			ev.Document.Number = "alone " + strconv.Itoa(i)
+		}
 		ev.ID = testID(string(ev.Source), ev.Document.Type, ev.Document.Number, ev.Document.Revision)
 		evs = append(evs, ev)
 	}
 	return evs
+}
+
+// documentType is that of an event: a corrected document is of the type of the first.
+func documentType(ev *Event) string {
+	switch {
+	case ev.Movement != nil:
+		return string(ev.Movement.Type)
+	case ev.Demand != nil:
+		return "order " + string(ev.Demand.Stage)
+	case ev.Supply != nil:
+		return "purchase " + string(ev.Supply.Stage)
+	}
+	return string(ev.Kind)
 }
 
 // Any permutation of a history, with any of it sent twice, gives the same
@@ -108,6 +129,29 @@ func TestAnyOrderGivesTheSamePosition(t *testing.T) {
 		}
 		if x, y := outsides(a.ledger), outsides(b.ledger); x != y {
 			rt.Fatalf("outside accounts: %v in order, %v permuted\n%s", x, y, tell(evs, other))
+		}
+	})
+}
+
+// A corrected document counts as its latest revision says, whatever lines the others
+// were about.
+func TestOnlyTheLatestRevisionCounts(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		evs := history(rt)
+		last := map[string]int{}
+		for i := range evs {
+			if refs := evs[i].Refs; len(refs) > 0 { // documents that join lines join them for good
+				evs[i].Refs = []Ref{{Issuer: "shop", Type: refs[0].Type, Number: strings.TrimPrefix(refs[0].Number, "5")}}
+			}
+			last[fmt.Sprint(evs[i].Source, evs[i].Document.Type, evs[i].Document.Number)] = i
+		}
+		var latest []Event
+		for _, i := range slices.Sorted(maps.Values(last)) {
+			latest = append(latest, evs[i])
+		}
+		a, b := replay(t, Policy{}, evs, false), replay(t, Policy{}, latest, false)
+		if x, y := describe(a.positions()), describe(b.positions()); x != y {
+			rt.Fatalf("with all revisions:\n%s\nwith the latest alone:\n%s\n%s", x, y, tell(evs, latest))
 		}
 	})
 }

@@ -49,6 +49,7 @@ func (l *Ledger) replaceHolds(pl *plan, r *resolved, olds []*Line, after *Line) 
 			for _, x := range h.line.Entries {
 				after.Entries, _ = put(after.Entries, x)
 			}
+			links = appendHashes(links, documentRefs(PieceLine, h.line.Entries))
 			for _, x := range h.line.Refs {
 				links = append(links, RefHash(x))
 				if !slices.Contains(after.Refs, x) {

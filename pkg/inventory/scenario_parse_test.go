@@ -2,6 +2,7 @@ package inventory_test
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -69,8 +70,17 @@ func parseScenarios(t *testing.T, file string) []scenario {
 	return all
 }
 
+// testID is the id of a document: source, type, number, revision, line.
 func testID(parts ...string) string {
-	h := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	var b []byte
+	for i := range max(5, len(parts)) {
+		p := ""
+		if i < len(parts) {
+			p = parts[i]
+		}
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(p))), p...)
+	}
+	h := sha256.Sum256(b)
 	return hex.EncodeToString(h[:16])
 }
 

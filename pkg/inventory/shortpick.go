@@ -23,6 +23,10 @@ func (s Stage) short() bool {
 	return s == StageShort || s == StageShortMoved || s == StageShortCancelled
 }
 
+func (ln *Line) short() bool {
+	return slices.ContainsFunc(ln.Entries, func(e LineEntry) bool { return e.Stage.short() })
+}
+
 // Suspect stock is a part of quarantine: entries of it are marked. A count of the
 // shelf finds that none of it is left; whether it lay on the shelf after all, the
 // count's own number says. A count of quarantine says how much of that there is, and
@@ -74,8 +78,8 @@ func (p *LinePolicy) shortage() Stage {
 // shortFlow moves what a line has newly missed, or no longer, through time as flow
 // does.
 func (l *Ledger) shortFlow(pl *plan, olds []*Line, after *Line) *Fault {
-	if !slices.ContainsFunc(after.Entries, func(e LineEntry) bool { return e.Stage.short() }) {
-		return nil // entries are replaced, never taken away
+	if !after.short() && !slices.ContainsFunc(olds, (*Line).short) {
+		return nil
 	}
 	stages := []Stage{StageShort, StageShortMoved, StageShortCancelled}
 	names := places(nil, after.Entries, stages...)

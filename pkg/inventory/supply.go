@@ -20,11 +20,11 @@ func (l *Ledger) decideSupply(p *Policy, ev *Event, pl *plan) *Fault {
 		e.Stage, e.Due = StageDespatched, 0
 		es = append(es, e)
 	}
-	olds, f := l.decideSupplyLine(ev.Refs, pl, es...)
-	if f != nil || pl.supply == nil || len(olds) == 1 && len(es) == 1 {
+	in := inflow{from: Place{Account: Supplier}, to: Place{Account: OnHand}, typ: Receipt}
+	olds, f := l.decideSupplyLine(ev, pl, in, es...)
+	if f != nil || pl.supply == nil || len(olds) == 1 && len(es) == 1 && pl.before == nil {
 		return f
 	}
-	in := inflow{from: Place{Account: Supplier}, to: Place{Account: OnHand}, typ: Receipt}
 	if f := l.inflow(pl, olds, pl.supply.after, in); f != nil {
 		return f
 	}
@@ -49,7 +49,7 @@ func (l *Ledger) decideReceived(ev *Event, by Source, pl *plan, mv Move, q Quant
 	if q < 0 {
 		in.from, in.to, in.typ = mv.To, mv.From, Receipt
 	}
-	olds, f := l.decideSupplyLine(ev.Refs, pl, e)
+	olds, f := l.decideSupplyLine(ev, pl, in, e)
 	if f != nil || pl.supply == nil {
 		return f
 	}
@@ -60,12 +60,19 @@ func (l *Ledger) decideReceived(ev *Event, by Source, pl *plan, mv Move, q Quant
 }
 
 // decideSupplyLine recomputes a line with what a document says, and what is still
-// to come of it. It returns the lines as they were.
-func (l *Ledger) decideSupplyLine(refs []Ref, pl *plan, es ...SupplyEntry) ([]*SupplyLine, *Fault) {
+// to come of it. It returns the lines as they were. What an older revision of the
+// document says of another line is taken out of that, in the way given.
+func (l *Ledger) decideSupplyLine(ev *Event, pl *plan, in inflow, es ...SupplyEntry) ([]*SupplyLine, *Fault) {
+	refs := ev.Refs
+	as, f := l.replaceSupply(ev, pl, in, es)
+	if f != nil {
+		return nil, f
+	}
 	r := l.resolve(pl, PieceSupply, refs)
 	pl.line = r.id
 	var olds []*SupplyLine
 	var oldRefs [][]Ref
+	var moved []Ref
 	var n int
 	for _, id := range r.found {
 		ln := l.supplyLine(id)
@@ -82,9 +89,13 @@ func (l *Ledger) decideSupplyLine(refs []Ref, pl *plan, es ...SupplyEntry) ([]*S
 		for _, x := range ln.Entries {
 			entries, _ = put(entries, x)
 		}
+		moved = append(moved, documentRefs(PieceSupply, ln.Entries)...)
 	}
 	newest := false
 	for _, e := range es {
+		if as == went {
+			break
+		}
 		var newer bool
 		entries, newer = put(entries, e)
 		newest = newest || newer
@@ -96,35 +107,50 @@ func (l *Ledger) decideSupplyLine(refs []Ref, pl *plan, es ...SupplyEntry) ([]*S
 	if f != nil {
 		return nil, f
 	}
+	links = appendHashes(links, moved)
 	if !newest {
 		pl.supersede()
 		if len(olds) == 1 && len(all) == len(oldRefs[0]) {
 			return nil, nil
 		} // what it says of refs holds all the same
 	}
+	for _, e := range es {
+		if x := e.report(); newest && e.Revision != "" {
+			links = l.leadsTo(links, PieceSupply, r.id, &x)
+		}
+	}
 	after := &SupplyLine{ID: r.id, Refs: all, Entries: entries, Open: open(entries)}
 	if l.tooManySupply(pl, olds, after) {
 		return nil, nil
 	}
-	if len(olds) != 1 || !slices.Equal(olds[0].Open, after.Open) {
-		for _, ln := range olds {
-			for _, o := range ln.Open {
-				if f := pl.expect(l, o, -o.Quantity); f != nil {
-					return nil, f
-				}
-			}
-		}
-		for _, o := range after.Open {
-			if f := pl.expect(l, o, o.Quantity); f != nil {
-				return nil, f
-			}
-		}
+	if f := l.reopen(pl, olds, after); f != nil {
+		return nil, f
 	}
 	pl.supply = &lineChange[SupplyLine]{id: r.id, after: after, links: links}
 	if len(r.found) > 1 {
 		pl.supply.gone = r.found[1:]
 	}
 	return olds, nil
+}
+
+// reopen replaces what is expected of lines by what is of the one they become.
+func (l *Ledger) reopen(pl *plan, olds []*SupplyLine, after *SupplyLine) *Fault {
+	if len(olds) == 1 && slices.Equal(olds[0].Open, after.Open) {
+		return nil
+	}
+	for _, ln := range olds {
+		for _, o := range ln.Open {
+			if f := pl.expect(l, o, -o.Quantity); f != nil {
+				return f
+			}
+		}
+	}
+	for _, o := range after.Open {
+		if f := pl.expect(l, o, o.Quantity); f != nil {
+			return f
+		}
+	}
+	return nil
 }
 
 // open computes what is still to come of a supply line. An advice details part of

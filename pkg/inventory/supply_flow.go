@@ -109,7 +109,8 @@ func (l *Ledger) corroborate(ev *Event, pl *plan) *Fault {
 	if stage != StageReceived || len(ev.Refs) == 0 {
 		return nil
 	}
-	olds, f := l.decideSupplyLine(ev.Refs, pl, SupplyEntry{
+	in := inflow{from: Place{Account: Supplier}, to: Place{Account: OnHand}, typ: Receipt}
+	olds, f := l.decideSupplyLine(ev, pl, in, SupplyEntry{
 		Source: ev.Source, Location: m.Location, Document: documentHash(&ev.Document),
 		Revision: ev.Document.Revision, Stage: StageCorroborated, Quantity: sign * m.Quantity, At: pl.at,
 	})
@@ -118,7 +119,6 @@ func (l *Ledger) corroborate(ev *Event, pl *plan) *Fault {
 	}
 	after := pl.supply.after
 	if len(olds) > 1 { // its refs are news: two lines are one
-		in := inflow{from: Place{Account: Supplier}, to: Place{Account: OnHand}, typ: Receipt}
 		if f := l.inflow(pl, olds, after, in); f != nil {
 			return f
 		}

@@ -72,7 +72,7 @@ func (l *Ledger) sweepLine(id string, old Instant) {
 	}
 	if ln.LastAt() < old && !l.inUse(ln.Held) {
 		l.keepLine(id, nil)
-		l.sweepRefs(PieceLine, id, ln.leads())
+		l.sweepRefs(PieceLine, id, append(slices.Clip(ln.leads()), documentRefs(PieceLine, ln.Entries)...))
 		l.forgotten(len(ln.Entries), old)
 	}
 }
@@ -116,7 +116,7 @@ func (l *Ledger) sweepSupply(id string, old Instant) {
 	}
 	if last < old {
 		l.keepSupply(id, nil)
-		l.sweepRefs(PieceSupply, id, ln.Refs)
+		l.sweepRefs(PieceSupply, id, append(slices.Clip(ln.Refs), documentRefs(PieceSupply, ln.Entries)...))
 		l.forgotten(len(ln.Entries), old)
 	}
 }
