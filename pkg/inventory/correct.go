@@ -74,7 +74,7 @@ func (l *Ledger) elsewhere(ev *Event, pl *plan, kind string, refs []Ref, r *repo
 			id = l.firstOf(kind, r)
 		}
 	}
-	if id == "" || slices.Contains(l.resolve(pl, kind, refs).found, id) {
+	if id == "" || len(refs) > 0 && slices.Contains(l.resolve(pl, kind, refs).found, id) {
 		return ""
 	}
 	return id

@@ -98,7 +98,7 @@ func countHistory(t *rapid.T) []Event {
 			ev.Kind, ev.Refs = KindSupply, []Ref{{Issuer: "buyer", Type: "purchase_order", Number: "1"}}
 			ev.Supply = &Supply{Stage: []Stage{Ordered, Expected}[pick("stage", 2)], Location: location, Quantity: q, Due: scenarioDay + 1}
 		}
-		ev.Document = Document{Type: string(ev.Kind), Number: strconv.Itoa(pick("document", n)), Revision: strconv.Itoa(i)}
+		ev.Document = Document{Type: documentType(&ev), Number: strconv.Itoa(pick("document", n)), Revision: strconv.Itoa(i)}
 		ev.ID = testID(string(ev.Source), ev.Document.Type, ev.Document.Number, ev.Document.Revision)
 		evs = append(evs, ev)
 	}

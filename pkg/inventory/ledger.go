@@ -185,8 +185,8 @@ func (l *Ledger) ApplyWith(s *Scratch, out *Outcome, p *Policy, ev *Event, at At
 		// From here on nothing fails.
 		l.post(p, ev, pl, at)
 		l.recall(ev, pl, Seen{ID: id, Content: content, Verdict: pl.verdict()})
-		if pl.also != 0 {
-			l.remember(Seen{ID: pl.also})
+		for _, s := range pl.also {
+			l.remember(s)
 		}
 		if l.head.Viewed != 0 || len(pl.views) > 0 {
 			l.review(p, ev, pl)
@@ -295,13 +295,18 @@ func (l *Ledger) decideMovement(p *Policy, ev *Event, pl *plan) *Fault {
 		if !l.reversible(m.Reverses, pl) {
 			return nil
 		}
-		pl.also = HashID("reversal of " + m.Reverses)
-		if _, ok := l.seen(pl.also); ok {
+		pl.also = append(pl.also, Seen{ID: reversalOf(m.Reverses)})
+		if _, ok := l.seen(pl.also[0].ID); ok {
 			return fault(FaultAlreadyReversed, "movement.reverses", "")
 		}
 	}
 	pl.order = p.Counts.order(ev.Source, m.Sequence)
 	mv := m.move(r, pl.at)
+	if r.typ != Reversal {
+		if done, f := l.correct(ev, pl, r); done || f != nil {
+			return f
+		}
+	}
 	if len(ev.Refs) > 0 {
 		stage, sign := m.lineOf(r)
 		by := ev.Source

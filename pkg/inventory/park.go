@@ -149,7 +149,7 @@ func parkedOut(ev *Event) (Quantity, Location) {
 
 // pieceOf is the kind of piece an event that waits stands in.
 func pieceOf(c Code) string {
-	if slices.Contains([]Code{CodeBehind, CodeBeforeWindow, CodeUnknownReversal, CodeTooManySupply, CodeFutureCount}, c) {
+	if slices.Contains([]Code{CodeBehind, CodeBeforeWindow, CodeUnknownReversal, CodeTooManySupply, CodeFutureCount, CodeRevised}, c) {
 		return PieceParked
 	}
 	return PieceWaiting

@@ -16,7 +16,7 @@ type plan struct {
 	moves   []Move
 	entries []Entry // journal entries that moves do not make by themselves
 	outside Outside
-	also    uint64 // a second id to remember; 0 is none
+	also    []Seen // other ids to remember
 
 	small [2]local // most events touch one location
 	n     int

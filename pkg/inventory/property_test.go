@@ -85,7 +85,7 @@ func history(t *rapid.T) []Event {
 		if i == 0 {
 			ev.Document.Revision = "" // a first one, as most are
 		}
-		if ev.Refs == nil { // of no line
+		if ev.Kind == KindCount {
 			ev.Document.Number = "alone " + strconv.Itoa(i)
 		}
 		ev.ID = testID(string(ev.Source), ev.Document.Type, ev.Document.Number, ev.Document.Revision)

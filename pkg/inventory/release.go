@@ -99,7 +99,7 @@ func (r *releasing) ready(a *aside) bool {
 		return known && r.l.keptByID(a.waits) < 0
 	case CodeTooManySupply:
 		return r.l.head.Book.Supplies < r.policy.Limits.supplyLines()
-	case CodeBeforeWindow, CodeFutureCount, CodeAmbiguous:
+	case CodeBeforeWindow, CodeFutureCount, CodeAmbiguous, CodeRevised:
 		return false // a person decides
 	}
 	// Of its line something is known now.
@@ -176,8 +176,8 @@ func (r *releasing) end(i int, pl plan, never bool) {
 	by := ev
 	by.ID, by.RecordedAt = r.event.ID, r.event.RecordedAt
 	l.post(r.policy, &by, &pl, r.at)
-	if pl.also != 0 {
-		l.remember(Seen{ID: pl.also})
+	for _, s := range pl.also {
+		l.remember(s)
 	}
 	if never {
 		l.remember(Seen{ID: neverApplied(ev.ID)})

@@ -70,7 +70,9 @@ func (x *idIndex) add(ids []Seen) {
 // has gone than is left.
 func (x *idIndex) drop(ids []Seen) {
 	for _, s := range ids {
-		delete(x.of, s.ID)
+		if o := x.of[s.ID]; o.content == s.Content {
+			delete(x.of, s.ID) // else it is remembered anew
+		}
 	}
 	if x.gone += len(ids); x.gone <= len(x.of) {
 		return
