@@ -203,6 +203,7 @@ var supplyEntryTable = record("SupplyEntry",
 	optDay("due", func(x *inv.SupplyEntry) *inv.Day { return &x.Due }),
 	optInstant("at", func(x *inv.SupplyEntry) *inv.Instant { return &x.At }),
 	optLong("sequence", func(x *inv.SupplyEntry) *int64 { return &x.Sequence }),
+	optAccount("state", func(x *inv.SupplyEntry) *inv.Account { return &x.State }),
 )
 
 var supplyOpenTable = record("SupplyOpen",

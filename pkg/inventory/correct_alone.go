@@ -190,7 +190,7 @@ func (l *Ledger) leaveLine(ev *Event, pl *plan, r *route) (found, done bool, f *
 		})
 	} else {
 		mv := ev.Movement.move(r, pl.at)
-		in := inflow{from: mv.From, to: mv.To, typ: mv.Type, reason: mv.Reason}
+		in := inflow{from: mv.From, typ: mv.Type, reason: mv.Reason}
 		as, f = l.replaceSupply(ev, pl, in, []SupplyEntry{{Source: x.source, Document: x.document, Revision: x.revision, Stage: x.stage}})
 	}
 	if as == went {

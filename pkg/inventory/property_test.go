@@ -75,7 +75,7 @@ func history(t *rapid.T) []Event {
 			}
 		case 10:
 			ev.Kind, ev.Refs = KindMovement, []Ref{po}
-			ev.Movement = &Movement{Type: Receipt, Location: location, Quantity: q}
+			ev.Movement = &Movement{Type: Receipt, Location: location, Quantity: q, ToState: []Account{OnHand, OnHand, Quarantine, Damaged}[pick("into", 4)]}
 		case 11:
 			stage := []Stage{Ordered, Expected, Closed}[pick("stage", 3)]
 			ev.Kind, ev.Refs = KindSupply, []Ref{po}

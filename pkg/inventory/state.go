@@ -273,6 +273,7 @@ type SupplyEntry struct {
 	Due      Day
 	At       Instant // business time of the document
 	Sequence int64   // in its source's own order, 0 when it has none
+	State    Account // of a receipt: the state it went into
 }
 
 // StageReceived is the supply stage a receipt brings a line to.

@@ -20,7 +20,7 @@ func (l *Ledger) decideSupply(p *Policy, ev *Event, pl *plan) *Fault {
 		e.Stage, e.Due = StageDespatched, 0
 		es = append(es, e)
 	}
-	in := inflow{from: Place{Account: Supplier}, to: Place{Account: OnHand}, typ: Receipt}
+	in := inflow{from: Place{Account: Supplier}, typ: Receipt}
 	olds, f := l.decideSupplyLine(ev, pl, in, es...)
 	if f != nil || pl.supply == nil || len(olds) == 1 && len(es) == 1 && pl.before == nil {
 		return f
@@ -44,10 +44,11 @@ func (l *Ledger) decideReceived(ev *Event, by Source, pl *plan, mv Move, q Quant
 	e := SupplyEntry{
 		Source: by, Location: ev.Movement.Location, Document: documentHash(&ev.Document),
 		Revision: ev.Document.Revision, Stage: StageReceived, Quantity: q, At: pl.at, Sequence: ev.sequenceOf(by),
+		State: mv.To.Account,
 	}
-	in := inflow{from: mv.From, to: mv.To, typ: mv.Type, reason: mv.Reason}
+	in := inflow{from: mv.From, typ: mv.Type, reason: mv.Reason}
 	if q < 0 {
-		in.from, in.to, in.typ = mv.To, mv.From, Receipt
+		e.State, in.from, in.typ = mv.From.Account, mv.To, Receipt
 	}
 	olds, f := l.decideSupplyLine(ev, pl, in, e)
 	if f != nil || pl.supply == nil {

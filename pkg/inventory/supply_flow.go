@@ -17,9 +17,9 @@ const CodeReceiptDiffers Code = "receipt_differs"
 
 // inflow is how a supply line's goods come in.
 type inflow struct {
-	from, to Place
-	typ      MovementType
-	reason   string
+	from   Place
+	typ    MovementType
+	reason string
 }
 
 // inflow moves what a line should have moved by now and has not. It follows the
@@ -35,58 +35,53 @@ func (l *Ledger) inflow(pl *plan, olds []*SupplyLine, after *SupplyLine, in infl
 	c := pl.counts()
 	for _, name := range names {
 		ts := moments(c, []moment{pl.moment()}, after.Entries, name, stages...)
+		states := receivedStates(OnHand.bit(), after.Entries, name)
 		for _, ln := range olds {
 			ts = moments(c, ts, ln.Entries, name, stages...)
+			states = receivedStates(states, ln.Entries, name)
 		}
-		from, shelf, road := in.from, in.to, Place{name, InTransit}
+		from, road := in.from, Place{name, InTransit}
 		if reached(after.Entries, StageDespatched, name, forever) > 0 {
 			from = Place{Account: Supplier}
-		}
-		if shelf.Account.IsState() {
-			shelf.Location = name
 		}
 		if from.Account.IsState() {
 			from.Location = name
 		}
-		var left, got Quantity // change against before, up to the moment
-		var onto, between, off []Entry
+		var left Quantity           // change against before, up to the moment
+		var got [NumStates]Quantity // and what of it arrived
+		var onto [NumStates][]Entry
+		var between, off []Entry
 		for _, t := range ts {
 			d, r := despatched(c, after.Entries, name, t)
 			for _, ln := range olds {
 				od, or := despatched(c, ln.Entries, name, t)
-				d, r = d-od, r-or
+				d -= od
+				for a := range or {
+					r[a] -= or[a]
+				}
 			}
 			step := func(a Account, q Quantity) Entry {
 				return Entry{At: t.at, Location: name, State: a, Order: t.order.entry(), Delta: q}
 			}
-			onto = append(onto, step(shelf.Account, r-got))
-			between = append(between, step(InTransit, (d-left)-(r-got)))
+			for a := range Account(NumStates) {
+				if states&a.bit() != 0 {
+					onto[a] = append(onto[a], step(a, r[a]-got[a]))
+				}
+			}
+			between = append(between, step(InTransit, (d-left)-(summed(r)-summed(got))))
 			off = append(off, step(from.Account, left-d))
 			left, got = d, r
 		}
-		direct := Quantity(0)
-		switch {
-		case left > 0 && got > 0:
-			direct = min(left, got)
-		case left < 0 && got < 0:
-			direct = max(left, got)
-		}
-		m := Move{Type: in.typ, From: from, To: shelf, Quantity: direct, Reason: in.reason, At: pl.at}
-		if f := pl.signed(l, m, Reversal); f != nil {
-			return f
-		}
-		m.Type, m.From, m.To, m.Quantity = Despatch, from, road, left-direct
-		if f := pl.signed(l, m, Reversal); f != nil {
-			return f
-		}
-		m.Type, m.From, m.To, m.Quantity = in.typ, road, shelf, got-direct
-		if f := pl.signed(l, m, Reversal); f != nil {
+		if f := pl.arrive(l, name, from, road, left, got, in); f != nil {
 			return f
 		}
 		if !from.Account.IsState() {
 			off = nil
 		}
-		f := cmp.Or(pl.reschedule(l, onto, got), pl.reschedule(l, between, left-got), pl.reschedule(l, off, -left))
+		f := cmp.Or(pl.reschedule(l, between, left-summed(got)), pl.reschedule(l, off, -left))
+		for a := range onto {
+			f = cmp.Or(f, pl.reschedule(l, onto[a], got[a]))
+		}
 		if f != nil {
 			return f
 		}
@@ -94,10 +89,110 @@ func (l *Ledger) inflow(pl *plan, olds []*SupplyLine, after *SupplyLine, in infl
 	return nil
 }
 
-// despatched is what has left the supplier, and what was received, up to a moment.
-func despatched(c *CountPolicy, es []SupplyEntry, name Location, m moment) (left, got Quantity) {
-	got = reachedBy(c, es, StageReceived, name, m)
-	return max(reachedBy(c, es, StageDespatched, name, m), got), got
+// arrive makes the moves of an inflow at a location: what newly left, and what newly
+// arrived in each state. What does both goes directly; so does what leaves one state
+// for another.
+func (pl *plan) arrive(l *Ledger, name Location, from, road Place, left Quantity, got [NumStates]Quantity, in inflow) *Fault {
+	var plus, minus Quantity
+	for _, q := range got {
+		plus, minus = plus+max(0, q), minus+max(0, -q)
+	}
+	out, back := max(0, left)+min(plus, minus), max(0, -left)+min(plus, minus)
+	move := func(typ MovementType, from, to Place, q Quantity, reason string) *Fault {
+		return pl.signed(l, Move{Type: typ, From: from, To: to, Quantity: q, Reason: reason, At: pl.at}, Reversal)
+	}
+	for _, sign := range [2]Quantity{-1, 1} { // out of states first
+		for a, q := range got {
+			if q*sign <= 0 {
+				continue
+			}
+			direct := max(-back, min(out, q))
+			if out, back = out-max(0, direct), back-max(0, -direct); direct != 0 {
+				left, got[a] = left-direct, q-direct
+				if f := move(in.typ, from, Place{name, Account(a)}, direct, in.reason); f != nil {
+					return f
+				}
+			}
+		}
+	}
+	if f := move(Despatch, from, road, left, in.reason); f != nil {
+		return f
+	}
+	for a, q := range got {
+		if f := move(in.typ, road, Place{name, Account(a)}, q, in.reason); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// despatched is what has left the supplier, and what was received into which state, up
+// to a moment.
+func despatched(c *CountPolicy, es []SupplyEntry, name Location, m moment) (left Quantity, got [NumStates]Quantity) {
+	got = received(c, es, name, m)
+	return max(reachedBy(c, es, StageDespatched, name, m), summed(got)), got
+}
+
+// received is what was received into each state at a location, up to a moment: as much
+// as the source says that says most; of it in other states than on_hand what the one
+// says that says most of that.
+func received(c *CountPolicy, es []SupplyEntry, name Location, m moment) (got [NumStates]Quantity) {
+	var most Quantity
+	var told uint8
+	for i := 0; i < len(es); {
+		var q [NumStates]Quantity
+		var tells uint8
+		source := es[i].Source
+		for ; i < len(es) && es[i].Source == source; i++ { // entries stand by source
+			e := &es[i]
+			if r := e.report(); e.receivedAt(name) && r.moment(c).compare(m) <= 0 {
+				q[e.State] += e.Quantity
+				tells |= e.State.bit()
+			}
+		}
+		sum := summed(q)
+		if sum < 0 {
+			continue // it took back more than it said
+		}
+		most = max(most, sum)
+		for a := OnHand + 1; a < NumStates; a++ {
+			if tells&a.bit() != 0 && (told&a.bit() == 0 || q[a] > got[a]) {
+				got[a] = q[a]
+			}
+		}
+		told |= tells
+	}
+	rest := most
+	for a := OnHand + 1; a < NumStates; a++ {
+		rest -= min(0, got[a])
+	}
+	for a := Account(NumStates - 1); a > OnHand; a-- {
+		got[a] = min(got[a], rest)
+		rest -= max(0, got[a])
+	}
+	got[OnHand] = rest
+	return got
+}
+
+// receivedStates adds the states that receipts at a location went into, as bits.
+func receivedStates(states uint8, es []SupplyEntry, name Location) uint8 {
+	for i := range es {
+		if e := &es[i]; e.receivedAt(name) {
+			states |= e.State.bit()
+		}
+	}
+	return states
+}
+
+func (e *SupplyEntry) receivedAt(name Location) bool {
+	return e.Stage == StageReceived && e.Location == name && e.State.IsState()
+}
+
+func summed(qs [NumStates]Quantity) (sum Quantity) {
+	for _, q := range qs {
+		sum += q
+	}
+	return sum
 }
 
 // corroborate keeps the receipt of a source that has no authority to receive beside
@@ -109,7 +204,7 @@ func (l *Ledger) corroborate(ev *Event, pl *plan) *Fault {
 	if stage != StageReceived || len(ev.Refs) == 0 {
 		return nil
 	}
-	in := inflow{from: Place{Account: Supplier}, to: Place{Account: OnHand}, typ: Receipt}
+	in := inflow{from: Place{Account: Supplier}, typ: Receipt}
 	olds, f := l.decideSupplyLine(ev, pl, in, SupplyEntry{
 		Source: ev.Source, Location: m.Location, Document: documentHash(&ev.Document),
 		Revision: ev.Document.Revision, Stage: StageCorroborated, Quantity: sign * m.Quantity, At: pl.at,

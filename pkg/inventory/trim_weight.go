@@ -117,12 +117,20 @@ func weighLine(ln *Line) int {
 	return n
 }
 
+// weighState is the size of a state that may be absent, as on_hand is.
+func weighState(a Account) int {
+	if a == OnHand {
+		return 1
+	}
+	return optional(a.String())
+}
+
 func weighSupply(ln *SupplyLine) int {
 	n := frame + vtext(ln.ID) + weighRefs(ln.Refs) + 16
 	for i := range ln.Entries {
 		e := &ln.Entries[i]
 		n += 4 + vtext(e.Source) + optional(e.Location) + 8 + optional(e.Revision) + vtext(e.Stage) +
-			vquantity(e.Quantity) + optionalLong(int64(e.Due)) + optionalLong(int64(e.At)) + optionalLong(e.Sequence)
+			vquantity(e.Quantity) + optionalLong(int64(e.Due)) + optionalLong(int64(e.At)) + optionalLong(e.Sequence) + weighState(e.State)
 	}
 	for i := range ln.Open {
 		o := &ln.Open[i]
