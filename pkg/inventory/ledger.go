@@ -122,7 +122,7 @@ func (l *Ledger) Noop(lineage, offset int64, id string) (bool, error) {
 
 // Apply decides an event and posts what it decided. The caller has asked Noop
 // before. The error is a *Fault: the event is rejected and the ledger, its fence
-// included, is unchanged.
+// included, is unchanged; but of a line of a full snapshot it remembers that it came.
 func (l *Ledger) Apply(p *Policy, ev *Event, at At) (Outcome, error) {
 	var out Outcome
 	err := l.ApplyInto(&out, p, ev, at)
@@ -148,6 +148,7 @@ func (l *Ledger) ApplyWith(s *Scratch, out *Outcome, p *Policy, ev *Event, at At
 		l.last.begin()
 	}
 	if f := ev.check(); f != nil {
+		l.lists(p, ev, at)
 		return f
 	}
 	id, content := HashID(ev.ID), ContentHash(ev)
@@ -180,6 +181,7 @@ func (l *Ledger) ApplyWith(s *Scratch, out *Outcome, p *Policy, ev *Event, at At
 		}
 	} else {
 		if f := l.take(p, ev, pl, at); f != nil {
+			l.lists(p, ev, at)
 			return f
 		}
 		// From here on nothing fails.

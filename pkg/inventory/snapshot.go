@@ -91,7 +91,7 @@ const (
 	// known, what is covered was nothing by then, or all of that was counted later.
 	SnapshotApart SnapshotStanding = iota
 	// SnapshotListed: it lists the item, be it that its line is held, parked, noted, given
-	// up after that, or in conflict with an earlier one of its id.
+	// up after that, rejected, or in conflict with an earlier one of its id.
 	SnapshotListed
 	// SnapshotUnlisted: it does not, and something is there: SnapshotZero.
 	SnapshotUnlisted
@@ -136,6 +136,18 @@ func (l *Ledger) listsStill(ev *Event) {
 	if _, known := l.seen(id); !known {
 		l.remember(Seen{ID: id})
 	}
+}
+
+// lists is listsStill of a line that is rejected outright: of the event nothing else is
+// kept.
+func (l *Ledger) lists(p *Policy, ev *Event, at At) {
+	if ev.Kind != KindCount || ev.Key != l.key || ev.Count == nil || !ev.Count.Complete || ev.Count.Snapshot == "" {
+		return
+	}
+	l.listsStill(ev)
+	l.head.Fence = Fence{Lineage: at.Lineage, Offset: at.Offset, IDHash: HashID(ev.ID)}
+	l.headDirty = true
+	l.tend(p, &plan{policy: p})
 }
 
 // refusedLine is remembered of such a line.

@@ -305,3 +305,40 @@ func TestSnapshotLineThatWasDropped(t *testing.T) {
 		t.Errorf("dropped: standing %d, want it listed", s)
 	}
 }
+
+// A line that is rejected outright says nothing of the quantity, but its item is listed.
+func TestARejectedLineIsListed(t *testing.T) {
+	for _, reload := range []bool{false, true} {
+		for name, spoil := range map[string]func(*Event){
+			"what it finds is out of range": func(ev *Event) { ev.Count.Balances[0].Quantity = -MaxQuantity },
+			"it states nothing valid":       func(ev *Event) { ev.Count.Basis = "guessed" },
+		} {
+			g := newLog(t, scenarioKey, reload)
+			if _, err := g.append(movement(-1, Receipt, "DC1", 5)); err != nil {
+				t.Fatal(err)
+			}
+			if s := g.ledger.SnapshotStanding(snapshotEnd()); s != SnapshotUnlisted {
+				t.Fatalf("%s: standing %d before its line", name, s)
+			}
+			end := snapshotEnd()
+			line := movement(2, Receipt, "DC1", 1)
+			line.Kind, line.Movement, line.Source = KindCount, nil, end.Source
+			line.Count = &Count{
+				Location: "DC1", Basis: Sellable, Covers: []Account{OnHand}, AsOf: end.AsOf, AsOfBasis: BasisDocument,
+				Complete: true, Snapshot: end.ID, Balances: []StateBalance{{OnHand, One}},
+			}
+			spoil(&line)
+			for range 2 {
+				if _, err := g.append(line); err == nil {
+					t.Fatalf("%s: taken", name)
+				}
+			}
+			if s := g.ledger.SnapshotStanding(end); s != SnapshotListed {
+				t.Errorf("%s: standing %d, reload %v", name, s, reload)
+			}
+			if p, _ := g.ledger.Position("DC1"); p.States[OnHand] != units(5) {
+				t.Errorf("%s: states %v", name, p.States)
+			}
+		}
+	}
+}
