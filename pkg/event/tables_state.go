@@ -102,6 +102,7 @@ var frozenTable = record("Frozen",
 	long("count", func(x *inv.Frozen) *int64 { return &x.Count }),
 	long("taken", func(x *inv.Frozen) *int64 { return &x.Taken }),
 	word("code", func(x *inv.Frozen) *inv.Code { return &x.Code }),
+	optLong("last", func(x *inv.Frozen) *int64 { return &x.Last }),
 )
 
 var headTable = record("Head",

@@ -101,7 +101,7 @@ func (l *Ledger) turn(ev *Event, pl *plan, at At) {
 	default:
 		*f = Frozen{Since: max(1, ev.RecordedAt), Offset: at.Offset, Taken: at.Offset, Code: pl.frozen}
 		if pl.kind == Parked && ev.Missed() {
-			f.Count, f.Taken = 1, at.Offset-1 // its copy is the first
+			f.Count, f.Last, f.Taken = 1, at.Offset, at.Offset-1 // its copy is the first
 		}
 	}
 	for _, name := range l.Locations() {
@@ -134,6 +134,7 @@ func (l *Ledger) whileFrozen(out *Outcome, p *Policy, ev *Event, at At) {
 	default:
 		if ev.Missed() {
 			f.Count++
+			f.Last = at.Offset
 		}
 		pl.detail = "the key is frozen: " + string(f.Code)
 	}
@@ -194,10 +195,10 @@ func (l *Ledger) decideUnfreeze(a *Approval, pl *plan) *Fault {
 	switch {
 	case f.Since == 0:
 		return fault(FaultNotFrozen, "approval.release", "")
-	case a.Release == ReleaseUnfreeze && f.Count != 0:
+	case a.Release == ReleaseUnfreeze && (f.Count != 0 || f.Taken < f.Last):
 		pl.kind = Denied
 		pl.code(CodeEventsLeft)
-		pl.detail = "events left to append again: " + number(f.Count)
+		pl.detail = "events left to append again: " + number(max(1, f.Count))
 		return nil
 	case a.Release == ReleaseDrop:
 		pl.detail = "events given up: " + number(f.Count)

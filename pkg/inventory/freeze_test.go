@@ -54,7 +54,7 @@ func TestFrozenKeyCountsItsEvents(t *testing.T) {
 		send(reversalOf(3, "a", now+1), Parked, CodeUnknownReversal)
 		version := g.ledger.Version()
 		send(reversalOf(4, "b", now+2), Parked, CodeUnknownReversal, CodeFrozen, CodeParkedFull)
-		if f := g.ledger.Frozen(); f != (Frozen{Since: now + 2, Offset: 3, Count: 1, Taken: 2, Code: CodeParkedFull}) {
+		if f := g.ledger.Frozen(); f != (Frozen{Since: now + 2, Offset: 3, Count: 1, Taken: 2, Last: 3, Code: CodeParkedFull}) {
 			t.Fatalf("frozen %+v", f)
 		}
 		if p := g.positions()[0]; !p.Frozen || g.ledger.Version() != version+1 {
@@ -255,6 +255,46 @@ func TestKeyFrozenByWhatIsNotCounted(t *testing.T) {
 		g.reopen()
 		if out, err := g.append(approvalAt(4, ReleaseUnfreeze, "", now+3)); err != nil || out.Kind != Applied {
 			t.Fatalf("%s: %+v, %v", kind, out, err)
+		}
+	}
+}
+
+// A copy of an event that the key did not count, since what froze it could not be
+// committed, does not stand for one that it did: the key goes on when the last is taken.
+func TestACopyThatWasNotCounted(t *testing.T) {
+	for _, reload := range []bool{false, true} {
+		g := newLog(t, scenarioKey, reload)
+		now, _ := clock("10:00")
+		if _, err := g.append(movedAt(1, OpeningBalance, 10, now)); err != nil {
+			t.Fatal(err)
+		}
+		evs := []Event{movedAt(2, Receipt, 1, now+1), movedAt(3, Receipt, 2, now+2), movedAt(4, Receipt, 4, now+3), movedAt(5, Receipt, 8, now+4)}
+		var out Outcome
+		g.ledger.Freeze(&out, &g.policy, &evs[0], At{Lineage: 1, Offset: g.offset}, CodeDiverted)
+		g.offset += 2 // evs[1] went to the dead letters
+		send := func(ev Event, want OutcomeKind, codes ...Code) {
+			t.Helper()
+			if out, err := g.append(ev); err != nil || out.Kind != want || !slices.Equal(out.Codes, codes) {
+				t.Fatalf("%s: %s %v, %v; want %s %v", ev.Document.Number, out.Kind, out.Codes, err, want, codes)
+			}
+		}
+		taken := func(ev Event, original int64) {
+			t.Helper()
+			if out, err := g.appendAt(ev, At{Lineage: 1, Offset: g.offset, Copy: true, Original: original}); err != nil || out.Kind != Applied {
+				t.Fatalf("copy of %d: %s, %v", original, out.Kind, err)
+			}
+		}
+		send(evs[2], Parked, CodeFrozen)
+		taken(evs[0], 1)
+		taken(evs[1], 2)
+		late := g.offset
+		send(evs[3], Parked, CodeFrozen)
+		taken(evs[2], 3)
+		send(approvalAt(6, ReleaseUnfreeze, "", now+5), Denied, CodeEventsLeft)
+		taken(evs[3], late)
+		send(approvalAt(7, ReleaseUnfreeze, "", now+6), Applied)
+		if p := g.positions()[0]; p.Frozen || p.States[OnHand] != 25*One || g.ledger.Frozen() != (Frozen{}) {
+			t.Errorf("afterwards %+v, %+v", g.ledger.Frozen(), p)
 		}
 	}
 }

@@ -88,6 +88,7 @@ type Frozen struct {
 	Offset int64   // of the first event not taken
 	Count  int64   // how many were not
 	Taken  int64   // offset of the last of which a copy was taken; below Offset: the copy of that comes next
+	Last   int64   // offset of the last one not taken when it came; 0: none, or not known
 	Code   Code
 }
 
