@@ -49,7 +49,7 @@ func (l *Ledger) leadsTo(links []string, kind, id string, r *report) []string {
 
 // same says whether reports are revisions of one document's word on a stage.
 func (r *report) same(x *report) bool {
-	return r.source == x.source && r.document == x.document && (r.stage == x.stage || r.stage.short() && x.stage.short())
+	return r.source == x.source && r.document == x.document && sameStage(r.stage, x.stage)
 }
 
 // latest finds, among entries, the revision in which a report's document stands.

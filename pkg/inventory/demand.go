@@ -34,7 +34,10 @@ func (l *Ledger) decideDemand(p *Policy, ev *Event, pl *plan) *Fault {
 // difference to what it has moved already, so a copy moves nothing. It counts as a
 // report of by's.
 func (l *Ledger) decideFlow(ev *Event, by Source, pl *plan, stage Stage, q Quantity) *Fault {
-	if stage == StageShort && pl.policy != nil {
+	switch {
+	case stage == StageShort && q < 0:
+		stage = l.shortTaken(ev, by, pl)
+	case stage == StageShort && pl.policy != nil:
 		stage = pl.policy.Lines.shortage()
 	}
 	e := LineEntry{

@@ -97,6 +97,8 @@ func (m *Movement) lineOf(r *route) (stage Stage, sign Quantity) {
 		return StageShipped, -1
 	case m.FromState == Picked && m.ToState == OnHand:
 		return StagePicked, -1
+	case m.FromState == Quarantine && m.ToState == OnHand:
+		return StageShort, -1
 	case m.FromState.IsState() && m.ToState == Supplier, m.FromState == OnHand && m.ToState == InTransit && m.ToLocation == "":
 		return StageReceived, -1
 	}

@@ -175,7 +175,7 @@ func reporter[E reported](es []E, stage Stage, at Location, source Source) (by S
 	var most Quantity
 	for i := range es {
 		r := es[i].report()
-		if r.stage != stage || r.location != at {
+		if !sameStage(r.stage, stage) || r.location != at {
 			continue
 		}
 		if r.source == source {
@@ -183,7 +183,7 @@ func reporter[E reported](es []E, stage Stage, at Location, source Source) (by S
 		}
 		var sum Quantity
 		for j := range es {
-			if x := es[j].report(); x.stage == stage && x.location == at && x.source == r.source {
+			if x := es[j].report(); sameStage(x.stage, stage) && x.location == at && x.source == r.source {
 				sum += x.quantity
 			}
 		}

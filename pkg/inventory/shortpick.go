@@ -23,6 +23,24 @@ func (s Stage) short() bool {
 	return s == StageShort || s == StageShortMoved || s == StageShortCancelled
 }
 
+// sameStage says whether stages are one, however a short pick's claim went.
+func sameStage(a, b Stage) bool { return a == b || a.short() && b.short() }
+
+// shortTaken is the stage in which a source reports most of what picks did not find at a
+// location: what a reversal takes back went that way, whatever policy says by now.
+func (l *Ledger) shortTaken(ev *Event, by Source, pl *plan) Stage {
+	stage, most := StageShort, Quantity(0)
+	for _, id := range l.resolve(pl, PieceLine, plainRefs(ev.Refs)).found {
+		es := l.planned(pl, id).Entries
+		for _, s := range []Stage{StageShort, StageShortCancelled} {
+			if q := said(es, s, by, ev.Movement.Location, forever); q > most {
+				stage, most = s, q
+			}
+		}
+	}
+	return stage
+}
+
 func (ln *Line) short() bool {
 	return slices.ContainsFunc(ln.Entries, func(e LineEntry) bool { return e.Stage.short() })
 }
