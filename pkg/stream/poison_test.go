@@ -49,6 +49,33 @@ func TestRejection(t *testing.T) {
 	})
 }
 
+// A dead letter of a transaction that did not commit is counted when it does.
+func TestDeadLettersAreCountedOnce(t *testing.T) {
+	inBubble(t, 1, func(b *bubble) {
+		failed := false
+		p := &counter{step: func(in Input, _ *State) error {
+			switch {
+			case string(in.Value) == "bad":
+				return Rejectf("bad_value", "offset %d", in.Offset)
+			case string(in.Value) == "late" && !failed:
+				failed = true
+				return errors.New("once")
+			}
+			return nil
+		}}
+		b.put(0, "a=bad", "b=late")
+		w := b.runner("0", p)
+		b.until("commit", func() bool { return b.groupOffset(0) == 2 })
+		if aborts := w.metric("aborts_total", "step"); aborts == 0 {
+			t.Error("no transaction was aborted")
+		}
+		if got := w.metric("dead_letters_total", "bad_value"); got != 1 {
+			t.Errorf("%v dead letters counted of one", got)
+		}
+		w.stop()
+	})
+}
+
 // A record that makes its transaction abort every time is diverted, once it has
 // failed alone; those before and behind it are worked on.
 func TestDiverted(t *testing.T) {

@@ -23,6 +23,8 @@ type txn struct {
 	dirty []touched    // groups, in order of first touch
 	input [][]*Record  // what was polled
 
+	letters []string // codes of the dead letters among its outputs
+
 	began   time.Time
 	ending  time.Duration // what the last commit took, from the last record on
 	records int
@@ -136,7 +138,7 @@ func (s *session) pollFault(fs kgo.Fetches) error {
 
 func (t *txn) start(now time.Time) {
 	t.began, t.records, t.noops, t.fault = now, 0, 0, nil
-	t.parts, t.dirty = t.parts[:0], t.dirty[:0]
+	t.parts, t.dirty, t.letters = t.parts[:0], t.dirty[:0], t.letters[:0]
 	clear(t.input) // of a transaction that did not commit: the collector's
 	t.input = t.input[:0]
 	t.slab.reset()
@@ -313,7 +315,7 @@ func (s *session) deadLetter(p *partition, rec *Record, code, reason string) *fa
 		t.slab.back()
 		return &fault{cause: "dead_letter", part: p.id, offset: rec.Offset, blame: true, err: fmt.Errorf("making dead letter: %w", err)}
 	}
-	s.r.metrics.dead.WithLabelValues(code).Inc()
+	t.letters = append(t.letters, code)
 	t.output(out)
 	s.produce()
 	return nil
@@ -535,6 +537,9 @@ func (s *session) advance() {
 	m.commits.Inc()
 	m.records.Add(float64(t.records))
 	m.noops.Add(float64(t.noops))
+	for _, code := range t.letters { // those of an aborted one are told again
+		m.dead.WithLabelValues(code).Inc()
+	}
 	m.txnRecords.Observe(float64(t.records + t.noops))
 	m.txnSeconds.Observe(s.r.now().Sub(t.began).Seconds())
 }
