@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/event"
@@ -67,7 +68,7 @@ func (f wordFlags) speak(ctx context.Context, item string, stderr io.Writer) (*w
 	switch {
 	case err != nil:
 		return nil, err
-	case *f.author == "":
+	case strings.TrimSpace(*f.author) == "":
 		return nil, fmt.Errorf("%w: --author is needed: who decides?", errMisuse)
 	case *f.wait <= 0:
 		return nil, fmt.Errorf("%w: --wait must be above 0", errMisuse)

@@ -93,3 +93,17 @@ func TestOperatingNeedsYes(t *testing.T) {
 		t.Error(all, err)
 	}
 }
+
+// A word without a name behind it is nobody's.
+func TestABlankAuthorIsNone(t *testing.T) {
+	for _, args := range [][]string{
+		{"approve", "e1", "--item", "acme/SKU-1", "--apply", "--author", " "},
+		{"thaw", "acme/SKU-1", "--author", "\t"},
+		{"snapshots", "approve", "count/C", "--source", "wms", "--location", "DC1", "--author", " "},
+	} {
+		var out bytes.Buffer
+		if code := run(t.Context(), args, &out, &out); code != exitMisuse || !strings.Contains(out.String(), "--author is needed") {
+			t.Errorf("%v: exit %d: %s", args, code, out.String())
+		}
+	}
+}

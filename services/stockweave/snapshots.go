@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/event"
@@ -46,7 +47,7 @@ func snapshotsApprove(ctx context.Context, args []string, stdout, stderr io.Writ
 		return fmt.Errorf("%w: which snapshot? Its id comes first", errMisuse)
 	case *source == "" || *place == "":
 		return fmt.Errorf("%w: --source and --location are needed: they name the snapshot", errMisuse)
-	case *author == "":
+	case strings.TrimSpace(*author) == "":
 		return fmt.Errorf("%w: --author is needed: who decides?", errMisuse)
 	}
 	cfg, err := loadConfig(*path)
