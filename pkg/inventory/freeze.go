@@ -126,9 +126,16 @@ func (l *Ledger) whileFrozen(out *Outcome, p *Policy, ev *Event, at At) {
 	case ev.Kind == KindTick:
 		pl.kind, pl.detail = Noted, "the key is frozen"
 	case ev.Reservation != nil && ev.Reservation.Action == Try:
+		had, seen := l.seen(id)
+		if content := ContentHash(ev); seen && had.Content == content { // it gets its first answer again
+			pl.kind, pl.codes = Duplicate, nil
+			pl.ask(ev.Reservation)
+			l.answerAgain(ev.Reservation, &pl, had.Verdict)
+			break
+		}
 		// A denial is final: what the caller was told holds.
 		pl.kind, pl.answer = Denied, denial(ev.Reservation, CodeFrozen)
-		if _, seen := l.seen(id); !seen {
+		if !seen {
 			l.recall(ev, &pl, Seen{ID: id, Content: ContentHash(ev), Verdict: pl.verdict()})
 		}
 	default:

@@ -298,3 +298,38 @@ func TestACopyThatWasNotCounted(t *testing.T) {
 		}
 	}
 }
+
+// A request that was answered before its key froze gets that answer again while it is
+// frozen (EXACTLY-ONCE §5): what was granted is not taken back by being asked twice.
+func TestRequestAskedAgainOfAFrozenKey(t *testing.T) {
+	for _, reload := range []bool{false, true} {
+		g := newLog(t, scenarioKey, reload)
+		now, _ := clock("10:00")
+		send := func(ev Event) Outcome {
+			t.Helper()
+			out, err := g.append(ev)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		send(movedAt(1, OpeningBalance, 10, now))
+		first := send(requestAt(2, Try, "r0", now))
+		ev := movedAt(3, Receipt, 1, now+1)
+		var frozen Outcome
+		g.ledger.Freeze(&frozen, &g.policy, &ev, At{Lineage: 1, Offset: g.offset}, CodeOversize)
+		g.offset++
+		if g.reload {
+			g.reopen()
+		}
+		again := send(requestAt(2, Try, "r0", now))
+		if again.Kind != Duplicate || again.Answer == nil || again.Answer.Verdict != Granted || again.Answer.Verdict != first.Answer.Verdict {
+			t.Errorf("answered %+v, and asked again %s %v %+v", first.Answer, again.Kind, again.Codes, again.Answer)
+		}
+		other := requestAt(2, Try, "r0", now)
+		other.Reservation.Lines[0].Quantity++ // of another content it is not that request
+		if out := send(other); out.Kind == Duplicate || out.Answer == nil || out.Answer.Verdict != VerdictDenied {
+			t.Errorf("another request under its id: %s %v %+v", out.Kind, out.Codes, out.Answer)
+		}
+	}
+}

@@ -32,6 +32,14 @@ type simFold struct {
 	ledgers   map[inventory.Key]*inventory.Ledger
 	pieces    map[inventory.Key]*pieces
 	models    map[inventory.Key]*simModel
+	asides    map[inventory.Key]*simAside
+	frosts    map[inventory.Key]*simFrost
+	bare      map[int64]bool // offsets of which the outcome carries no attributes
+	shelves   map[inventory.Key]*simShelfItem
+	shelfSeen map[string]bool
+	ended     []simEnded
+	unlisted  map[string]bool // item and snapshot: what is to be set to zero
+	zeroes    map[string]int  // the zero counts there are
 	outcomes  []inventory.Outcome
 	positions map[string]inventory.Position
 	told      map[inventory.Key][]string
@@ -48,32 +56,39 @@ func (w *simWorld) check() {
 	}
 	defer reads.Close()
 	answers := map[int32][]inventory.Outcome{}
+	letters := w.letters(reads)
 	events, worst := 0, 0
 	for p := range w.parts {
 		f := &simFold{
 			w: w, partition: p, policies: map[int64]*inventory.Policy{0: {}}, ledgers: map[inventory.Key]*inventory.Ledger{},
 			pieces: map[inventory.Key]*pieces{}, models: map[inventory.Key]*simModel{}, positions: map[string]inventory.Position{},
 			told: map[inventory.Key][]string{}, answers: answers,
+			asides: map[inventory.Key]*simAside{}, frosts: map[inventory.Key]*simFrost{},
+			shelves: map[inventory.Key]*simShelfItem{}, shelfSeen: map[string]bool{}, unlisted: map[string]bool{}, zeroes: map[string]int{},
 		}
 		for v := int64(1); v <= 2; v++ {
-			policy := simPolicy(v).Ledger()
-			policy.Version = v
+			policy := simLedger(v)
 			f.policies[v] = &policy
 		}
-		log := w.read(reads, event.TopicEvents, p)
+		log, outcomes := w.read(reads, event.TopicEvents, p), w.read(reads, event.TopicOutcomes, p)
 		events += len(log)
+		f.bare = f.bareOf(outcomes)
 		for _, rec := range log {
 			f.step(rec)
 		}
-		f.checkOutcomes(w.read(reads, event.TopicOutcomes, p))
+		f.checkOutcomes(outcomes)
+		f.checkFates()
+		f.checkAsides()
+		f.checkFrosts()
 		f.checkState(w.read(reads, event.TopicState, p))
 		positions := w.read(reads, event.TopicPositions, p)
 		if f.checkPositions(positions); w.t.Failed() {
 			w.tellTail(reads, event.TopicPositions, p, positions)
 		}
-		if n := len(w.read(reads, event.TopicDeadATP, p)); n != f.dead {
+		if n := len(letters[event.TopicEvents][p]); n != f.dead {
 			w.t.Errorf("partition %d: %d dead letters of %d", p, n, f.dead)
 		}
+		f.checkShelves(w.read(reads, event.TopicSnapshots, p), letters[event.TopicSnapshots][p])
 		w.meet("dead letter", f.dead)
 		worst = max(worst, f.checkTicks())
 	}
@@ -92,6 +107,10 @@ func (f *simFold) step(rec *stream.Record) {
 		return
 	}
 	ev.RecordedAt = inventory.Instant(rec.Timestamp.UnixMilli())
+	if ev.Kind == inventory.KindControl && ev.Control.Snapshot != nil {
+		f.endShelf(&ev, rec.Offset)
+		return
+	}
 	if ev.Kind == inventory.KindControl {
 		f.policy = ev.Control.PolicyVersion
 		return
@@ -105,7 +124,18 @@ func (f *simFold) step(rec *stream.Record) {
 		led = inventory.NewLedger(ev.Key, ps)
 		f.ledgers[ev.Key], f.pieces[ev.Key] = led, ps
 	}
-	out, err := led.Apply(f.policies[f.policy], &ev, inventory.At{Lineage: 1, Partition: f.partition, Offset: rec.Offset})
+	at, original := inventory.At{Lineage: 1, Partition: f.partition, Offset: rec.Offset}, int64(-1)
+	if of, then, ok := event.ParseCopyOf(rec.Headers); ok && led.Frozen().Since != 0 {
+		original = of
+		at.Copy, at.Original, ev.RecordedAt = true, of, min(ev.RecordedAt, then)
+	}
+	var out inventory.Outcome
+	var err error
+	if isBulky(&ev) && f.bare[rec.Offset] { // that a worker could not write its outcome does not stand in the log
+		led.Freeze(&out, f.policies[f.policy], &ev, at, inventory.CodeOversize)
+	} else {
+		out, err = led.Apply(f.policies[f.policy], &ev, at)
+	}
 	if err != nil {
 		fault, ok := errors.AsType[*inventory.Fault](err)
 		if !ok {
@@ -139,16 +169,71 @@ func (f *simFold) step(rec *stream.Record) {
 	if err := f.pieces[ev.Key].err; err != nil {
 		f.w.t.Fatal(err)
 	}
-	if !isBusy(ev.Key) {
-		m := f.models[ev.Key]
-		if m == nil {
-			m = newSimModel()
-			f.models[ev.Key] = m
-		}
-		if wrong := m.step(f.w, &ev, &out); wrong != "" {
-			f.fail(ev.Key, "%s", wrong)
+	f.judge(&ev, &out, led.Also(), rec.Offset, original)
+}
+
+// bareOf are the offsets of events of which the outcome carries nothing: those that
+// carry something were diverted.
+func (f *simFold) bareOf(outcomes []*stream.Record) map[int64]bool {
+	at := map[int64]bool{}
+	for _, rec := range outcomes {
+		var o inventory.Outcome
+		if f.w.codecs.DecodeOutcome(rec.Value, &o) == nil && len(o.Attributes) == 0 {
+			at[o.Offset] = true
 		}
 	}
+	return at
+}
+
+// judge asks the model of the item. original is the offset that the event is the copy
+// of, or -1.
+func (f *simFold) judge(ev *inventory.Event, out *inventory.Outcome, also []inventory.Outcome, offset, original int64) {
+	switch {
+	case isBusy(ev.Key): // no model
+		return
+	case isAside(ev.Key):
+		m := f.asides[ev.Key]
+		if m == nil {
+			m = newSimAside()
+			f.asides[ev.Key] = m
+		}
+		if wrong := m.step(f.w, ev, out, also); wrong != "" {
+			f.fail(ev.Key, "%s", wrong)
+		}
+		return
+	case isFrost(ev.Key), isShelf(ev.Key):
+		m := f.frosts[ev.Key]
+		if m == nil {
+			m = newSimFrost()
+			f.frosts[ev.Key] = m
+		}
+		wrong, taken := m.step(f.w, ev, out, offset, original)
+		if wrong != "" {
+			f.fail(ev.Key, "%s", wrong)
+		}
+		if taken && isShelf(ev.Key) {
+			f.shelfEvent(ev)
+			return
+		}
+		if !taken {
+			if wrong := f.modelOf(ev.Key).told(out); wrong != "" {
+				f.fail(ev.Key, "%s", wrong)
+			}
+			return
+		}
+	}
+	if wrong := f.modelOf(ev.Key).step(f.w, ev, out); wrong != "" {
+		f.fail(ev.Key, "%s", wrong)
+	}
+}
+
+func (f *simFold) modelOf(k inventory.Key) *simModel {
+	m := f.models[k]
+	if m == nil {
+		m = newSimModel()
+		f.models[k] = m
+	}
+	return m
 }
 
 // say notes an outcome, and the answer that it must have.
@@ -206,7 +291,7 @@ func (f *simFold) checkOutcomes(recs []*stream.Record) {
 			f.fail(o.Key, "outcome %+v\nthe fold says %+v", got, *o)
 			return
 		}
-		if o.Kind == inventory.Rejected {
+		if o.Kind == inventory.Rejected && !slices.Contains(o.Codes, inventory.CodeDropped) {
 			continue
 		}
 		if v := versions[o.Key]; o.Version != v && o.Version != v+1 {

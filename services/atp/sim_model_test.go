@@ -74,6 +74,22 @@ func (m *simModel) step(w *simWorld, ev *inventory.Event, o *inventory.Outcome) 
 	return ""
 }
 
+// told notes how a request was answered that the model is not asked about; of a repeat
+// it says when that is not the first answer.
+func (m *simModel) told(o *inventory.Outcome) string {
+	if o.Answer == nil {
+		return ""
+	}
+	first, ok := m.verdicts[o.EventID]
+	if !ok {
+		m.verdicts[o.EventID] = o.Answer.Verdict
+	}
+	if ok && o.Kind == inventory.Duplicate && o.Answer.Verdict != first {
+		return fmt.Sprintf("answered again with %v, and first with %v", o.Answer.Verdict, first)
+	}
+	return ""
+}
+
 func (m *simModel) meet(w *simWorld, r *inventory.Reservation, v inventory.Verdict) {
 	switch {
 	case r.Action == inventory.Try:

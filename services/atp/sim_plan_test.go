@@ -50,6 +50,8 @@ type simPlan struct {
 	calm   time.Duration                    // the faults end
 	end    time.Duration
 
+	shelves simShelf
+
 	rng    *rand.Rand
 	start  inventory.Instant
 	number int // of documents
@@ -74,12 +76,17 @@ func (w *simWorld) plan() *simPlan {
 			p.faults = append(p.faults, simFault{at, names[p.rng.IntN(len(names))]})
 		}
 		p.episode(begin)
+		p.frost(e, begin)
+		for range 8 {
+			p.aside(begin + p.between(0, simEpisode))
+		}
 	}
 	p.many(w.parts)
+	p.shelf(w.parts)
 	p.down.from = 2*simGap + 10*time.Minute
 	p.down.to = p.down.from + 30*time.Minute
 	for range 3 { // requests that nobody answers in time
-		p.contend(p.down.from + p.between(0, 20*time.Minute))
+		p.contend(p.down.from+p.between(0, 20*time.Minute), p.hot())
 	}
 	p.policy = 3*simGap + p.between(0, simEpisode)
 	p.calm = (simEpisodes-1)*simGap + 30*time.Second + simEpisode
@@ -132,7 +139,7 @@ func (p *simPlan) tell() []string {
 		}
 		lines = append(lines, s)
 	}
-	return lines
+	return append(lines, p.tellShelf())
 }
 
 func tellEvent(ev *inventory.Event) string {
@@ -148,6 +155,8 @@ func tellEvent(ev *inventory.Event) string {
 		s += fmt.Sprintf(" %s %v@%s", ev.Movement.Type, ev.Movement.Quantity, ev.Movement.Location)
 	case ev.Demand != nil:
 		s += fmt.Sprintf(" %s %v@%s", ev.Demand.Stage, ev.Demand.Quantity, ev.Demand.Location)
+	case ev.Approval != nil:
+		s += fmt.Sprintf(" %s %s", ev.Approval.Release, ev.Approval.Event)
 	case ev.Count != nil:
 		s += fmt.Sprintf(" %v@%s as of %d", ev.Count.Balances, ev.Count.Location, ev.Count.AsOf)
 	}
@@ -195,13 +204,15 @@ func (p *simPlan) units(n int) inventory.Quantity {
 
 func (p *simPlan) location() inventory.Location { return simLocations[p.rng.IntN(len(simLocations))] }
 
+func (p *simPlan) hot() string { return "hot-" + strconv.Itoa(p.rng.IntN(simHot)) }
+
 // episode is a time in which much happens.
 func (p *simPlan) episode(begin time.Duration) {
 	for range 10 {
-		p.contend(begin + p.between(0, simEpisode))
+		p.contend(begin+p.between(0, simEpisode), p.hot())
 	}
 	for range 30 {
-		p.fact(begin+p.between(-time.Minute, simEpisode), "hot-"+strconv.Itoa(p.rng.IntN(simHot)))
+		p.fact(begin+p.between(-time.Minute, simEpisode), p.hot())
 	}
 	for range 40 {
 		p.busy(begin + p.between(-time.Minute, simEpisode))
@@ -216,8 +227,7 @@ func (p *simPlan) episode(begin time.Duration) {
 
 // contend lets partners reach for one item at about the same time. What each says after
 // its try comes late, twice or before it.
-func (p *simPlan) contend(at time.Duration) {
-	item := "hot-" + strconv.Itoa(p.rng.IntN(simHot))
+func (p *simPlan) contend(at time.Duration, item string) {
 	for partner := range 3 + p.rng.IntN(simPartners-2) {
 		begin := at + p.between(0, 3*time.Second)
 		p.number++
@@ -370,7 +380,11 @@ func (p *simPlan) busy(at time.Duration) {
 // else happens to.
 func (p *simPlan) many(parts int32) {
 	at := simGap + 10*time.Minute
-	for n, found := 0, 0; found < simMany; n++ {
+	many := simMany
+	if n := p.seed % 5; n != 2 && n != 4 { // only those have as many as are rationed
+		many /= 10
+	}
+	for n, found := 0, 0; found < many; n++ {
 		item := "many-" + strconv.Itoa(n)
 		key := inventory.Key{Entity: "acme", Item: inventory.Item(item)}
 		if stream.Partition([]byte(key.String()), parts) != 0 {

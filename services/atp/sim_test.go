@@ -15,8 +15,10 @@ import (
 // Two workers that restart again and again, while leaders and coordinators move,
 // answers are lost and members are thrown out: partners contend for a few items, their
 // confirms and cancels come late, twice and in any order, and facts arrive as they like.
-// What the topics hold at the end is the plain fold of the log (Invariant 8), nothing was
-// sold twice, and no claim is left over (Invariant 4).
+// Events wait for others and for a person's word, keys freeze and are thawed, and full
+// snapshots are closed. What the topics hold at the end is the plain fold of the log
+// (Invariant 8), every event came to one end (Invariant 2), nothing was sold twice, and
+// no claim is left over (Invariant 4).
 //
 // The plan is a function of the seed; the run itself is not. SIM_SEEDS says how many
 // seeds, SIM_SEED where they begin.
@@ -64,6 +66,12 @@ type simSum struct {
 var simReached = []string{
 	"granted", "denied", "contended", "confirmed", "cancelled", "confirmed too late", "confirmed before its try",
 	"cancelled before its try", "lapsed by a tick", "ticks rationed", "duplicate", "conflict", "rejected", "count restated", "dead letter",
+	"parked unknown_reversal", "parked behind", "parked ambiguous", "parked guard", "parked count_from_future", "released by what it waited for",
+	"released by a person", "dropped", "never_applied", "waited until a count took its place", "word on nothing that waits",
+	"frozen", "not taken by a frozen key", "denied by a frozen key", "repeated to a frozen key", "copy too large still", "copy behind", "copy taken", "copy repeated",
+	"thawed too early", "thawed",
+	"snapshot closed", codeSnapshotGuard, codeSnapshotLeft, "snapshot approved", "died while a snapshot was closed", "zero count said twice",
+	faultCloseOffsets, faultEndOn,
 }
 
 func simulate(t *testing.T, seed uint64, dir string, sum *simSum) {
@@ -86,6 +94,8 @@ func simulate(t *testing.T, seed uint64, dir string, sum *simSum) {
 		w.sleepUntil(plan.policy)
 		w.policies(2)
 	})
+	load.Go(w.thaws)
+	load.Go(func() { w.shelves(plan) })
 	w.faults(plan)
 	load.Wait()
 	w.sleepUntil(plan.end) // every claim is over, and every tick has come

@@ -35,9 +35,10 @@ type simWorld struct {
 	codecs *event.Codecs
 	parts  int32 // of the log
 
-	mu    sync.Mutex
-	met   map[string]int // faults and situations
-	lives int
+	mu      sync.Mutex
+	met     map[string]int // faults and situations
+	lives   int
+	working [2]context.CancelFunc // ends the life that a worker has now
 }
 
 func newSimWorld(t *testing.T, seed uint64, dir string) *simWorld {
@@ -102,20 +103,24 @@ func (w *simWorld) work(i int, plan *simPlan, stop <-chan struct{}) {
 		w.sleepUntil(plan.rest(i, time.Since(w.start)))
 		cfg := DefaultConfig()
 		cfg.Kafka, cfg.Codecs = w.kafka(fmt.Sprint(i)), w.codecs
+		cfg.Kafka.MaxBatch = plan.limit(time.Since(w.start))
 		if i == 0 {
 			cfg.SnapshotDir = w.dir
 		}
-		// No snapshot ends here, and an idle worker would only take time.
-		tasks, _, err := parts(cfg, service.Env{Name: "atp", Log: cfg.Kafka.Log, Health: &service.Health{}, Now: time.Now})
+		tasks, closing, err := parts(cfg, service.Env{Name: "atp", Log: cfg.Kafka.Log, Health: &service.Health{}, Now: time.Now})
 		if err != nil {
 			w.t.Errorf("building worker %d: %v", i, err)
 			return
+		}
+		if plan.closes(time.Since(w.start)) {
+			tasks = append(tasks, closing)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- service.Run(ctx, tasks...) }()
 		w.mu.Lock()
 		w.lives++
+		w.working[i] = cancel
 		w.mu.Unlock()
 		end := time.NewTimer(time.Until(w.start.Add(plan.life(i, time.Since(w.start)))))
 		select {
@@ -143,11 +148,21 @@ func (w *simWorld) work(i int, plan *simPlan, stop <-chan struct{}) {
 	}
 }
 
+// crash ends every worker's life; they begin another.
+func (w *simWorld) crash() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, cancel := range w.working {
+		if cancel != nil {
+			cancel()
+		}
+	}
+}
+
 // policies writes a version of the ledger's policy, and then to every partition that it
 // holds from there on.
 func (w *simWorld) policies(version int64) {
-	p := simPolicy(version).Ledger()
-	p.Version = version
+	p := simLedger(version)
 	content, hash, err := policy.EncodeLedger(p)
 	if err != nil {
 		w.t.Error(err)
