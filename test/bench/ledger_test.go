@@ -24,7 +24,8 @@ import (
 )
 
 // The ledger with eight locations an item and five thousand events a second: what it
-// costs, what an item takes, and how long a start lasts.
+// costs, what an item takes, how long a start lasts, and a
+// reservation beside a large count.
 const (
 	ledgerPairs     = 3
 	ledgerLocations = 8
@@ -48,6 +49,7 @@ func TestBenchLedger(t *testing.T) {
 		})
 	}
 	t.Run("start", func(t *testing.T) { rows = append(rows, newRig(t, ledgerLocations).starts(t)...) })
+	t.Run("count", func(t *testing.T) { rows = append(rows, newRig(t, ledgerLocations).besideCount(t)...) })
 	if t.Failed() {
 		t.FailNow()
 	}
@@ -74,6 +76,8 @@ func TestBenchLedger(t *testing.T) {
 			miss = r.Value < 100_000
 		case "ledger.atp.snapshot_start_s":
 			miss = r.Value > 2
+		case "ledger.reservation.p99_ms":
+			miss = r.Value > 100
 		}
 		if miss {
 			t.Errorf("%s misses its bar %s: value %.2f, ratio %.2f", r.Name, r.Bar, r.Value, r.Ratio)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ const (
 // concurrent use.
 type Cluster struct {
 	java, libs, dir string
+	options         string     // of Java
 	mu              sync.Mutex // guards the brokers' children
 	brokers         []*broker
 }
@@ -45,7 +47,7 @@ func Kafka(t testing.TB, brokers int) *Cluster {
 	if brokers != 1 && brokers != 3 {
 		t.Fatalf("a cluster has 1 or 3 brokers, not %d", brokers)
 	}
-	c, err := sharedClusters[brokers].get(func() (*Cluster, error) { return newCluster(brokers) })
+	c, err := sharedClusters[brokers].get(func() (*Cluster, error) { return newCluster(brokers, smallBroker) })
 	demand(t, "Apache Kafka", err)
 	for _, b := range c.brokers {
 		if c.down(b) {
@@ -60,13 +62,25 @@ func Kafka(t testing.TB, brokers int) *Cluster {
 // NewKafka starts a cluster for one test alone; it ends with the test.
 func NewKafka(t testing.TB, brokers int) *Cluster {
 	t.Helper()
-	c, err := newCluster(brokers)
+	return own(t, brokers, smallBroker)
+}
+
+// SteadyKafka is NewKafka with brokers whose own pauses are short, at the price of
+// 2 GB each: for measurements.
+func SteadyKafka(t testing.TB, brokers int) *Cluster {
+	t.Helper()
+	return own(t, brokers, steadyBroker)
+}
+
+func own(t testing.TB, brokers int, options string) *Cluster {
+	t.Helper()
+	c, err := newCluster(brokers, options)
 	demand(t, "Apache Kafka", err)
 	t.Cleanup(c.stop)
 	return c
 }
 
-func newCluster(size int) (*Cluster, error) {
+func newCluster(size int, options string) (*Cluster, error) {
 	runtime, err := java(17)
 	if err != nil {
 		return nil, err
@@ -79,7 +93,7 @@ func newCluster(size int) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{java: runtime, libs: libs, dir: dir}
+	c := &Cluster{java: runtime, libs: libs, dir: dir, options: options}
 	if err := os.WriteFile(filepath.Join(dir, "log4j2.properties"), []byte(log4jProperties), 0o644); err != nil {
 		return nil, fmt.Errorf("writing log settings: %w", err)
 	}
@@ -120,8 +134,8 @@ func (c *Cluster) boot() error {
 	return c.healthy(ctx)
 }
 
-func (c *Cluster) tool(class string, args ...string) *exec.Cmd {
-	all := append([]string{}, javaOptions...)
+func (c *Cluster) tool(options, class string, args ...string) *exec.Cmd {
+	all := strings.Fields(javaAll + " " + options)
 	all = append(all, "-Dlog4j2.configurationFile="+filepath.Join(c.dir, "log4j2.properties"), "-cp", filepath.Join(c.libs, "*"), class)
 	return exec.Command(c.java, append(all, args...)...)
 }
@@ -133,7 +147,7 @@ func (c *Cluster) format(b *broker) error {
 	if err := os.WriteFile(b.properties(), []byte(serverProperties(b, c.brokers)), 0o644); err != nil {
 		return fmt.Errorf("configuring broker %d: %w", b.id, err)
 	}
-	out, err := c.tool("kafka.tools.StorageTool", "format", "--cluster-id", clusterID, "--config", b.properties()).CombinedOutput()
+	out, err := c.tool(smallBroker, "kafka.tools.StorageTool", "format", "--cluster-id", clusterID, "--config", b.properties()).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("formatting broker %d: %w: %s", b.id, err, out)
 	}
@@ -146,7 +160,7 @@ func (c *Cluster) start(b *broker) error {
 	if b.child != nil && !b.child.ended() {
 		return fmt.Errorf("broker %d is up already", b.id)
 	}
-	child, err := launch(fmt.Sprint("broker ", b.id), filepath.Join(b.dir, "server.log"), c.tool("kafka.Kafka", b.properties()))
+	child, err := launch(fmt.Sprint("broker ", b.id), filepath.Join(b.dir, "server.log"), c.tool(c.options, "kafka.Kafka", b.properties()))
 	if err != nil {
 		return err
 	}
