@@ -1,7 +1,8 @@
 // Package audit folds the log once more, apart from the ledger: it uses the codecs
 // and the types of the domain and none of its decisions. It compares what the fold
 // gives with outcomes, state, positions and the cache, and names the first event
-// from which they differ (Invariants 2 to 5 and 8).
+// from which they differ (Invariants 2 to 5 and 8). It joins the receipts of raw
+// messages with what they say became of the lines (Invariant 2).
 //
 // It may run beside live services. Each partition is compared at one moment, that
 // of its state; what the other topics hold beyond it is left out.
@@ -80,7 +81,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	parts := make([]*Report, partitions)
+	parts := make([]*Report, partitions+1) // the last is of the receipts
 	slots := make(chan struct{}, max(1, runtime.GOMAXPROCS(0)))
 	var wg sync.WaitGroup
 	for p := range partitions {
@@ -101,7 +102,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return merge(parts), nil
+	if parts[partitions], err = a.joinReceipts(ctx); err != nil {
+		return nil, fmt.Errorf("joining receipts: %w", err)
+	}
+	all := merge(parts)
+	all.Partitions = int(partitions)
+	return all, nil
 }
 
 type auditor struct {
@@ -233,7 +239,7 @@ func (a *auditor) each(ctx context.Context, topic string, partition int32, until
 
 // merge adds up the partitions' reports.
 func merge(parts []*Report) *Report {
-	all := &Report{Partitions: len(parts), Outcomes: map[string]int{}, NotChecked: notChecked()}
+	all := &Report{Outcomes: map[string]int{}, NotChecked: notChecked()}
 	for _, r := range parts {
 		all.Events += r.Events
 		all.Controls += r.Controls
@@ -243,6 +249,8 @@ func merge(parts []*Report) *Report {
 		all.Positions += r.Positions
 		all.CacheFields += r.CacheFields
 		all.Moved += r.Moved
+		all.Receipts += r.Receipts
+		all.Milestones += r.Milestones
 		all.Bad += r.Bad
 		for kind, n := range r.Outcomes {
 			all.Outcomes[kind] += n

@@ -14,9 +14,11 @@ type Report struct {
 	Positions   int            `json:"positions"`
 	CacheFields int            `json:"cache_fields"` // compared
 	Moved       int            `json:"moved"`        // positions and fields that went on while they were compared
+	Receipts    int            `json:"receipts"`     // of raw messages
+	Milestones  int            `json:"milestones"`   // lines that are one, by the receipts
 
-	// Bad counts items, and events without a readable item, with a fault. Findings has
-	// the first fault of each, the earliest first, at most 100.
+	// Bad counts items, events without a readable item, and receipts with a fault.
+	// Findings has the first fault of each, the earliest first, at most 100.
 	Bad      int       `json:"bad"`
 	Findings []Finding `json:"findings,omitempty"`
 
@@ -39,7 +41,8 @@ func (r *Report) First() *Finding {
 const maxFindings = 100
 
 // Finding is a bad event: where it stands, and what is wrong. Where what is wrong
-// is what came of it, the event is the last one that had to do with it.
+// is what came of it, the event is the last one that had to do with it. Of a bad
+// receipt it is the receipt, and EventID the raw message's.
 type Finding struct {
 	Invariant int    `json:"invariant"` // its number in ARCHITECTURE.md
 	Check     string `json:"check"`     // a stable word
@@ -67,6 +70,8 @@ const (
 	StrayOutcome     = "stray_outcome" // of no event, or of a control record
 	ForeignOutcome   = "foreign_outcome"
 	UnreadableRecord = "unreadable_record"
+	ReceiptSum       = "receipt_sum"  // the lines of a message are not the sum of what they became
+	LineMissing      = "line_missing" // a line that a receipt names stands nowhere
 	BadMove          = "bad_move"
 	UnstatedMove     = "unstated_move"
 	Unnamed          = "unnamed_shortage"
@@ -89,7 +94,7 @@ const (
 // notChecked is what an audit of the topics leaves open.
 func notChecked() []string {
 	return []string{
-		"2: lines of raw messages that became no event; they stand in the canonicalizer's receipts, dead letters and parked lines",
+		"2: that events and parked lines a receipt names stand, and messages without a receipt",
 		"2: that a duplicate or superseded event was one; event ids are not kept",
 		"3: that counts and movements with references led to the right moves; movements without references did",
 		"4: reservations: that what was granted was promisable, and the answers; claims and supply are held against the lines in the state, not against the documents",

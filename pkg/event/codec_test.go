@@ -119,6 +119,9 @@ func TestUnencodable(t *testing.T) {
 	if _, err := c.AppendDeadLetter(nil, &DeadLetter{Service: "nobody"}); err == nil {
 		t.Error("a dead letter of an unknown service is written")
 	}
+	if _, err := c.AppendMilestone(nil, &Milestone{About: "invoices"}); err == nil {
+		t.Error("a milestone about anything is written")
+	}
 	piece := filledPiece(inv.PieceHead, "Head")
 	piece.Head.Journal[0].State = inv.Supplier
 	if _, err := c.AppendState(nil, &piece); !errors.Is(err, inv.ErrAccount) {

@@ -17,26 +17,29 @@ import (
 // ErrUndecodable; the target is then zero. Bytes fields of a decoded record alias
 // the value, which must not be changed afterwards. Null, empty and absent are one.
 type Codecs struct {
-	raw         codec[RawMessage]
-	events      codec[inventory.Event]
-	outcomes    codec[inventory.Outcome]
-	positions   codec[inventory.Position]
-	views       codec[inventory.View]
-	snapshots   codec[SnapshotEnded]
-	answers     codec[Answered]
-	state       codec[inventory.Piece]
-	stateHeader codec[StateHeader]
-	items       codec[MasterItem]
-	locations   codec[MasterLocation]
-	policies    codec[PolicyContent]
-	postings    codec[Posting]
-	results     codec[PostingResult]
-	offers      codec[Offer]
-	confirmed   codec[OfferResult]
-	parked      codec[ParkedLine]
-	receipts    codec[Receipt]
-	dead        map[string]*codec[DeadLetter] // by service
-	anyDead     codec[DeadLetter]             // reads those of all services
+	raw          codec[RawMessage]
+	rawBulk      codec[RawMessage] // writes; raw reads both
+	events       codec[inventory.Event]
+	outcomes     codec[inventory.Outcome]
+	positions    codec[inventory.Position]
+	views        codec[inventory.View]
+	snapshots    codec[SnapshotEnded]
+	answers      codec[Answered]
+	state        codec[inventory.Piece]
+	stateHeader  codec[StateHeader]
+	items        codec[MasterItem]
+	locations    codec[MasterLocation]
+	policies     codec[PolicyContent]
+	postings     codec[Posting]
+	results      codec[PostingResult]
+	offers       codec[Offer]
+	confirmed    codec[OfferResult]
+	parked       codec[ParkedLine]
+	receipts     codec[Receipt]
+	milestones   map[string]*codec[Milestone]  // by what they are about
+	anyMilestone codec[Milestone]              // reads those of all topics
+	dead         map[string]*codec[DeadLetter] // by service
+	anyDead      codec[DeadLetter]             // reads those of all services
 }
 
 // NewCodecs binds this build's records to registered schemas. It fails with
@@ -46,10 +49,11 @@ func NewCodecs(ids *IDs) (*Codecs, error) {
 	if err := ids.Complete(); err != nil {
 		return nil, err
 	}
-	c := &Codecs{dead: map[string]*codec[DeadLetter]{}}
+	c := &Codecs{milestones: map[string]*codec[Milestone]{}, dead: map[string]*codec[DeadLetter]{}}
 	sc := &scratch{words: newWords()}
 	err := errors.Join(
 		bindTo(&c.raw, ids, sc, TopicRaw, rawTable),
+		bindTo(&c.rawBulk, ids, sc, TopicRawBulk, rawTable),
 		bindTo(&c.events, ids, sc, TopicEvents, eventTable),
 		bindTo(&c.outcomes, ids, sc, TopicOutcomes, outcomeTable),
 		bindTo(&c.positions, ids, sc, TopicPositions, positionTable),
@@ -68,20 +72,31 @@ func NewCodecs(ids *IDs) (*Codecs, error) {
 		bindTo(&c.parked, ids, sc, TopicParked, parkedTable),
 		bindTo(&c.receipts, ids, sc, TopicReceipts, receiptTable),
 	)
-	for service, topic := range deadLetterTopic() {
-		one := &codec[DeadLetter]{}
-		err = errors.Join(err, bindTo(one, ids, sc, topic, deadLetterTable))
-		c.dead[service] = one
-		if c.anyDead.byID == nil {
-			c.anyDead = *one
-			c.anyDead.byID = map[uint32]func(*reader, *DeadLetter){}
-		}
-		maps.Copy(c.anyDead.byID, one.byID)
-	}
+	err = errors.Join(err,
+		bindEach(c.milestones, &c.anyMilestone, ids, sc, milestoneTopic(), milestoneTable),
+		bindEach(c.dead, &c.anyDead, ids, sc, deadLetterTopic(), deadLetterTable))
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(c.raw.byID, c.rawBulk.byID)
 	return c, nil
+}
+
+// bindEach binds a record that stands on several topics: each writes its own, any
+// reads all.
+func bindEach[T any](each map[string]*codec[T], anyOf *codec[T], ids *IDs, sc *scratch, topics map[string]string, t *table[T]) error {
+	var err error
+	for name, topic := range topics {
+		one := &codec[T]{}
+		err = errors.Join(err, bindTo(one, ids, sc, topic, t))
+		each[name] = one
+		if anyOf.byID == nil {
+			*anyOf = *one
+			anyOf.byID = map[uint32]func(*reader, *T){}
+		}
+		maps.Copy(anyOf.byID, one.byID)
+	}
+	return err
 }
 
 func bindTo[T any](c *codec[T], ids *IDs, sc *scratch, topic string, t *table[T]) error {
@@ -112,8 +127,13 @@ func LocalIDs() *IDs {
 // AppendRaw appends a record of raw.messages.
 func (c *Codecs) AppendRaw(dst []byte, x *RawMessage) ([]byte, error) { return c.raw.append(dst, x) }
 
-// DecodeRaw reads a record of raw.messages; Body aliases value.
+// DecodeRaw reads a record of raw.messages or raw.bulk; Body aliases value.
 func (c *Codecs) DecodeRaw(value []byte, into *RawMessage) error { return c.raw.decode(value, into) }
+
+// AppendRawBulk appends a record of raw.bulk, which is as one of raw.messages.
+func (c *Codecs) AppendRawBulk(dst []byte, x *RawMessage) ([]byte, error) {
+	return c.rawBulk.append(dst, x)
+}
 
 // AppendEvent appends a record of inventory.events. RecordedAt is not written.
 func (c *Codecs) AppendEvent(dst []byte, x *inventory.Event) ([]byte, error) {
@@ -341,6 +361,20 @@ func (c *Codecs) AppendReceipt(dst []byte, x *Receipt) ([]byte, error) {
 // DecodeReceipt reads a record of canonicalizer.receipts.
 func (c *Codecs) DecodeReceipt(value []byte, into *Receipt) error {
 	return c.receipts.decode(value, into)
+}
+
+// AppendMilestone appends a record of the topic that x.About names.
+func (c *Codecs) AppendMilestone(dst []byte, x *Milestone) ([]byte, error) {
+	one := c.milestones[x.About]
+	if one == nil {
+		return dst, fmt.Errorf("encoding milestone: no topic about %q", x.About)
+	}
+	return one.append(dst, x)
+}
+
+// DecodeMilestone reads a record of orders.events, shipments.events or returns.events.
+func (c *Codecs) DecodeMilestone(value []byte, into *Milestone) error {
+	return c.anyMilestone.decode(value, into)
 }
 
 // AppendDeadLetter appends a record of the dead letters of x.Service, which is

@@ -213,7 +213,7 @@ func goLeaf(name string, v reflect.Value, out *[]string) {
 	case kind == reflect.Struct:
 		for f, value := range v.Fields() {
 			field := strings.ToLower(f.Name)
-			if field == "hassafety" || field == "deleted" && v.Type() == reflect.TypeFor[inv.Piece]() {
+			if slices.Contains([]string{"hassafety", "hasquantity", "hasstated"}, field) || field == "deleted" && v.Type() == reflect.TypeFor[inv.Piece]() {
 				continue
 			}
 			if better, ok := leafNames[field]; ok {

@@ -303,6 +303,11 @@ func encodeAny(c *Codecs, x any) ([]byte, error) {
 		return c.AppendParked(nil, x)
 	case *Receipt:
 		return c.AppendReceipt(nil, x)
+	case *Milestone:
+		if _, ok := MilestoneTopic(x.About); !ok {
+			x.About = AboutOrders // the fuzzer made it up
+		}
+		return c.AppendMilestone(nil, x)
 	case *DeadLetter:
 		if c.dead[x.Service] == nil {
 			x.Service = "atp" // the fuzzer made it up

@@ -8,6 +8,7 @@ import "github.com/stockweave/stockweave/pkg/inventory"
 // Topics.
 const (
 	TopicRaw       = "raw.messages.v1"
+	TopicRawBulk   = "raw.bulk.v1"
 	TopicEvents    = "inventory.events.v1"
 	TopicOutcomes  = "inventory.outcomes.v1"
 	TopicPositions = "inventory.positions.v1"
@@ -15,6 +16,9 @@ const (
 	TopicViews     = "inventory.views.v1"
 	TopicSnapshots = "inventory.snapshots.v1"
 	TopicAnswers   = "reservations.answers.v1"
+	TopicOrders    = "orders.events.v1"
+	TopicShipments = "shipments.events.v1"
+	TopicReturns   = "returns.events.v1"
 	TopicItems     = "master.items.v1"
 	TopicLocations = "master.locations.v1"
 	TopicPolicies  = "policies.v1"
@@ -86,8 +90,53 @@ type Receipt struct {
 	Rejected int32
 	Parked   int32
 	Masters  int32 // lines that became master data
-	Mapping  string
-	At       inventory.Instant
+	// Milestones are lines that became milestones; their ids stand with them, not here.
+	Milestones int32
+	Mapping    string
+	At         inventory.Instant
+}
+
+// Adds says whether each line of the message is in exactly one of the lists, by the
+// receipt's own numbers (Invariant 2).
+func (r *Receipt) Adds() bool {
+	return int64(r.Lines) == int64(len(r.EventIDs))+int64(r.Rejected)+int64(r.Parked)+int64(r.Masters)+int64(r.Milestones)
+}
+
+// What milestones are of: each has its topic.
+const (
+	AboutOrders    = "orders"
+	AboutShipments = "shipments"
+	AboutReturns   = "returns"
+)
+
+// Milestone is what a document, or a line of it, has come to, in its sender's words.
+// It moves nothing. Key: entity|document type|number, each escaped.
+type Milestone struct {
+	About       string // orders, shipments or returns
+	ID          string // EventID of source and document
+	Source      inventory.Source
+	Document    inventory.Document
+	Entity      inventory.Entity
+	Item        inventory.Item // empty: the line names none
+	Identifiers []Identifier   // as stated
+	Location    inventory.Location
+	Status      string
+
+	Quantity    inventory.Quantity // of the item, in BaseUnit
+	HasQuantity bool
+	BaseUnit    string
+	// Of a line without an item, in StatedUnit, the sender's own, which may be empty.
+	StatedQuantity inventory.Quantity
+	HasStated      bool
+	StatedUnit     string
+
+	OccurredAt    inventory.Instant
+	OccurredBasis string
+	ReceivedAt    inventory.Instant
+	Due           inventory.Day // zero: none
+	Refs          []inventory.Ref
+	Attributes    []inventory.Attribute
+	Trace         inventory.Trace
 }
 
 // ParkedLine waits for a reference that is not known yet. Key: missing reference

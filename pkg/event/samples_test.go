@@ -151,6 +151,7 @@ func samples(c *Codecs) []sample {
 	posting.DocumentDate, posting.PostingDate, offer.Day = "2026-02-28", "2026-03-01", "2027-12-31"
 	all := []sample{
 		sampleOf("raw", TopicRaw, filled[RawMessage](), c.AppendRaw, c.DecodeRaw),
+		sampleOf("raw-bulk", TopicRawBulk, filled[RawMessage](), c.AppendRawBulk, c.DecodeRaw),
 		sampleOf("outcome", TopicOutcomes, filled[inv.Outcome](), c.AppendOutcome, c.DecodeOutcome),
 		sampleOf("position", TopicPositions, filled[inv.Position](), c.AppendPosition, c.DecodePosition),
 		sampleOf("answer", TopicAnswers, filled[Answered](), c.AppendAnswer, c.DecodeAnswer),
@@ -174,6 +175,11 @@ func samples(c *Codecs) []sample {
 		key := []byte("e|i|" + kind)
 		all = append(all, sampleOf("state-"+kind, TopicState, filledPiece(kind, body), c.AppendState,
 			func(value []byte, into *inv.Piece) error { return c.DecodeState(key, value, into) }))
+	}
+	for about, topic := range milestoneTopic() {
+		m := filled[Milestone]()
+		m.About = about
+		all = append(all, sampleOf("milestone-"+about, topic, m, c.AppendMilestone, c.DecodeMilestone))
 	}
 	for service, topic := range deadLetterTopic() {
 		letter := filled[DeadLetter]()

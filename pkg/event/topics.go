@@ -40,6 +40,7 @@ const (
 func TopicSpecs() []TopicSpec {
 	specs := []TopicSpec{
 		plain(TopicRaw, "source|stream key", forRaw).big(),
+		plain(TopicRawBulk, "source|stream key", forRaw).big(),
 		plain(TopicEvents, "entity|item, or |control", forEver).logAppendTime(),
 		plain(TopicOutcomes, "entity|item", forAudit),
 		compacted(TopicPositions, "entity|item|location; partitioned by entity|item", keyedPartitions),
@@ -47,6 +48,9 @@ func TopicSpecs() []TopicSpec {
 		compacted(TopicViews, "entity|item|location|source; partitioned by entity|item", keyedPartitions),
 		plain(TopicSnapshots, "entity|location|source; partition = that of the events", forAudit),
 		plain(TopicAnswers, "reservation; partition = reply_to", forAnswers),
+		plain(TopicOrders, milestoneKey, forAudit),
+		plain(TopicShipments, milestoneKey, forAudit),
+		plain(TopicReturns, milestoneKey, forAudit),
 		compacted(TopicItems, "entity|item", keyedPartitions),
 		compacted(TopicLocations, "entity|location", keyedPartitions),
 		compacted(TopicPolicies, "name@version", 1),
@@ -66,6 +70,24 @@ func TopicSpecs() []TopicSpec {
 	}
 	return specs
 }
+
+const milestoneKey = "entity|document type|number"
+
+// milestoneTopic names the topic of each sort of milestone.
+func milestoneTopic() map[string]string {
+	return map[string]string{AboutOrders: TopicOrders, AboutShipments: TopicShipments, AboutReturns: TopicReturns}
+}
+
+// MilestoneTopic is where milestones about orders, shipments or returns stand; false
+// of anything else.
+func MilestoneTopic(about string) (string, bool) {
+	topic, ok := milestoneTopic()[about]
+	return topic, ok
+}
+
+// MilestoneTopics are those of all milestones, in the order of their names. The
+// caller owns the result.
+func MilestoneTopics() []string { return slices.Sorted(maps.Values(milestoneTopic())) }
 
 // deadLetterTopics are those of all services, in the order of their names.
 func deadLetterTopics() []string {
@@ -130,7 +152,7 @@ const (
 // MaxBatch is the largest batch, and so record, that a topic takes, bytes.
 func MaxBatch(topic string) int32 {
 	switch topic {
-	case TopicRaw, TopicParked, TopicDeadCanonicalizer, TopicDeadATP, TopicDeadATPAPI, TopicDeadERPWriter, TopicDeadChannel:
+	case TopicRaw, TopicRawBulk, TopicParked, TopicDeadCanonicalizer, TopicDeadATP, TopicDeadATPAPI, TopicDeadERPWriter, TopicDeadChannel:
 		return bigBatch
 	}
 	return plainBatch

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -156,6 +157,7 @@ func (l *loader) sources(set *Set) {
 		}
 		s.File = file
 		l.mapping(s)
+		l.dictionary(s)
 		if err := s.Validate(); err != nil {
 			l.faults = append(l.faults, locate(file, l.roots[file], err)...)
 		}
@@ -189,6 +191,19 @@ func (l *loader) mapping(s *Source) {
 		return
 	}
 	s.Mapping = string(b)
+}
+
+func (l *loader) dictionary(s *Source) {
+	if s.IDoc.Dictionary == "" {
+		return
+	}
+	b, err := l.bytes(beside(s.File, s.IDoc.Dictionary))
+	if err == nil {
+		s.IDoc.Fields, err = ReadIDocDictionary(bytes.NewReader(b))
+	}
+	if err != nil {
+		l.fault(s.File, "idoc.dictionary", "%v", err)
+	}
 }
 
 // beside resolves a name relative to the file that has it; what leaves the

@@ -17,7 +17,23 @@ const (
 	FormatJSON = "json"
 	FormatX12  = "x12"
 	FormatCSV  = "csv"
+
+	FormatEDIFACT = "edifact"
+
+	FormatNDJSON = "ndjson"
+	FormatXML    = "xml"
+	FormatIDoc   = "idoc"
+	FormatEPCIS  = "epcis"
+	FormatFixed  = "fixed"
 )
+
+// Formats is all of them.
+func Formats() []string {
+	return []string{
+		FormatJSON, FormatX12, FormatCSV, FormatEDIFACT,
+		FormatNDJSON, FormatXML, FormatIDoc, FormatEPCIS, FormatFixed,
+	}
+}
 
 // MaxMessage is the largest message a source may send, bytes: what a record
 // holds. Larger files come in parts.
@@ -29,10 +45,14 @@ type Source struct {
 	Description string           `yaml:"description"`
 	Entity      inventory.Entity `yaml:"entity"`
 	Format      string           `yaml:"format"`
+	// Encoding of its text, one of Encodings, where the message itself says nothing.
+	Encoding string `yaml:"encoding"`
 	// ContentTypes the door accepts; the format's own when empty.
 	ContentTypes []string `yaml:"content_types"`
 	Auth         Auth     `yaml:"auth"`
 	Limits       Limits   `yaml:"limits"`
+	// LatencyClass of its messages; LatencyRealTime when empty.
+	LatencyClass string `yaml:"latency_class"`
 	// StreamKey is a JSON Pointer (RFC 6901) to what identifies the document in a
 	// JSON message; messages of one document keep their order. Empty: the source
 	// as a whole is one stream.
@@ -53,6 +73,10 @@ type Source struct {
 	AsOf     AsOf     `yaml:"as_of"`
 	Balance  *Balance `yaml:"balance"`
 	CSV      CSV      `yaml:"csv"`
+	X12      X12      `yaml:"x12"`
+	Fixed    Fixed    `yaml:"fixed"`
+	XML      XML      `yaml:"xml"`
+	IDoc     IDoc     `yaml:"idoc"`
 	// UnitAliases are the source's words for units of the item master.
 	UnitAliases map[string]string `yaml:"unit_aliases"`
 	// IDTypes say what the source's types of item number mean, in the order to try;
@@ -145,7 +169,18 @@ type CSV struct {
 	Delimiter string   `yaml:"delimiter"` // one character; a comma when empty
 	Decimal   string   `yaml:"decimal"`   // "." or ","; "." when empty
 	Header    []string `yaml:"header"`    // columns that must be there; all rows have as many fields as the first
+	Columns   []string `yaml:"columns"`   // names of the columns of a table without a header row
 	Comment   string   `yaml:"comment"`   // rows that begin with this character are skipped
+	// Records are the record types of a table without a header row that has rows of
+	// several; Type is the number of the field, from 1, that says which a row is, 1
+	// when 0.
+	Records []Record `yaml:"records"`
+	Type    int      `yaml:"type"`
+}
+
+// X12 says how a source writes X12.
+type X12 struct {
+	Bare bool `yaml:"bare"` // it sends sets, or groups, without an interchange around them
 }
 
 // Sample is a message and what it must become; stockweave check runs it.
@@ -172,14 +207,18 @@ func (s *Source) Validate() error {
 	if s.Entity == "" {
 		bad("entity", "required")
 	}
-	if !slices.Contains([]string{FormatJSON, FormatX12, FormatCSV}, s.Format) {
-		bad("format", "must be json, x12 or csv, not %q", s.Format)
+	if !slices.Contains(Formats(), s.Format) {
+		bad("format", "must be one of %s, not %q", strings.Join(Formats(), ", "), s.Format)
 	}
+	errs = append(errs, s.validateFormat()...)
 	if s.Limits.MaxBytes < 0 || s.Limits.MaxBytes > MaxMessage {
 		bad("limits.max_bytes", "must be at most %d", MaxMessage)
 	}
 	if s.Limits.MaxLines < 0 || s.Limits.MaxLines > DefaultMaxLines {
 		bad("limits.max_lines", "must be at most 10000")
+	}
+	if c := s.LatencyClass; c != "" && c != LatencyRealTime && c != LatencyBulk {
+		bad("latency_class", "must be real-time or bulk, not %q", c)
 	}
 	if s.StreamKey != "" && (s.Format != FormatJSON || !strings.HasPrefix(s.StreamKey, "/")) {
 		bad("stream_key", "a JSON Pointer, for the json format only")

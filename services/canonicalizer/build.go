@@ -1,7 +1,8 @@
 // Package canonicalizer turns raw messages into canonical events: bytes → tree
-// (format, code) → lines (mapping, data) → resolved events (raw.messages →
-// inventory.events, master.items, master.locations, canonicalizer.parked,
-// canonicalizer.deadletter, canonicalizer.receipts).
+// (format, code) → lines (mapping, data) → resolved events (raw.messages and raw.bulk →
+// inventory.events, orders.events, shipments.events, returns.events, master.items,
+// master.locations, canonicalizer.parked, canonicalizer.deadletter,
+// canonicalizer.receipts).
 //
 // It is at-least-once with deterministic ids: a message canonicalized twice gives
 // the same events, and duplicates are the ledger's job.
@@ -11,6 +12,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,8 +24,12 @@ import (
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
-// maxChunk bounds the records of one append.
-const maxChunk = 5_000
+// The records of one append at most: of the real-time class, and of the bulk
+// class, which waits for the ledger before each: a few milliseconds of its work.
+const (
+	maxChunk  = 5_000
+	bulkChunk = 500
+)
 
 // Config is the service's configuration.
 type Config struct {
@@ -33,10 +40,17 @@ type Config struct {
 	Group string `yaml:"group"`
 	// MaxRecords bounds the raw messages of one poll of a partition.
 	MaxRecords int `yaml:"max_records"`
+	// Ledger is the consumer group of the ledger, which the bulk class waits for.
+	Ledger string `yaml:"ledger"`
+	// BulkShare is the share of one core's time that mapping bulk messages takes at
+	// most, in (0, 1].
+	BulkShare float64 `yaml:"bulk_share"`
 }
 
 // DefaultConfig is what holds where the file says nothing.
-func DefaultConfig() Config { return Config{Group: "canonicalizer", MaxRecords: 200} }
+func DefaultConfig() Config {
+	return Config{Group: "canonicalizer", MaxRecords: 200, Ledger: "atp", BulkShare: .5}
+}
 
 // Validate reports every fault at once.
 func (c *Config) Validate() error {
@@ -46,6 +60,12 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxRecords < 1 || c.MaxRecords > 10_000 {
 		errs = append(errs, errors.New("canonicalizer.max_records: must be between 1 and 10000"))
+	}
+	if c.Ledger == "" {
+		errs = append(errs, errors.New("canonicalizer.ledger: required"))
+	}
+	if c.BulkShare < .01 || c.BulkShare > 1 {
+		errs = append(errs, errors.New("canonicalizer.bulk_share: must be between 0.01 and 1"))
 	}
 	return errors.Join(errs...)
 }
@@ -95,28 +115,61 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		producer.Close()
 		return nil, fmt.Errorf("opening producer: %w", err)
 	}
-	h := &handler{
-		codecs: cfg.Codecs, sources: sources, masters: m, lines: lines, snapshots: snapshots, produce: producer.Produce, toPartition: byNumber.Produce,
-	}
-	worker, err := stream.NewWorker(stream.WorkerConfig{
-		Config: cfg.Kafka, Group: cfg.Group, Topics: []string{event.TopicRaw},
-		Dead: deadLetter(cfg.Codecs), Batch: h.batch, MaxRecords: cfg.MaxRecords,
-	})
+	brake, err := stream.NewBrake(cfg.Kafka, cfg.Ledger, event.TopicEvents)
 	if err != nil {
 		producer.Close()
 		byNumber.Close()
-		return nil, fmt.Errorf("building worker: %w", err)
+		return nil, fmt.Errorf("building brake: %w", err)
+	}
+	shut := func() {
+		producer.Close()
+		byNumber.Close()
+		brake.Close()
+	}
+	h := &handler{
+		codecs: cfg.Codecs, sources: sources, masters: m, lines: lines, snapshots: snapshots, produce: producer.Produce, toPartition: byNumber.Produce,
+		chunk: maxChunk,
+	}
+	bulk := *h
+	bulk.chunk, bulk.wait, bulk.turn = bulkChunk, brake.Wait, new(sync.Mutex)
+	bulk.pace = &pace{share: cfg.BulkShare, now: env.Now}
+	worker, err := h.worker(&cfg, cfg.Group, event.TopicRaw)
+	if err != nil {
+		shut()
+		return nil, err
+	}
+	cfg.MaxRecords = 1 // of up to 10,000 lines; the next is mapped when the ledger has them
+	bulkWorker, err := bulk.worker(&cfg, cfg.Group+"-bulk", event.TopicRawBulk)
+	if err != nil {
+		shut()
+		return nil, err
 	}
 	env.Health.Ready("canonicalizer", worker.Ready)
-	work := whenLoaded(worker.Run, items.Loaded(), locations.Loaded())
-	return []service.Task{items.Run, locations.Run, func(ctx context.Context) error {
-		defer producer.Close()
-		defer byNumber.Close()
-		if err := h.count(ctx, cfg.Kafka); err != nil {
+	env.Health.Ready("canonicalizer-bulk", bulkWorker.Ready)
+	work := whenLoaded(func(ctx context.Context) error {
+		partitions, err := partitionsOf(ctx, cfg.Kafka)
+		if err != nil {
 			return err
 		}
+		h.partitions, bulk.partitions = partitions, partitions
+		return service.Run(ctx, worker.Run, bulkWorker.Run)
+	}, items.Loaded(), locations.Loaded())
+	return []service.Task{items.Run, locations.Run, func(ctx context.Context) error {
+		defer shut()
 		return work(ctx)
 	}}, nil
+}
+
+// worker reads the messages of a latency class.
+func (h *handler) worker(cfg *Config, group, topic string) (*stream.Worker, error) {
+	w, err := stream.NewWorker(stream.WorkerConfig{
+		Config: cfg.Kafka, Group: group, Topics: []string{topic},
+		Dead: deadLetter(cfg.Codecs), Batch: h.batch, MaxRecords: cfg.MaxRecords,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building worker %s: %w", group, err)
+	}
+	return w, nil
 }
 
 // whenLoaded starts a task when all tables are loaded. Master data is known up to
@@ -144,6 +197,12 @@ type handler struct {
 	lines   *prometheus.CounterVec
 	produce func(ctx context.Context, recs ...*stream.Record) error
 
+	// Of the latency class.
+	chunk int                             // records of one append, at most
+	wait  func(ctx context.Context) error // before each append; nil: at once
+	turn  *sync.Mutex                     // of one batch after the other, of all partitions; nil: beside each other
+	pace  *pace                           // of mapping; nil: as fast as it goes
+
 	// Of ends of full snapshots, which concern every partition of the events.
 	snapshots   *prometheus.CounterVec
 	partitions  int32
@@ -155,10 +214,21 @@ type handler struct {
 // (Invariant 2), and the offset is committed after that (Invariant 1). So does the
 // end of a full snapshot: it follows its lines in every partition.
 func (h *handler) batch(ctx context.Context, recs []*stream.Record) ([]*stream.Record, error) {
+	if h.turn != nil {
+		h.turn.Lock()
+		defer h.turn.Unlock()
+	}
 	var pending, ends, receipts []*stream.Record
 	flush := func() error {
-		if err := h.produce(ctx, pending...); err != nil {
-			return fmt.Errorf("appending what messages became: %w", err)
+		for chunk := range slices.Chunk(pending, h.chunk) {
+			if h.wait != nil {
+				if err := h.wait(ctx); err != nil {
+					return fmt.Errorf("waiting for the ledger: %w", err)
+				}
+			}
+			if err := h.produce(ctx, chunk...); err != nil {
+				return fmt.Errorf("appending what messages became: %w", err)
+			}
 		}
 		pending = nil
 		return nil
@@ -172,7 +242,7 @@ func (h *handler) batch(ctx context.Context, recs []*stream.Record) ([]*stream.R
 		if receipt != nil {
 			receipts = append(receipts, receipt)
 		}
-		if len(pending) > maxChunk {
+		if len(pending) > h.chunk {
 			if err := flush(); err != nil {
 				return nil, err
 			}
@@ -206,7 +276,7 @@ func (h *handler) message(ctx context.Context, rec *stream.Record) (out, ends []
 	}
 	var res Result
 	if p := h.sources[raw.Source]; p != nil {
-		if res, err = canonicalize(ctx, p, &raw, h.masters); err != nil {
+		if res, err = canonicalizeAt(ctx, p, &raw, h.masters, h.pace); err != nil {
 			return nil, nil, nil, err
 		}
 	} else {
@@ -236,7 +306,7 @@ func (h *handler) message(ctx context.Context, rec *stream.Record) (out, ends []
 	}
 	for became, n := range map[string]int{
 		"event": len(res.Events), "master": len(res.Items) + len(res.Locations),
-		"parked": len(res.Parked), "rejected": len(res.Rejected),
+		"milestone": len(res.Milestones), "parked": len(res.Parked), "rejected": len(res.Rejected),
 	} {
 		h.lines.WithLabelValues(string(raw.Source), became).Add(float64(n))
 	}

@@ -67,6 +67,7 @@ func newKafka(t *testing.T) *kafka {
 	t.Cleanup(k.prod.Close)
 	for _, topic := range []string{
 		event.TopicEvents, event.TopicItems, event.TopicLocations, event.TopicParked, event.TopicDeadCanonicalizer, event.TopicReceipts,
+		event.TopicOrders, event.TopicShipments, event.TopicReturns,
 	} {
 		table, err := stream.NewTable(stream.TableConfig{Config: k.cfg, Topic: topic, Apply: func(rec *stream.Record) error {
 			k.mu.Lock()
@@ -254,7 +255,7 @@ func TestNoReceiptBeforeItsEvents(t *testing.T) {
 	down := errors.New("no broker")
 	var written int
 	h := &handler{
-		codecs: event.TestCodecs(), sources: all, masters: m,
+		codecs: event.TestCodecs(), sources: all, masters: m, chunk: maxChunk,
 		lines: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "l"}, []string{"source", "became"}),
 		produce: func(_ context.Context, recs ...*stream.Record) error {
 			if down != nil {
@@ -276,6 +277,63 @@ func TestNoReceiptBeforeItsEvents(t *testing.T) {
 	out, err := h.batch(t.Context(), []*stream.Record{rec})
 	if err != nil || len(out) != 1 || written != 3 || out[0].Topic != event.TopicReceipts {
 		t.Errorf("%d receipts after %d records: %v", len(out), written, err)
+	}
+}
+
+// What a bulk message becomes is appended a piece at a time, each when the
+// ledger is near; its receipt follows the last.
+func TestBulkWaitsForTheLedger(t *testing.T) {
+	all, m := world(t)
+	var did []string
+	far := errors.New("the ledger is gone")
+	h := &handler{
+		codecs: event.TestCodecs(), sources: all, masters: m, chunk: 2,
+		lines: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "l"}, []string{"source", "became"}),
+		wait: func(context.Context) error {
+			did = append(did, "wait")
+			if len(did) == 3 {
+				return far
+			}
+			return nil
+		},
+		produce: func(_ context.Context, recs ...*stream.Record) error {
+			did = append(did, fmt.Sprint(len(recs)))
+			return nil
+		},
+	}
+	value, err := h.codecs.AppendRawBulk(nil, &event.RawMessage{ID: "r", Source: "wms", Body: sample(t, "wms-944.edi"), ReceivedAt: sampleTime})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := &stream.Record{Topic: event.TopicRawBulk, Key: []byte("wms|"), Value: value}
+	if out, err := h.batch(t.Context(), []*stream.Record{rec}); !errors.Is(err, far) || out != nil {
+		t.Errorf("%d receipts and %v without the ledger", len(out), err)
+	}
+	out, err := h.batch(t.Context(), []*stream.Record{rec})
+	if want := []string{"wait", "2", "wait", "wait", "2", "wait", "1"}; err != nil || len(out) != 1 || !slices.Equal(did, want) {
+		t.Errorf("%v, %d receipts, %v", did, len(out), err)
+	}
+}
+
+// Both latency classes are read, and a message is the same in both.
+func TestBothClasses(t *testing.T) {
+	k := newKafka(t)
+	defer k.start(t)()
+	k.send(t, "master-items", "m1", sample(t, "master-items.csv"))
+	k.send(t, "master-locations", "m2", sample(t, "master-locations.csv"))
+	k.await(t, event.TopicReceipts, 2)
+	raw := &event.RawMessage{ID: "b1", Source: "wms", Body: sample(t, "wms-944.edi"), ReceivedAt: sampleTime}
+	value, err := k.codecs.AppendRawBulk(nil, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.prod.Produce(t.Context(), &stream.Record{Topic: event.TopicRawBulk, Key: []byte("wms|"), Value: value}); err != nil {
+		t.Fatal(err)
+	}
+	receipts := k.await(t, event.TopicReceipts, 3)
+	var last event.Receipt
+	if err := k.codecs.DecodeReceipt(receipts[2].Value, &last); err != nil || last.RawID != "b1" || len(last.EventIDs) != 2 {
+		t.Errorf("%+v, %v", last, err)
 	}
 }
 
@@ -310,7 +368,7 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 	bad := Config{}
-	if err := bad.Validate(); err == nil || strings.Count(err.Error(), "\n") != 1 {
+	if err := bad.Validate(); err == nil || strings.Count(err.Error(), "\n") != 3 {
 		t.Errorf("%v", err)
 	}
 	set := load(t, shipped)

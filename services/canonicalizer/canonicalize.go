@@ -25,12 +25,13 @@ const maxKept = 64 << 10
 // lists (Invariant 2), and Receipt says so. It is a function of the message, its
 // source's policy and the master data.
 type Result struct {
-	Events    []inventory.Event
-	Items     []event.MasterItem
-	Locations []event.MasterLocation
-	Parked    []event.ParkedLine
-	Rejected  []event.DeadLetter
-	Receipt   event.Receipt
+	Events     []inventory.Event
+	Items      []event.MasterItem
+	Locations  []event.MasterLocation
+	Milestones []event.Milestone
+	Parked     []event.ParkedLine
+	Rejected   []event.DeadLetter
+	Receipt    event.Receipt
 
 	// Of full snapshots, beside the lines: the ends of those that the message lists
 	// whole, to be said when all lines are durable, and why others have none.
@@ -75,6 +76,13 @@ func program(src *policy.Source) (*sourceProgram, error) {
 // canonicalize turns a raw message into events. The error is set only when ctx
 // ends first; whatever is wrong with the message is in the result.
 func canonicalize(ctx context.Context, p *sourceProgram, raw *event.RawMessage, m *masters) (Result, error) {
+	return canonicalizeAt(ctx, p, raw, m, nil)
+}
+
+// canonicalizeAt is canonicalize at a pace.
+func canonicalizeAt(ctx context.Context, p *sourceProgram, raw *event.RawMessage, m *masters, at *pace) (Result, error) {
+	at.begin()
+	units := 0
 	r := run{p: p, raw: raw, masters: m, newItems: map[inventory.Key]int64{}, newLocations: map[inventory.Location]int64{}}
 	most := p.src.Limits.MaxLines
 	if most == 0 {
@@ -83,6 +91,9 @@ func canonicalize(ctx context.Context, p *sourceProgram, raw *event.RawMessage, 
 	for u := range p.parse(raw.Body, p.src) {
 		if err := r.unit(ctx, u); err != nil {
 			return Result{}, err
+		}
+		if units++; units%restEvery == 0 {
+			at.rest(ctx)
 		}
 		if r.lines > most {
 			// All or nothing: half a message would look like a whole one.
@@ -184,6 +195,14 @@ func (r *run) line(u format.Unit, v any) {
 		fault = r.item(&l.item)
 	case kindLocation:
 		fault = r.location(&l.location)
+	case kindMilestone:
+		var missing *missing
+		var m *event.Milestone
+		if m, missing, fault = r.milestone(&l, id); missing != nil {
+			r.park(id, where, missing, v)
+		} else if m != nil {
+			r.out.Milestones = append(r.out.Milestones, *m)
+		}
 	default:
 		var missing *missing
 		var ev *inventory.Event
@@ -201,7 +220,7 @@ func (r *run) line(u format.Unit, v any) {
 
 // place says where a line stands in its message.
 func (r *run) place(u format.Unit, at string) string {
-	label := map[string]string{policy.FormatX12: "segment ", policy.FormatCSV: "row "}[r.p.src.Format]
+	label := map[string]string{policy.FormatX12: "segment ", policy.FormatEDIFACT: "segment ", policy.FormatCSV: "row "}[r.p.src.Format]
 	if at == "" || label+at == u.Where {
 		return u.Where
 	}
@@ -253,7 +272,7 @@ func (r *run) receipt() event.Receipt {
 	return event.Receipt{
 		RawID: r.raw.ID, Source: r.p.src.Name, Lines: int32(r.lines), EventIDs: ids,
 		Rejected: int32(len(r.out.Rejected)), Parked: int32(len(r.out.Parked)),
-		Masters: int32(len(r.out.Items) + len(r.out.Locations)),
+		Masters: int32(len(r.out.Items) + len(r.out.Locations)), Milestones: int32(len(r.out.Milestones)),
 		Mapping: r.p.src.MappingVersion, At: r.raw.ReceivedAt,
 	}
 }

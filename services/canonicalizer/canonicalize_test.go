@@ -42,17 +42,20 @@ func read(t *testing.T, p *sourceProgram, m *masters, body string) Result {
 // says where.
 func checkWhole(t *testing.T, r *Result) {
 	t.Helper()
-	n := len(r.Events) + len(r.Items) + len(r.Locations) + len(r.Parked) + len(r.Rejected)
+	n := len(r.Events) + len(r.Items) + len(r.Locations) + len(r.Milestones) + len(r.Parked) + len(r.Rejected)
 	if int(r.Receipt.Lines) != n {
 		t.Errorf("the receipt says %d lines, there are %d", r.Receipt.Lines, n)
 	}
 	if len(r.Receipt.EventIDs) != len(r.Events) || int(r.Receipt.Rejected) != len(r.Rejected) || int(r.Receipt.Parked) != len(r.Parked) ||
-		int(r.Receipt.Masters) != len(r.Items)+len(r.Locations) {
+		int(r.Receipt.Masters) != len(r.Items)+len(r.Locations) || int(r.Receipt.Milestones) != len(r.Milestones) || !r.Receipt.Adds() {
 		t.Errorf("receipt %+v", r.Receipt)
 	}
 	lines := map[int32]bool{}
 	for _, e := range r.Events {
 		lines[e.Trace.RawLine] = true
+	}
+	for _, m := range r.Milestones {
+		lines[m.Trace.RawLine] = true
 	}
 	for _, d := range r.Rejected {
 		lines[d.Line] = true

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/policy"
 )
 
 // corpus is a collection of real messages that stands beside the repository and is
@@ -34,14 +35,20 @@ type expectation struct {
 	QuarantineOK bool                `json:"quarantine_ok"`
 }
 
-// TestCorpusX12 reads every 944 and 945 of the corpus by the shipped mapping. The
-// rows marked as certain must come out; the others are printed.
+// TestCorpusX12 reads every 944 and 945 of the corpus by the warehouse's mapping and
+// by the standard's. The rows marked as certain must come out, with their lots,
+// tracking numbers and orders; the others are printed.
 func TestCorpusX12(t *testing.T) {
+	t.Run("warehouse", func(t *testing.T) { readCorpusX12(t, load(t, shipped).Sources["wms"]) })
+	t.Run("standard", func(t *testing.T) { readCorpusX12(t, standardX12()) })
+}
+
+func readCorpusX12(t *testing.T, src *policy.Source) {
+	t.Helper()
 	b, err := os.ReadFile(filepath.Join(corpus, "manifest.tsv"))
 	if err != nil {
 		t.Skipf("SKIPPED: the corpus of real messages is not here: %v", err)
 	}
-	src := load(t, shipped).Sources["wms"]
 	seen := 0
 	for row := range strings.SplitSeq(string(b), "\n") {
 		cols := strings.Split(row, "\t")

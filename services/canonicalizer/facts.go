@@ -13,8 +13,12 @@ import (
 // Fact is a mapped line as its document states it, before master data is asked:
 // what one reads to see whether a mapping understands a partner's messages.
 type Fact struct {
-	Kind       inventory.Kind
-	Type       string // movement type, or stage of a demand or supply line
+	Kind inventory.Kind
+	Type string // movement type, or stage of a demand or supply line
+	// Status is what the document says of the quantity: the mapping's word, else that
+	// of the kind: ordered, shipped, received, on_hand. Of a carrier it is the
+	// carrier's code.
+	Status     string
 	Document   inventory.Document
 	IDs        []event.Identifier
 	Locations  []string
@@ -71,10 +75,37 @@ func Facts(ctx context.Context, src *policy.Source, body []byte) ([]Fact, []Prob
 	return facts, problems, nil
 }
 
+// said is the line's status, or what its kind says of itself.
+func (l *line) said() string {
+	if l.status != "" {
+		return l.status
+	}
+	switch l.kind { //nolint:exhaustive // the others say nothing of a quantity
+	case inventory.KindMovement:
+		switch inventory.MovementType(l.movement.typ) { //nolint:exhaustive // named as they are
+		case inventory.Receipt:
+			return "received"
+		case inventory.Ship:
+			return "shipped"
+		}
+		return l.movement.typ
+	case inventory.KindCount:
+		return string(inventory.OnHand)
+	case inventory.KindDemand:
+		return l.demand.stage
+	case inventory.KindSupply:
+		return l.supply.stage
+	}
+	return ""
+}
+
 func (l *line) fact(code string) Fact {
 	f := Fact{
-		Kind: l.kind, Document: l.document, IDs: l.ids, Locations: l.locations, Quantity: l.quantity, Unit: l.unit,
+		Kind: l.kind, Status: l.said(), Document: l.document, IDs: l.ids, Locations: l.locations, Quantity: l.quantity, Unit: l.unit,
 		OccurredAt: l.occurred, Refs: l.refs, Attributes: l.attributes, Fault: code,
+	}
+	if len(l.count.balances) == 1 && !l.hasQuantity {
+		f.Quantity = l.count.balances[0].quantity
 	}
 	switch l.kind { //nolint:exhaustive // the others have no type
 	case inventory.KindMovement:

@@ -2,7 +2,7 @@ package canonicalizer
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/itchyny/gojq"
@@ -10,11 +10,11 @@ import (
 
 // functions are what a mapping may call beside jq's own and the prelude.
 func functions() []gojq.CompilerOption {
-	return []gojq.CompilerOption{
+	return slices.Concat([]gojq.CompilerOption{
 		gojq.WithFunction("loops", 1, 1, loops),
 		gojq.WithFunction("x12_ids", 3, 3, x12IDs),
 		gojq.WithFunction("x12_when", 3, 3, x12When),
-	}
+	}, ediFunctions(), xmlFunctions(), textFunctions(), cdcFunctions())
 }
 
 // loops($ids) cuts an array of segments before each segment with one of the ids:
@@ -129,11 +129,11 @@ func orNull(s string) any {
 	return s
 }
 
-// Offsets of X12 time codes, data element 623. What is not here (LT and the like)
-// is the source's own zone.
+// Offsets of X12 time codes, data element 623, that are the same all year.
 var timeCodes = map[string]string{
 	"UT": "Z", "GM": "Z", "Z": "Z", "ES": "-05:00", "ED": "-04:00", "CS": "-06:00", "CD": "-05:00",
 	"MS": "-07:00", "MD": "-06:00", "PS": "-08:00", "PD": "-07:00", "AS": "-09:00", "AD": "-08:00",
+	"HS": "-10:00", "HT": "-10:00", "HD": "-09:00", "TS": "-04:00", "TD": "-03:00", "NS": "-03:30", "ND": "-02:30",
 }
 
 // x12_when($date; $time; $code) joins X12 date (373), time (337) and time code
@@ -171,5 +171,9 @@ func x12When(_ any, args []any) any {
 	if len(clock) > 6 {
 		out += "." + clock[6:]
 	}
-	return out + timeCodes[strings.ToUpper(code)]
+	at, err := time.Parse("2006-01-02T15:04:05", out)
+	if err != nil {
+		return out
+	}
+	return out + x12Offset(code, at)
 }

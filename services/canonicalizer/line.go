@@ -10,9 +10,10 @@ import (
 
 // Kinds of line that are no events.
 const (
-	kindItem     inventory.Kind = "item"
-	kindLocation inventory.Kind = "location"
-	kindError    inventory.Kind = "error" // made by each: a row its function failed on
+	kindItem      inventory.Kind = "item"
+	kindLocation  inventory.Kind = "location"
+	kindMilestone inventory.Kind = "milestone" // of a document; it moves nothing
+	kindError     inventory.Kind = "error"     // made by each: a row its function failed on
 )
 
 // line is what a mapping says of one line, before anything is resolved. Its shape
@@ -23,6 +24,7 @@ type line struct {
 	code     string // of an error
 	reason   string
 	document inventory.Document
+	status   string // the sender's word for it, see Fact
 
 	ids         []event.Identifier
 	locations   []string // candidates, the first known one holds
@@ -37,6 +39,7 @@ type line struct {
 	count       countLine
 	demand      demandLine
 	supply      demandLine
+	milestone   milestoneLine
 	item        itemLine
 	location    locationLine
 	hasQuantity bool
@@ -57,6 +60,15 @@ type demandLine struct {
 	stage, channel, due string
 	movable             bool
 }
+
+// Topics of milestones, by what they are milestones of.
+const (
+	aboutOrders    = event.AboutOrders
+	aboutShipments = event.AboutShipments
+	aboutReturns   = event.AboutReturns
+)
+
+type milestoneLine struct{ about, due string }
 
 type itemLine struct {
 	code, description, baseUnit string
@@ -85,14 +97,14 @@ func readLine(v any) (line, string) {
 		l.readItem(f)
 	case kindLocation:
 		l.readLocation(f)
-	case inventory.KindMovement, inventory.KindCount, inventory.KindDemand, inventory.KindSupply:
+	case inventory.KindMovement, inventory.KindCount, inventory.KindDemand, inventory.KindSupply, kindMilestone:
 		l.readEvent(f)
 	case inventory.KindSetting, inventory.KindControl:
 		f.fail("kind", "%s comes from policies, never from a message", l.kind)
 	case inventory.KindReservation, inventory.KindApproval, inventory.KindTick:
 		f.fail("kind", "%s is the platform's own, never from a message", l.kind)
 	default:
-		f.fail("kind", "must be movement, count, demand, supply, item or location")
+		f.fail("kind", "must be movement, count, demand, supply, milestone, item or location")
 	}
 	f.close()
 	return l, *f.fault
@@ -105,6 +117,7 @@ func (l *line) readEvent(f *fields) {
 	if l.document.Type == "" || l.document.Number == "" {
 		f.fail("document", "type and number are both needed: they make the event's id")
 	}
+	l.status = f.text("status")
 	l.ids = identifiers(f.objects("ids"))
 	l.locations = f.texts("location")
 	l.occurred, l.occurredAs = f.text("occurred_at"), f.text("occurred_basis")
@@ -120,7 +133,7 @@ func (l *line) readEvent(f *fields) {
 			l.attributes = append(l.attributes, inventory.Attribute{Name: name, Value: value})
 		}
 	}
-	switch l.kind { //nolint:exhaustive // readLine lets only these four come here
+	switch l.kind { //nolint:exhaustive // readLine lets only these five come here
 	case inventory.KindMovement:
 		l.toLocations = f.texts("to_location")
 		m := f.object("movement")
@@ -138,6 +151,16 @@ func (l *line) readEvent(f *fields) {
 		l.demand = readDemand(f.object("demand"))
 	case inventory.KindSupply:
 		l.supply = readDemand(f.object("supply"))
+	case kindMilestone:
+		m := f.object("milestone")
+		l.milestone = milestoneLine{about: m.text("about"), due: m.text("due")}
+		m.close()
+		if l.status == "" {
+			f.fail("status", "a milestone needs one")
+		}
+		if a := l.milestone.about; a != aboutOrders && a != aboutShipments && a != aboutReturns {
+			f.fail("milestone.about", "must be orders, shipments or returns")
+		}
 	}
 }
 

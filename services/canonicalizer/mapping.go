@@ -2,9 +2,10 @@ package canonicalizer
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"reflect"
 	"slices"
 	"time"
@@ -23,6 +24,12 @@ const (
 //go:embed prelude.jq
 var prelude string
 
+// standards are the mappings of the standards, a file each: functions such as
+// x12_lines, which a source's mapping may be, or go on from.
+//
+//go:embed standard/*.jq
+var standards embed.FS
+
 // forbidden are functions that would make a mapping depend on anything but its
 // input: the clock, the process, other inputs.
 var forbidden = []string{
@@ -38,9 +45,9 @@ func compile(src *policy.Source) (*mapping, error) {
 	if len(src.Mapping) > maxProgram {
 		return nil, fmt.Errorf("%s: mapping: longer than %d bytes", src.File, maxProgram)
 	}
-	lib, err := gojq.Parse(prelude + ".")
+	lib, err := library()
 	if err != nil {
-		return nil, fmt.Errorf("parsing the prelude: %w", err)
+		return nil, err
 	}
 	program, err := gojq.Parse(src.Mapping)
 	if err != nil {
@@ -52,12 +59,37 @@ func compile(src *policy.Source) (*mapping, error) {
 	if len(program.Imports) > 0 {
 		return nil, fmt.Errorf("%s: mapping: modules are not allowed", src.File)
 	}
-	program.FuncDefs = append(slices.Clone(lib.FuncDefs), program.FuncDefs...)
+	program.FuncDefs = append(lib, program.FuncDefs...)
 	code, err := gojq.Compile(program, functions()...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: mapping: %w", src.File, err)
 	}
 	return &mapping{code}, nil
+}
+
+// library is what every mapping may call.
+func library() ([]*gojq.FuncDef, error) {
+	texts := []string{prelude}
+	files, err := fs.Glob(standards, "standard/*.jq")
+	if err != nil {
+		return nil, fmt.Errorf("listing the standards: %w", err)
+	}
+	for _, name := range files {
+		b, err := standards.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading a standard: %w", err)
+		}
+		texts = append(texts, string(b))
+	}
+	var defs []*gojq.FuncDef
+	for i, text := range texts {
+		lib, err := gojq.Parse(text + "\n.")
+		if err != nil {
+			return nil, fmt.Errorf("parsing library %d: %s", i, parseFault(text, err))
+		}
+		defs = append(defs, lib.FuncDefs...)
+	}
+	return defs, nil
 }
 
 func parseFault(program string, err error) string {

@@ -1,5 +1,14 @@
 # Functions every mapping may use, beside loops, x12_ids and x12_when.
 
+# jq's own, bounded: what a message says must not decide what it costs. A million
+# digits take arithmetic a second, and a range of 1e300 never ends.
+def tonumber: as_number;
+def fromjson: from_json;
+def range($from; $upto; $by):
+  if $by != 0 and ($upto - $from) / $by > 100000 then error("range: more than 100000 numbers") else _range($from; $upto; $by) end;
+def range($from; $upto): range($from; $upto; 1);
+def range($upto): range(0; $upto; 1);
+
 # Segments of an X12 set, by id.
 def segs($id): [.[] | select(.id == $id)];
 def seg($id): first(.[] | select(.id == $id)) // null;
@@ -8,6 +17,9 @@ def seg($id; $qualifier): first(.[] | select(.id == $id and .e[1] == $qualifier)
 # Element $n of the first segment $id, by its number in the standard; null when
 # there is none.
 def el($id; $n): seg($id) | if . == null then null else .e[$n] end;
+
+# Segments of an IDoc by id, at any depth of a tree or a segment, in order.
+def under($id): [.. | objects | select(.id? == $id and (.segments? | type) == "array")];
 
 # An error that rejects one line under a code of its own.
 def reject($code; $reason): error({code: $code, reason: $reason});

@@ -49,6 +49,16 @@ func (w *writer) records(r *Result) error {
 		}
 		w.add(event.TopicEvents, ev.Key.String(), value, ev.ID, event.TypeOf(ev))
 	}
+	for i := range r.Milestones {
+		m := &r.Milestones[i]
+		value, err := w.codecs.AppendMilestone(nil, m)
+		if err != nil {
+			return fmt.Errorf("encoding milestone %s: %w", m.ID, err)
+		}
+		topic, _ := event.MilestoneTopic(m.About) // that it has one, the codec has seen
+		key := inventory.Escape(string(m.Entity)) + "|" + inventory.Escape(m.Document.Type) + "|" + inventory.Escape(m.Document.Number)
+		w.add(topic, key, value, m.ID, "milestone")
+	}
 	for i := range r.Parked {
 		p := &r.Parked[i]
 		value, err := w.codecs.AppendParked(nil, p)

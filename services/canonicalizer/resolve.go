@@ -10,9 +10,9 @@ import (
 	"github.com/stockweave/stockweave/pkg/inventory"
 )
 
-// event resolves a mapped line: who and where it is, how much in base units, when.
-// Exactly one of the three is set.
-func (r *run) event(l *line, id string) (*inventory.Event, *missing, *lineError) {
+// frame is what a line states whatever it is about: its document, its references,
+// when.
+func (r *run) frame(l *line, id string) (*inventory.Event, *lineError) {
 	src := r.p.src
 	ev := &inventory.Event{
 		ID: id, Kind: l.kind, Source: src.Name, Document: l.document, ReceivedAt: r.raw.ReceivedAt,
@@ -22,9 +22,18 @@ func (r *run) event(l *line, id string) (*inventory.Event, *missing, *lineError)
 	for i := range ev.Refs {
 		ev.Refs[i].Issuer = cmp.Or(ev.Refs[i].Issuer, string(src.Name))
 	}
-	if fault := r.when(l, ev); fault != nil {
+	return ev, r.when(l, ev)
+}
+
+// event resolves a mapped line: who and where it is, how much in base units, when.
+// Exactly one of the three is set.
+func (r *run) event(l *line, id string) (*inventory.Event, *missing, *lineError) {
+	src := r.p.src
+	ev, fault := r.frame(l, id)
+	if fault != nil {
 		return nil, nil, fault
 	}
+	ev.Attributes = withAttribute(ev.Attributes, "status", l.status)
 	if l.kind == inventory.KindCount && src.Balance == nil {
 		return nil, nil, reject("balance_undeclared", "the source does not declare what its balances count")
 	}
@@ -33,15 +42,11 @@ func (r *run) event(l *line, id string) (*inventory.Event, *missing, *lineError)
 	if fault := r.readable(l); fault != nil {
 		return nil, nil, fault
 	}
-	item, gone, fault := r.findItem(l)
+	item, gone, fault := r.findItem(l.ids)
 	if gone != nil || fault != nil {
 		return nil, gone, fault
 	}
-	candidates := l.locations
-	if len(candidates) == 0 && src.DefaultLocation != "" {
-		candidates = []string{string(src.DefaultLocation)}
-	}
-	location, gone, fault := r.findLocation(candidates)
+	location, gone, fault := r.findLocation(r.candidates(l))
 	if gone != nil || fault != nil {
 		return nil, gone, fault
 	}
@@ -66,13 +71,32 @@ func (r *run) event(l *line, id string) (*inventory.Event, *missing, *lineError)
 	if gone != nil || fault != nil {
 		return nil, gone, fault
 	}
-	if err := ev.Validate(); err != nil {
-		if f, ok := errors.AsType[*inventory.Fault](err); ok {
-			return nil, nil, reject(string(f.Code), "%s %s", f.Field, f.Detail)
-		}
-		return nil, nil, reject("invalid_event", "%v", err)
+	if fault := valid(ev); fault != nil {
+		return nil, nil, fault
 	}
 	return ev, nil, nil
+}
+
+// valid holds an event against the limits of all events.
+func valid(ev *inventory.Event) *lineError {
+	err := ev.Validate()
+	if err == nil {
+		return nil
+	}
+	if f, ok := errors.AsType[*inventory.Fault](err); ok {
+		return reject(string(f.Code), "%s %s", f.Field, f.Detail)
+	}
+	return reject("invalid_event", "%v", err)
+}
+
+// withAttribute adds an attribute in its place by name, unless there is one of that
+// name or its value is empty.
+func withAttribute(as []inventory.Attribute, name, value string) []inventory.Attribute {
+	at, found := slices.BinarySearchFunc(as, name, func(a inventory.Attribute, name string) int { return cmp.Compare(a.Name, name) })
+	if found || value == "" {
+		return as
+	}
+	return slices.Insert(as, at, inventory.Attribute{Name: name, Value: value})
 }
 
 // when sets the business time: as stated, else receipt less what the source
@@ -102,7 +126,7 @@ func (r *run) readable(l *line) *lineError {
 		if _, fault := inBase(l.quantity, inventory.One, whole, r.p.src); fault != nil {
 			return fault
 		}
-	} else if l.kind != inventory.KindCount {
+	} else if l.kind != inventory.KindCount && l.kind != kindMilestone {
 		return reject("bad_quantity", "there is none")
 	}
 	for _, b := range l.count.balances {
@@ -110,25 +134,33 @@ func (r *run) readable(l *line) *lineError {
 			return fault
 		}
 	}
-	if len(l.ids) == 0 {
+	if len(l.ids) == 0 && l.kind != kindMilestone {
 		return reject("no_item", "the line names no item")
 	}
 	return nil
 }
 
-func (r *run) findItem(l *line) (*event.MasterItem, *missing, *lineError) {
-	item, fault := r.masters.item(r.p.src, l.ids)
+func (r *run) findItem(ids []event.Identifier) (*event.MasterItem, *missing, *lineError) {
+	item, fault := r.masters.item(r.p.src, ids)
 	if fault != nil {
 		return nil, nil, fault
 	}
 	if item == nil {
-		id := l.ids[0]
+		id := ids[0]
 		return nil, &missing{
 			ref: "item:" + id.Type + ":" + shorten(id.Value, 200), code: "unknown_item",
 			reason: "no item is known under " + id.Type + " " + shorten(id.Value, 200),
 		}, nil
 	}
 	return item, nil, nil
+}
+
+// candidates are the locations a line may mean, by any of their names.
+func (r *run) candidates(l *line) []string {
+	if src := r.p.src; len(l.locations) == 0 && src.DefaultLocation != "" {
+		return []string{string(src.DefaultLocation)}
+	}
+	return l.locations
 }
 
 func (r *run) findLocation(candidates []string) (*event.MasterLocation, *missing, *lineError) {

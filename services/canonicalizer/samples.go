@@ -111,14 +111,15 @@ func compareSample(got, want []byte) error {
 
 // rendered is a result as people write and read it.
 type rendered struct {
-	Lines     int32              `json:"lines"`
-	Events    []renderedEvent    `json:"events,omitempty"`
-	Items     []renderedItem     `json:"items,omitempty"`
-	Locations []renderedLocation `json:"locations,omitempty"`
-	Parked    []renderedFault    `json:"parked,omitempty"`
-	Rejected  []renderedFault    `json:"rejected,omitempty"`
-	Ends      []renderedEnd      `json:"snapshots,omitempty"`
-	Open      []renderedFault    `json:"open_snapshots,omitempty"`
+	Lines      int32               `json:"lines"`
+	Events     []renderedEvent     `json:"events,omitempty"`
+	Items      []renderedItem      `json:"items,omitempty"`
+	Locations  []renderedLocation  `json:"locations,omitempty"`
+	Milestones []renderedMilestone `json:"milestones,omitempty"`
+	Parked     []renderedFault     `json:"parked,omitempty"`
+	Rejected   []renderedFault     `json:"rejected,omitempty"`
+	Ends       []renderedEnd       `json:"snapshots,omitempty"`
+	Open       []renderedFault     `json:"open_snapshots,omitempty"`
 }
 
 // renderedEnd is the end of a full snapshot.
@@ -144,6 +145,22 @@ type renderedEvent struct {
 	Due        string            `json:"due,omitempty"`
 	Channel    string            `json:"channel,omitempty"`
 	Reason     string            `json:"reason,omitempty"`
+	Document   string            `json:"document"`
+	Refs       []string          `json:"refs,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+type renderedMilestone struct {
+	About      string            `json:"about"`
+	Status     string            `json:"status"`
+	Item       string            `json:"item,omitempty"`
+	IDs        []string          `json:"ids,omitempty"`
+	Location   string            `json:"location,omitempty"`
+	Quantity   string            `json:"quantity,omitempty"` // of an item, in base units; else as stated
+	Unit       string            `json:"unit,omitempty"`
+	OccurredAt string            `json:"occurred_at"`
+	Basis      string            `json:"occurred_basis"`
+	Due        string            `json:"due,omitempty"`
 	Document   string            `json:"document"`
 	Refs       []string          `json:"refs,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
@@ -198,6 +215,9 @@ func render(r *Result) ([]byte, error) {
 		}
 		out.Locations = append(out.Locations, l)
 	}
+	for i := range r.Milestones {
+		out.Milestones = append(out.Milestones, renderMilestone(&r.Milestones[i]))
+	}
 	for _, p := range r.Parked {
 		out.Parked = append(out.Parked, renderedFault{Line: p.Line, Code: p.Code, Missing: p.Missing})
 	}
@@ -219,20 +239,9 @@ func render(r *Result) ([]byte, error) {
 }
 
 func renderEvent(ev *inventory.Event) renderedEvent {
-	d := ev.Document
 	e := renderedEvent{
-		Kind: string(ev.Kind), Item: string(ev.Key.Item), Basis: ev.OccurredBasis,
-		OccurredAt: renderTime(ev.OccurredAt),
-		Document:   d.Type + "/" + d.Number + "/" + d.Revision + "/" + d.Line,
-	}
-	for _, r := range ev.Refs {
-		e.Refs = append(e.Refs, r.Issuer+"/"+r.Type+"/"+r.Number+"/"+r.Line)
-	}
-	if len(ev.Attributes) > 0 {
-		e.Attributes = map[string]string{}
-		for _, a := range ev.Attributes {
-			e.Attributes[a.Name] = a.Value
-		}
+		Kind: string(ev.Kind), Item: string(ev.Key.Item), Basis: ev.OccurredBasis, OccurredAt: renderTime(ev.OccurredAt),
+		Document: renderDocument(&ev.Document), Refs: renderRefs(ev.Refs), Attributes: renderAttributes(ev.Attributes),
 	}
 	if m := ev.Movement; m != nil {
 		e.Type, e.Location, e.ToLocation = string(m.Type), string(m.Location), string(m.ToLocation)
@@ -251,6 +260,47 @@ func renderEvent(ev *inventory.Event) renderedEvent {
 		e.Type, e.Location, e.Quantity, e.Due = string(x.Stage), string(x.Location), x.Quantity.String(), renderDay(x.Due)
 	}
 	return e
+}
+
+func renderMilestone(m *event.Milestone) renderedMilestone {
+	x := renderedMilestone{
+		About: m.About, Status: m.Status, Item: string(m.Item), Location: string(m.Location),
+		Basis: m.OccurredBasis, OccurredAt: renderTime(m.OccurredAt), Due: renderDay(m.Due),
+		Document: renderDocument(&m.Document), Refs: renderRefs(m.Refs), Attributes: renderAttributes(m.Attributes),
+	}
+	for _, id := range m.Identifiers {
+		x.IDs = append(x.IDs, id.Type+":"+id.Value)
+	}
+	switch {
+	case m.HasQuantity:
+		x.Quantity, x.Unit = m.Quantity.String(), m.BaseUnit
+	case m.HasStated:
+		x.Quantity, x.Unit = m.StatedQuantity.String(), m.StatedUnit
+	}
+	return x
+}
+
+func renderDocument(d *inventory.Document) string {
+	return d.Type + "/" + d.Number + "/" + d.Revision + "/" + d.Line
+}
+
+func renderRefs(refs []inventory.Ref) []string {
+	var out []string
+	for _, r := range refs {
+		out = append(out, r.Issuer+"/"+r.Type+"/"+r.Number+"/"+r.Line)
+	}
+	return out
+}
+
+func renderAttributes(as []inventory.Attribute) map[string]string {
+	if len(as) == 0 {
+		return nil
+	}
+	out := map[string]string{}
+	for _, a := range as {
+		out[a.Name] = a.Value
+	}
+	return out
 }
 
 func renderTime(t inventory.Instant) string {

@@ -115,16 +115,17 @@ func (w *writer) ends(r *Result, raw *event.RawMessage, partitions int32) ([]*st
 	return out, nil
 }
 
-// count asks how many partitions the events have: the end of a snapshot concerns each
-// of them. A generation of topics never changes it.
-func (h *handler) count(ctx context.Context, cfg stream.Config) error {
+// partitionsOf asks how many partitions the events have: the end of a snapshot
+// concerns each of them. A generation of topics never changes it.
+func partitionsOf(ctx context.Context, cfg stream.Config) (int32, error) {
 	reads, err := stream.NewRestoreReads(cfg)
 	if err != nil {
-		return fmt.Errorf("connecting for %s: %w", event.TopicEvents, err)
+		return 0, fmt.Errorf("connecting for %s: %w", event.TopicEvents, err)
 	}
 	defer reads.Close()
-	if _, h.partitions, err = reads.Topic(ctx, event.TopicEvents); err != nil {
-		return fmt.Errorf("counting the partitions of %s: %w", event.TopicEvents, err)
+	_, n, err := reads.Topic(ctx, event.TopicEvents)
+	if err != nil {
+		return 0, fmt.Errorf("counting the partitions of %s: %w", event.TopicEvents, err)
 	}
-	return nil
+	return n, nil
 }

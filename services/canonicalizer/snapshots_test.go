@@ -104,6 +104,7 @@ func TestEndsFollowTheirLines(t *testing.T) {
 	down := true
 	h := &handler{
 		codecs: event.TestCodecs(), sources: map[inventory.Source]*sourceProgram{"wms-count": p}, masters: m, partitions: 3,
+		chunk:     maxChunk,
 		lines:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "l"}, []string{"source", "became"}),
 		snapshots: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "s"}, []string{"source", "became"}),
 		produce: func(_ context.Context, recs ...*stream.Record) error {

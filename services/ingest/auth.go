@@ -117,10 +117,37 @@ func contentTypes(src *policy.Source) []string {
 	switch src.Format {
 	case policy.FormatJSON:
 		return []string{"application/json"}
+	case policy.FormatNDJSON:
+		return []string{"application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain", "application/octet-stream"}
+	case policy.FormatXML:
+		return []string{"application/xml", "text/xml", "application/soap+xml"}
+	case policy.FormatIDoc:
+		return []string{"application/xml", "text/xml", "application/soap+xml", "text/plain", "application/octet-stream"}
+	case policy.FormatEPCIS:
+		return []string{"application/ld+json", "application/json", "application/xml", "text/xml", "application/soap+xml"}
+	case policy.FormatFixed:
+		return []string{"text/plain", "application/octet-stream"}
 	case policy.FormatCSV:
 		return []string{"text/csv", "text/plain", "application/octet-stream"}
 	case policy.FormatX12:
 		return []string{"application/edi-x12", "text/plain", "application/octet-stream"}
+	case policy.FormatEDIFACT:
+		return []string{"application/edifact", "text/plain", "application/octet-stream"}
 	}
 	return nil
+}
+
+// charsetOK says whether a source may send text in a character set: UTF-8 and what
+// is part of it, the encoding its policy names, and of XML what its parser reads,
+// for the document itself says which.
+func charsetOK(src *policy.Source, charset string) bool {
+	charset = strings.ToLower(charset)
+	if charset == policy.UTF8 || charset == policy.ASCII || charset == src.Encoding {
+		return true
+	}
+	switch src.Format {
+	case policy.FormatXML, policy.FormatIDoc, policy.FormatEPCIS:
+		return slices.Contains(policy.Encodings(), charset)
+	}
+	return false
 }

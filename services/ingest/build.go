@@ -1,5 +1,6 @@
 // Package ingest is the door: it takes messages over HTTP, checks who sends them,
-// and answers 202 only when the log has them (→ raw.messages). It reads no more of
+// and answers 202 only when the log has them (→ raw.messages, or raw.bulk by the
+// latency class of the source). It reads no more of
 // a message than it must: what it means is the canonicalizer's job.
 package ingest
 

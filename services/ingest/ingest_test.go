@@ -212,6 +212,26 @@ func TestUnknownSourceLooksLikeAWrongKey(t *testing.T) {
 	}
 }
 
+// The bulk class has a topic of its own (EXACTLY-ONCE §9).
+func TestLatencyClass(t *testing.T) {
+	for class, topic := range map[string]string{"": event.TopicRaw, policy.LatencyRealTime: event.TopicRaw, policy.LatencyBulk: event.TopicRawBulk} {
+		l := &log{}
+		s := newTestServer(t, l, func() time.Time { return noon })
+		s.doors["wms"].src.LatencyClass = class
+		req := httptest.NewRequest(http.MethodPost, "/v1/messages/wms", strings.NewReader("ISA"))
+		req.Header.Set("X-Api-Key", "wms-key")
+		w := httptest.NewRecorder()
+		s.handler().ServeHTTP(w, req)
+		if w.Code != 202 || l.recs[0].Topic != topic {
+			t.Errorf("class %q: %d, on %s", class, w.Code, l.recs[0].Topic)
+		}
+		var raw event.RawMessage
+		if err := s.cfg.Codecs.DecodeRaw(l.recs[0].Value, &raw); err != nil || string(raw.Body) != "ISA" {
+			t.Errorf("class %q: %q, %v", class, raw.Body, err)
+		}
+	}
+}
+
 func TestRawMessage(t *testing.T) {
 	l := &log{}
 	s := newTestServer(t, l, func() time.Time { return noon })

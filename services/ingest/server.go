@@ -114,7 +114,7 @@ func (s *server) take(r *http.Request, d *door, remote string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	rec, err := record(s.cfg.Codecs, raw, traceParent(r.Header))
+	rec, err := record(s.cfg.Codecs, d.src.LatencyClass, raw, traceParent(r.Header))
 	if err != nil {
 		return "", err
 	}
@@ -169,8 +169,8 @@ func (d *door) checkContent(h http.Header, body []byte) error {
 		if err != nil || !slices.Contains(d.types, typ) {
 			return newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", "the source sends "+strings.Join(d.types, ", "))
 		}
-		if set := params["charset"]; set != "" && !strings.EqualFold(set, "utf-8") && !strings.EqualFold(set, "us-ascii") {
-			return newProblem(http.StatusUnsupportedMediaType, "unsupported_charset", "only UTF-8 is read")
+		if set := params["charset"]; set != "" && !charsetOK(d.src, set) {
+			return newProblem(http.StatusUnsupportedMediaType, "unsupported_charset", "the source does not send in this charset")
 		}
 	}
 	if len(strings.TrimSpace(string(body))) == 0 {
@@ -226,8 +226,13 @@ func newID(now time.Time, random io.Reader) (string, error) {
 	return hex.EncodeToString(b[:]), nil
 }
 
-func record(c *event.Codecs, raw *event.RawMessage, trace string) (*stream.Record, error) {
-	value, err := c.AppendRaw(nil, raw)
+// record is the raw message on the topic of its latency class.
+func record(c *event.Codecs, class string, raw *event.RawMessage, trace string) (*stream.Record, error) {
+	topic, encode := event.TopicRaw, c.AppendRaw
+	if class == policy.LatencyBulk {
+		topic, encode = event.TopicRawBulk, c.AppendRawBulk
+	}
+	value, err := encode(nil, raw)
 	if err != nil {
 		return nil, fmt.Errorf("encoding raw message: %w", err)
 	}
@@ -241,5 +246,5 @@ func record(c *event.Codecs, raw *event.RawMessage, trace string) (*stream.Recor
 		headers = append(headers, stream.RecordHeader{Key: DedupeHeader, Value: []byte(raw.DedupeKey)})
 	}
 	key := inventory.Escape(string(raw.Source)) + "|" + inventory.Escape(raw.StreamKey)
-	return &stream.Record{Topic: event.TopicRaw, Key: []byte(key), Value: value, Headers: headers}, nil
+	return &stream.Record{Topic: topic, Key: []byte(key), Value: value, Headers: headers}, nil
 }

@@ -25,7 +25,8 @@ var (
 const auditAbout = `
 Folds the log once more, apart from the ledger, up to where the state stands, and
 compares outcomes, state, positions and Redis with it. Checked are:
-  2  each event has one outcome, or one dead letter; none is missing, doubled or of no event
+  2  each event has one outcome, or one dead letter; none is missing, doubled or of no event;
+     the lines of each receipt add up, and its rejected lines and milestones are there
   3  every move is a double entry; each item sums to 0; state, positions and Redis are the fold
   4  reserved and supplied quantities are those of the lines; every shortage was named
   5  versions grow by one with each change of facts and never fall, in outcomes, positions and Redis
@@ -89,7 +90,7 @@ func auditLog(ctx context.Context, cfg *Config, cache, asJSON bool, stdout io.Wr
 	}
 	switch first := report.First(); {
 	case first != nil:
-		return fmt.Errorf("%w: %d items are bad; first %s at %s partition %d offset %d", errAudit, report.Bad, first.Check, first.Topic, first.Partition, first.Offset)
+		return fmt.Errorf("%w: %d items or receipts are bad; first %s at %s partition %d offset %d", errAudit, report.Bad, first.Check, first.Topic, first.Partition, first.Offset)
 	case report.Incomplete != nil:
 		return fmt.Errorf("%w: %s", errIncomplete, report.Incomplete[0])
 	}
@@ -104,6 +105,7 @@ func printAudit(w io.Writer, r *audit.Report, took time.Duration) {
 	fmt.Fprintf(w, "%d partitions in %s: %d events = %s + %d dead letters; %d control records, %d events not come to yet\n",
 		r.Partitions, took.Round(time.Millisecond), r.Events, strings.Join(outcomes, " + "), r.DeadLetters, r.Controls, r.Waiting)
 	fmt.Fprintf(w, "%d items, %d positions, %d fields of Redis compared; %d went on meanwhile\n", r.Items, r.Positions, r.CacheFields, r.Moved)
+	fmt.Fprintf(w, "%d receipts of raw messages, with %d milestones\n", r.Receipts, r.Milestones)
 	for _, n := range r.Notes {
 		fmt.Fprintln(w, "note        "+n)
 	}
@@ -113,7 +115,7 @@ func printAudit(w io.Writer, r *audit.Report, took time.Duration) {
 			fmt.Fprintf(w, " at %s", f.Location)
 		}
 		fmt.Fprintf(w, "\n  seen in   %s\n  expected  %s\n  found     %s\n", f.Seen, f.Expected, f.Found)
-		fmt.Fprintf(w, "%d items are bad\n", r.Bad)
+		fmt.Fprintf(w, "%d items or receipts are bad\n", r.Bad)
 	}
 	for _, s := range r.Incomplete {
 		fmt.Fprintln(w, "INCOMPLETE  "+s)

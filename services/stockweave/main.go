@@ -55,6 +55,7 @@ func commands() []command {
 			return err
 		}},
 		{"check", "check policies, mappings and schemas; print every fault", checkCommand},
+		{"source score", "read a folder of documents whose facts are known, and compare", sourceScore},
 		{"txn list", "list the cluster's open transactions, hanging ones too", txnList},
 		{"txn abort", "abort an open transaction that holds readers up", txnAbort},
 		{"probe", "ask a URL, /readyz by default, and succeed on 200", probeCommand},

@@ -73,8 +73,8 @@ func (p *player) hops(ctx context.Context, raw string) {
 	p.mark = progress{len(t.Events), len(t.Outcomes), len(t.History), len(t.Dead), len(t.Parked)}
 	t.Unlock()
 
-	fmt.Fprintf(p.out, "      receipt   %d lines: %d events, %d masters, %d rejected, %d parked\n",
-		receipt.Lines, len(receipt.EventIDs), receipt.Masters, receipt.Rejected, receipt.Parked)
+	fmt.Fprintf(p.out, "      receipt   %d lines: %d events, %d masters, %d milestones, %d rejected, %d parked\n",
+		receipt.Lines, len(receipt.EventIDs), receipt.Masters, receipt.Milestones, receipt.Rejected, receipt.Parked)
 	for _, e := range events {
 		fmt.Fprintf(p.out, "      event     %s %s\n", e.Key.Item, sayEvent(&e.Event))
 	}

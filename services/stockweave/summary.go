@@ -11,11 +11,12 @@ import (
 )
 
 // summary is what a scenario ended with. Lines = outcomes + rejected + parked
-// (Invariant 2); master data lines have no outcome.
+// (Invariant 2); lines of master data and of milestones have no outcome.
 type summary struct {
 	Messages    int                `json:"messages"`
 	Lines       int                `json:"lines"`
 	Masters     int                `json:"masters"`
+	Milestones  int                `json:"milestones"`
 	Events      int                `json:"events"`
 	Outcomes    map[string]int     `json:"outcomes"`
 	Rejected    int                `json:"rejected"`
@@ -40,6 +41,7 @@ func (p *player) summary() *summary {
 	for _, r := range t.Receipts {
 		s.Lines += int(r.Lines)
 		s.Masters += int(r.Masters)
+		s.Milestones += int(r.Milestones)
 	}
 	for _, r := range t.Results {
 		if r.Reference != "" {
@@ -49,8 +51,8 @@ func (p *player) summary() *summary {
 	outcomes := len(t.Outcomes)
 	t.Unlock()
 
-	if want := outcomes + s.Rejected + s.Parked + s.Masters; s.Lines != want {
-		s.differ("lines: %d, but outcomes + rejected + parked + masters are %d", s.Lines, want)
+	if want := outcomes + s.Rejected + s.Parked + s.Masters + s.Milestones; s.Lines != want {
+		s.differ("lines: %d, but outcomes + rejected + parked + masters + milestones are %d", s.Lines, want)
 	}
 	p.compare(s)
 	return s
@@ -134,7 +136,7 @@ func (s *summary) print(w io.Writer) {
 	for _, kind := range slices.Sorted(maps.Keys(s.Outcomes)) {
 		fmt.Fprintf(w, "%d %s + ", s.Outcomes[kind], kind)
 	}
-	fmt.Fprintf(w, "%d rejected + %d parked + %d masters\n", s.Rejected, s.Parked, s.Masters)
+	fmt.Fprintf(w, "%d rejected + %d parked + %d masters + %d milestones\n", s.Rejected, s.Parked, s.Masters, s.Milestones)
 	fmt.Fprintf(w, "%d events, %d positions, %d ERP documents, %d offers\n", s.Events, s.Positions, s.Documents, s.Offers)
 	fmt.Fprintf(w, "durable → visible in Redis: p50 %.0f ms, p90 %.0f ms, p99 %.0f ms\n", s.LatencyMS["p50"], s.LatencyMS["p90"], s.LatencyMS["p99"])
 	if len(s.Differences) == 0 {

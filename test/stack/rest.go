@@ -18,6 +18,7 @@ type Reader struct{ Group, Topic string }
 func Readers(erps, channels []string) []Reader {
 	all := []Reader{
 		{"canonicalizer", event.TopicRaw},
+		{"canonicalizer-bulk", event.TopicRawBulk},
 		{"atp", event.TopicEvents},
 		{"atp-api", event.TopicPositions},
 		{"erp-writer-planner", event.TopicOutcomes},

@@ -101,6 +101,10 @@ func contentType(s Step, src *policy.Source) string {
 		return "text/csv"
 	case src != nil && src.Format == policy.FormatX12:
 		return "application/edi-x12"
+	case src != nil && (src.Format == policy.FormatXML || src.Format == policy.FormatIDoc):
+		return "application/xml"
+	case src != nil && (src.Format == policy.FormatNDJSON || src.Format == policy.FormatFixed):
+		return "text/plain"
 	}
 	return "application/json"
 }

@@ -57,7 +57,8 @@ func NewTail(codecs *event.Codecs, now func() time.Time) *Tail {
 // Follow makes one reader a topic.
 func (t *Tail) Follow(kafka stream.Config) ([]service.Task, error) {
 	apply := map[string]func(*stream.Record) error{
-		event.TopicRaw: func(*stream.Record) error { t.Raws++; return nil },
+		event.TopicRaw:     func(*stream.Record) error { t.Raws++; return nil },
+		event.TopicRawBulk: func(*stream.Record) error { t.Raws++; return nil },
 		event.TopicEvents: func(r *stream.Record) error {
 			var e inventory.Event
 			if err := t.codecs.DecodeEvent(r.Value, &e); err != nil {

@@ -64,12 +64,26 @@ func TestFaults(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add([]byte("a,b\n1,2\n"))
-	f.Add([]byte("a;b\n\"1;2\n"))
-	f.Add([]byte("\xff\xfe"))
-	f.Fuzz(func(t *testing.T, body []byte) {
+	f.Add(uint8(0), []byte("a,b\n1,2\n"))
+	f.Add(uint8(0), []byte("a;b\n\"1;2\n"))
+	f.Add(uint8(0), []byte("\xff\xfe"))
+	f.Add(uint8(1), []byte("\xff\xfea\x00"))
+	f.Add(uint8(2), []byte("H;1\nD;1;\"x\ny\"\nO;1\nL;2\nQ"))
+	f.Add(uint8(3), []byte("K\xf6ln\t1,5\n"))
+	sources := []policy.Source{
+		{CSV: policy.CSV{Comment: "#"}},
+		{Encoding: policy.UTF16},
+		{CSV: policy.CSV{Delimiter: ";", Records: []policy.Record{
+			{Type: "H", Role: policy.HeadRecord, Columns: []string{"k", "b"}},
+			{Type: "D", Columns: []string{"k", "x", "y"}},
+			{Type: "O", Role: policy.BeginRecord, Columns: []string{"k"}},
+			{Type: "L", Role: policy.PartRecord, Columns: []string{"k", "q"}},
+		}}},
+		{Encoding: policy.Latin1, CSV: policy.CSV{Delimiter: "\t", Columns: []string{"a", "b"}}},
+	}
+	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		n := 0
-		for u := range Parse(body, &policy.Source{CSV: policy.CSV{Comment: "#"}}) {
+		for u := range Parse(body, &sources[int(which)%len(sources)]) {
 			n++
 			if u.Fault == nil && u.Tree == nil {
 				t.Fatal("a unit with neither tree nor fault")
@@ -79,4 +93,114 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%d units of %d bytes", n, len(body))
 		}
 	})
+}
+
+func codes(us []format.Unit) string {
+	var got []string
+	for _, u := range us {
+		if u.Fault == nil {
+			got = append(got, "ok")
+		} else {
+			got = append(got, u.Fault.Code)
+		}
+	}
+	return strings.Join(got, " ")
+}
+
+func TestWhatCannotBeReadHasNoTree(t *testing.T) {
+	for _, u := range units("a,b\nx\"y,1\n", policy.CSV{}) {
+		if u.Tree != nil {
+			t.Errorf("%#v", u)
+		}
+	}
+}
+
+func TestEncodings(t *testing.T) {
+	for _, tc := range []struct{ name, encoding, body, want string }{
+		{"latin-1", policy.Latin1, "a\nK\xf6ln \xa4", "Köln ¤"},
+		{"windows-1252", policy.Windows1252, "a\n5 \x80", "5 €"},
+		{"a mark goes before what the source says", policy.Latin1, "\xef\xbb\xbfa\nK\xc3\xb6ln", "Köln"},
+		{"UTF-16, little end first", policy.UTF16, "\xff\xfea\x00\n\x00=\xd8\x00\xde", "😀"},
+		{"UTF-16, big end first", policy.UTF16, "\xfe\xff\x00a\x00\n\x00\xe9", "é"},
+		{"ascii", policy.ASCII, "a\nx", "x"},
+	} {
+		us := slices.Collect(Parse([]byte(tc.body), &policy.Source{Encoding: tc.encoding}))
+		if len(us) != 1 || us[0].Fault != nil || us[0].Tree.(map[string]any)["a"] != tc.want {
+			t.Errorf("%s: %+v", tc.name, us)
+		}
+	}
+	for _, tc := range []struct{ encoding, body string }{
+		{policy.UTF16, "a\x00"},
+		{policy.UTF16, "\xff\xfea"},
+		{policy.UTF16, "\xff\xfe\x00\xd8a\x00"},
+		{policy.UTF16, "\xff\xfe\x00\xd8"},
+		{policy.Latin1, "\xff\xfea\x00"},
+		{policy.ASCII, "a\n\xe9"},
+		{"ebcdic", "a"},
+	} {
+		if got := codes(slices.Collect(Parse([]byte(tc.body), &policy.Source{Encoding: tc.encoding}))); got != "csv_encoding" {
+			t.Errorf("%s %q: %s", tc.encoding, tc.body, got)
+		}
+	}
+}
+
+func TestColumnsOfTheSource(t *testing.T) {
+	us := units("A|1\n|\n\"B|\nC\"|2|3\nD\x00|1\n", policy.CSV{Delimiter: "|", Columns: []string{"sku", "qty"}})
+	if got := codes(us); got != "ok ok csv_ragged csv_nul" {
+		t.Fatal(got)
+	}
+	first, third := us[0].Tree.(map[string]any), us[2].Tree.(map[string]any)
+	if first["sku"] != "A" || first["qty"] != "1" || first["row"] != 1 || third["sku"] != "B|\nC" {
+		t.Errorf("%v %v", first, third)
+	}
+	if us := units("a\tb\n1,5\t\"x\ty\"\n", policy.CSV{Delimiter: "\t"}); us[0].Tree.(map[string]any)["b"] != "x\ty" {
+		t.Errorf("%+v", us)
+	}
+}
+
+func TestRecordTypes(t *testing.T) {
+	c := policy.CSV{Type: 2, Records: []policy.Record{
+		{Type: "F", Role: policy.HeadRecord, Columns: []string{"file", "kind"}},
+		{Type: "H", Role: policy.HeadRecord, Columns: []string{"batch", "kind", "date"}},
+		{Type: "D", Columns: []string{"batch", "kind", "sku"}},
+		{Type: "O", Role: policy.BeginRecord, Columns: []string{"order", "kind"}},
+		{Type: "L", Role: policy.PartRecord, Columns: []string{"order", "kind", "qty"}},
+		{Type: "T", Role: policy.SkipRecord},
+	}}
+	us := units(strings.Join([]string{
+		"f,F", "1,H,today", "1,D,a", "2,H,later", "2,D,b", "7,O", "7,L,3", "7,L,4", "8,O", "9,T,1,2,3", "9,L,1", "f2,F", "3,D,c",
+		"4,H", "4,D,d", "5,Q", "9,O", "9,L", "x",
+	}, "\n"), c)
+	if got := codes(us); got != "ok ok ok ok csv_part ok csv_ragged csv_ragged csv_record_type csv_ragged csv_record_type" {
+		t.Fatalf("%s %+v", got, us)
+	}
+	at := func(i int, path ...string) any {
+		v := us[i].Tree
+		for _, p := range path {
+			m, _ := v.(map[string]any)
+			v = m[p]
+		}
+		return v
+	}
+	for _, tc := range []struct{ got, want any }{
+		{at(0, "sku"), "a"},
+		{at(0, "type"), "D"},
+		{at(0, "head", "H", "date"), "today"},
+		{at(0, "head", "F", "file"), "f"},
+		{at(1, "head", "H", "date"), "later"},
+		{at(1, "head", "F", "file"), "f"},
+		{len(at(2, "rows").([]any)), 2},
+		{at(2, "rows").([]any)[1].(map[string]any)["qty"], "4"},
+		{at(2, "row"), 6},
+		{len(at(3, "rows").([]any)), 0},
+		{at(5, "head", "F", "file"), "f2"},
+		{at(5, "head", "H"), nil}, // a new file has no batch yet
+	} {
+		if tc.got != tc.want {
+			t.Errorf("%v, want %v", tc.got, tc.want)
+		}
+	}
+	if r := us[7].Fault.Reason; !strings.Contains(r, "row 15: the head before it cannot be read: row 14: 2 fields") {
+		t.Error(r)
+	}
 }

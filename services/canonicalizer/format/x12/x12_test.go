@@ -87,6 +87,8 @@ func TestEnvelopes(t *testing.T) {
 		{"text behind", whole + "thanks!", "ok x12_no_isa"},
 		{"too many elements", strings.Replace(whole, "W06*N*1", "W06"+strings.Repeat("*", 2000), 1), "x12_elements"},
 		{"too many segments", head + strings.Repeat("Q~", format.MaxSegments), "x12_segments"},
+		{"too many sets", head + strings.Repeat("ST~", maxSets+1), "x12_sets"},
+		{"too many interchanges", strings.Repeat("ISA"+strings.Repeat("*", 16)+">~IEA~", maxInterchanges+1), "x12_interchanges"},
 		{"letters as separators", "ISAX00X", "x12_isa"},
 		{"one delimiter for all", strings.Repeat("*", 1) + "ISA", "x12_no_isa"},
 		{"empty", " \n", "x12_no_isa"},
@@ -116,29 +118,4 @@ func TestEveryCut(t *testing.T) {
 			t.Fatalf("cut at %d of %d (%q): %s", n, len(whole), whole[max(0, n-12):n], codesOf(us))
 		}
 	}
-}
-
-func FuzzParse(f *testing.F) {
-	f.Add([]byte(interchange("*", ">", "~", aSet, 1)))
-	f.Add([]byte(interchange("|", ":", "\r\n", aSet+aSet, 7)))
-	f.Add([]byte("ISA*"))
-	f.Add([]byte("\xef\xbb\xbf ISA*00**00**ZZ*S*ZZ*R*261102*1015*U*00401*7*0*P*>~ST~SE~"))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		n := 0
-		for u := range Parse(body, &policy.Source{}) {
-			n++
-			if u.Fault == nil && u.Tree == nil {
-				t.Fatal("a unit with neither tree nor fault")
-			}
-			if u.Fault != nil && (u.Fault.Code == "" || u.Fault.Reason == "") {
-				t.Fatalf("fault %+v", u.Fault)
-			}
-		}
-		if n == 0 {
-			t.Fatal("a message that becomes nothing")
-		}
-		if n > len(body)+2 {
-			t.Fatalf("%d units of %d bytes", n, len(body))
-		}
-	})
 }

@@ -1,0 +1,492 @@
+package canonicalizer
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/itchyny/gojq"
+)
+
+// ediFunctions are what a mapping may call on the segments of X12 and EDIFACT.
+func ediFunctions() []gojq.CompilerOption {
+	return []gojq.CompilerOption{
+		gojq.WithFunction("comp", 2, 3, comp),
+		gojq.WithFunction("reps", 1, 2, reps),
+		gojq.WithFunction("qseg", 2, 2, qseg),
+		gojq.WithFunction("qsegs", 2, 2, qsegs),
+		gojq.WithFunction("parties", 0, 0, parties),
+		gojq.WithFunction("hl", 0, 0, func(v any, _ []any) any { return hierarchy("hl", v, x12Hierarchy) }),
+		gojq.WithFunction("cps", 0, 0, func(v any, _ []any) any { return hierarchy("cps", v, edifactHierarchy) }),
+		gojq.WithFunction("edifact_when", 1, 2, edifactWhen),
+		gojq.WithFunction("edifact_period", 2, 2, edifactPeriod),
+		gojq.WithFunction("edifact_number", 1, 1, edifactNumber),
+	}
+}
+
+// element is element n of a segment, nil where there is none.
+func element(name string, v, n any) (any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	g, _ := v.(map[string]any)
+	e, ok := g["e"].([]any)
+	i, number := gojq.ToInt(n)
+	if !ok || !number || i < 0 {
+		return nil, fmt.Errorf("%s: wants a segment and the number of an element, not %s and %v", name, gojq.TypeOf(v), n)
+	}
+	if i >= len(e) {
+		return nil, nil
+	}
+	return e[i], nil
+}
+
+// first is the first repetition of an EDIFACT element.
+func first(v any) any {
+	if list, ok := v.([]any); ok && len(list) > 0 {
+		if _, repeated := list[0].([]any); repeated {
+			return list[0]
+		}
+	}
+	return v
+}
+
+// part is component m, from 1, of an element's value, nil where there is none.
+func part(v any, m int) any {
+	if list, ok := first(v).([]any); ok {
+		if m >= 1 && m <= len(list) {
+			return list[m-1]
+		}
+		return nil
+	}
+	if m == 1 {
+		return v
+	}
+	return nil
+}
+
+// comp(n; m) is component m of element n of a segment, both from 1, of the first
+// repetition; null where there is none. comp(sep; n; m) is the same for X12, whose
+// elements are not cut: sep is the tree's component.
+func comp(v any, args []any) any {
+	sep := ""
+	if len(args) == 3 {
+		sep, _ = args[0].(string)
+		args = args[1:]
+	}
+	value, err := element("comp", v, args[0])
+	m, ok := gojq.ToInt(args[1])
+	switch text, isText := value.(string); {
+	case err != nil:
+		return err
+	case !ok:
+		return fmt.Errorf("comp: %v is no number of a component", args[1])
+	case isText && sep != "" && m >= 1:
+		parts := strings.SplitN(text, sep, m+1)
+		if m > len(parts) || parts[m-1] == "" {
+			return nil
+		}
+		return parts[m-1]
+	}
+	return part(value, m)
+}
+
+// reps(n) are the repetitions of element n of a segment, each text or the list of
+// its components; reps(sep; n) is the same for X12, sep the interchange's
+// repetition.
+func reps(v any, args []any) any {
+	sep, n := "", args[0]
+	if len(args) == 2 {
+		sep, _ = args[0].(string)
+		n = args[1]
+	}
+	value, err := element("reps", v, n)
+	if err != nil {
+		return err
+	}
+	out := []any{}
+	switch x := value.(type) {
+	case nil:
+	case string:
+		if sep == "" {
+			return append(out, x)
+		}
+		for p := range strings.SplitSeq(x, sep) {
+			out = append(out, orNull(p))
+		}
+	case []any:
+		if len(x) == 0 {
+			break
+		}
+		if _, repeated := x[0].([]any); !repeated {
+			return append(out, x)
+		}
+		for _, r := range x {
+			if list, ok := r.([]any); ok && len(list) == 1 {
+				r = list[0]
+			}
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// qseg(id; q) is the first segment with the id whose first element is q, or begins
+// with q where it is composite; null where there is none.
+func qseg(v any, args []any) any {
+	return qualified("qseg", v, args, func(any) bool { return true })
+}
+
+// qsegs(id; q) are all of them.
+func qsegs(v any, args []any) any {
+	out := []any{}
+	if err, bad := qualified("qsegs", v, args, func(g any) bool {
+		out = append(out, g)
+		return false
+	}).(error); bad {
+		return err
+	}
+	return out
+}
+
+// qualified calls each for the segments asked for and gives the one that stops it.
+func qualified(name string, v any, args []any, stop func(any) bool) any {
+	segments, ok := v.([]any)
+	if !ok {
+		return fmt.Errorf("%s: wants an array of segments, not %s", name, gojq.TypeOf(v))
+	}
+	for i, s := range segments {
+		g, ok := s.(map[string]any)
+		if !ok {
+			return fmt.Errorf("%s: element %d is no segment", name, i)
+		}
+		if g["id"] != args[0] {
+			continue
+		}
+		e, _ := g["e"].([]any)
+		if len(e) > 1 && part(e[1], 1) == args[1] && stop(s) {
+			return s
+		}
+	}
+	return nil
+}
+
+// of a party's loop: the segments that may follow N1 and NAD.
+var (
+	n1Loop  = map[string]bool{"N2": true, "N3": true, "N4": true, "PER": true, "REF": true, "G61": true, "NM1": true}
+	nadLoop = map[string]bool{"LOC": true, "FII": true, "RFF": true, "CTA": true, "COM": true, "DOC": true}
+)
+
+// parties are the N1 and NAD loops of an array of segments: {qualifier, id,
+// id_qualifier, name, segments} each, segments with N1 or NAD in front.
+func parties(v any, _ []any) any {
+	segments, ok := v.([]any)
+	if !ok {
+		return fmt.Errorf("parties: wants an array of segments, not %s", gojq.TypeOf(v))
+	}
+	out := []any{}
+	for i := 0; i < len(segments); i++ {
+		g, _ := segments[i].(map[string]any)
+		id, _ := g["id"].(string)
+		if id != "N1" && id != "NAD" {
+			continue
+		}
+		follow := n1Loop
+		if id == "NAD" {
+			follow = nadLoop
+		}
+		end := i + 1
+		for ; end < len(segments); end++ {
+			next, _ := segments[end].(map[string]any)
+			if id, _ := next["id"].(string); !follow[id] {
+				break
+			}
+		}
+		e, _ := g["e"].([]any)
+		at := func(n, m int) any {
+			if n >= len(e) {
+				return nil
+			}
+			return part(e[n], m)
+		}
+		p := map[string]any{"qualifier": at(1, 1), "segments": segments[i:end:end]}
+		if id == "N1" { // X12: entity, name, code qualifier, code
+			p["name"], p["id_qualifier"], p["id"] = at(2, 1), at(3, 1), at(4, 1)
+		} else { // EDIFACT: 3035, C082, C058, C080
+			p["id"], p["id_qualifier"] = at(2, 1), at(2, 3)
+			if p["name"] = at(4, 1); p["name"] == nil {
+				p["name"] = at(3, 1)
+			}
+		}
+		out = append(out, p)
+		i = end - 1
+	}
+	return out
+}
+
+// levels says how segments state a hierarchy, by element numbers; 0: not stated.
+type levels struct {
+	id                  string
+	number, parent, lvl int
+}
+
+var (
+	x12Hierarchy     = levels{"HL", 1, 2, 3}
+	edifactHierarchy = levels{"CPS", 1, 2, 3}
+)
+
+// hierarchy reads HL (X12) or CPS (EDIFACT) loops: [{number, level, parent, up,
+// children, segments, flags}]. parent is the index of the loop above, null at the
+// top; up are the indexes of all loops above, the nearest first; segments are its
+// own, up to the next HL or CPS.
+//
+// Where an HL names no parent its level (735) tells it: a level that is open
+// already closes what is below it, another is below the last. The flag
+// parent_missing or parent_unknown says so. A CPS without one is at the top: level
+// is what its packaging is (7075), no depth.
+func hierarchy(name string, v any, by levels) any {
+	segments, ok := v.([]any)
+	if !ok {
+		return fmt.Errorf("%s: wants an array of segments, not %s", name, gojq.TypeOf(v))
+	}
+	out := []any{}
+	ups := [][]any{}
+	byNumber := map[string]int{}
+	last := -1
+	for i := 0; i < len(segments); i++ {
+		g, _ := segments[i].(map[string]any)
+		if g["id"] != by.id {
+			continue
+		}
+		end := i + 1
+		for ; end < len(segments); end++ {
+			if next, _ := segments[end].(map[string]any); next["id"] == by.id {
+				break
+			}
+		}
+		e, _ := g["e"].([]any)
+		at := func(n int) string {
+			if n >= len(e) {
+				return ""
+			}
+			s, _ := part(e[n], 1).(string)
+			return s
+		}
+		flags := []any{}
+		parent, known := byNumber[at(by.parent)]
+		if stated := at(by.parent); stated == "" || !known {
+			parent = -1
+			if by.id == "HL" {
+				parent = inferParent(out, ups, last, at(by.lvl))
+			}
+			switch {
+			case stated != "" && stated != "0":
+				flags = append(flags, "parent_unknown")
+			case parent >= 0:
+				flags = append(flags, "parent_missing")
+			}
+		}
+		up := []any{}
+		var above any
+		if parent >= 0 {
+			above = parent
+			up = append(append(up, parent), ups[parent]...)
+			p := out[parent].(map[string]any)
+			p["children"] = append(p["children"].([]any), len(out))
+		}
+		if len(up) > maxLevels {
+			return fmt.Errorf("%s: more than %d levels", name, maxLevels)
+		}
+		last = len(out)
+		if n := at(by.number); n != "" {
+			byNumber[n] = last
+		}
+		out = append(out, map[string]any{
+			"number": orNull(at(by.number)), "level": orNull(at(by.lvl)), "parent": above, "up": up,
+			"children": []any{}, "segments": segments[i:end:end], "flags": flags,
+		})
+		ups = append(ups, up)
+		i = end - 1
+	}
+	return out
+}
+
+// maxLevels bounds the depth of a hierarchy; shipment, order, tare, pack, item are
+// five.
+const maxLevels = 16
+
+// inferParent is the loop that one of a level belongs below, -1 for none.
+func inferParent(out []any, ups [][]any, last int, level string) int {
+	if last < 0 {
+		return -1
+	}
+	open := append([]any{last}, ups[last]...)
+	for i, o := range open {
+		if o, _ := o.(int); out[o].(map[string]any)["level"] == orNull(level) {
+			if i+1 < len(open) {
+				above, _ := open[i+1].(int)
+				return above
+			}
+			return -1
+		}
+	}
+	return last
+}
+
+// Layouts of time.Parse for UN/EDIFACT's list 2379 (date or time or period format
+// code). A zone (ZZZ) is read apart.
+var edifactLayouts = map[string]string{
+	"2": "020106", "3": "010206", "4": "02012006", "5": "020120061504", "10": "20060102T1504",
+	"101": "060102", "102": "20060102", "105": "06002",
+	"201": "0601021504", "202": "060102150405", "203": "200601021504", "204": "20060102150405",
+	"205": "200601021504-0700", "208": "20060102150405-0700",
+	"301": "0601021504", "302": "060102150405", "303": "200601021504", "304": "20060102150405",
+}
+
+// Zones of ZZZ. Others are the source's own.
+var edifactZones = map[string]string{
+	"UTC": "Z", "GMT": "Z", "UCT": "Z", "Z": "Z", "WET": "Z", "CET": "+01:00", "MEZ": "+01:00", "EET": "+02:00", "BST": "+01:00",
+	"EST": "-05:00", "EDT": "-04:00", "CDT": "-05:00", "MST": "-07:00", "MDT": "-06:00", "PST": "-08:00", "PDT": "-07:00", "JST": "+09:00",
+}
+
+// edifact_when(value; format) is the text of a time from 2380 and 2379, a date
+// where the format is of one; of a period it is the beginning. What does not fit
+// its format comes out as it is, so that the line names it. edifact_when(q) is
+// that of the first DTM of an array of segments with qualifier q, null without.
+func edifactWhen(v any, args []any) any {
+	if len(args) == 1 {
+		dtm := qualified("edifact_when", v, []any{"DTM", args[0]}, func(any) bool { return true })
+		if err, bad := dtm.(error); bad || dtm == nil {
+			return orError(err)
+		}
+		e, _ := dtm.(map[string]any)["e"].([]any)
+		args = []any{part(e[1], 2), part(e[1], 3)}
+	}
+	value, _ := args[0].(string)
+	code, _ := args[1].(string)
+	if value == "" {
+		return nil
+	}
+	if from, _, ok := edifactRange(value, code); ok {
+		return from
+	}
+	return edifactPoint(value, code)
+}
+
+func orError(err error) any {
+	if err == nil {
+		return nil
+	}
+	return err
+}
+
+func edifactPoint(value, code string) string {
+	layout, ok := edifactLayouts[code]
+	if !ok {
+		return value
+	}
+	digits, zone := value, ""
+	if strings.HasPrefix(code, "30") {
+		if len(value) < len(layout) {
+			return value
+		}
+		digits = value[:len(layout)]
+		zone = edifactZone(strings.TrimSpace(value[len(layout):]))
+	}
+	at, err := time.Parse(layout, digits)
+	if err != nil {
+		return value
+	}
+	switch {
+	case code == "205" || code == "208":
+		return at.Format(time.RFC3339)
+	case !strings.Contains(layout, "15"):
+		return at.Format(time.DateOnly)
+	}
+	return at.Format("2006-01-02T15:04:05") + zone
+}
+
+// edifactZone reads ZZZ: a name, or hours from UTC with a sign.
+func edifactZone(s string) string {
+	if z, ok := edifactZones[strings.ToUpper(s)]; ok {
+		return z
+	}
+	if len(s) == 3 && (s[0] == '+' || s[0] == '-') && digits(s[1:]) {
+		return s + ":00"
+	}
+	return ""
+}
+
+// edifactRange reads a period of days: its first day or moment and its last.
+func edifactRange(value, code string) (from, to string, ok bool) {
+	halves := map[string]string{"713": "201", "717": "101", "718": "102", "719": "203"}
+	if half, both := halves[code]; both {
+		value = strings.Replace(value, "-", "", 1) // some write the hyphen of the list
+		n := len(edifactLayouts[half])
+		if len(value) != 2*n {
+			return "", "", false
+		}
+		from, to = edifactPoint(value[:n], half), edifactPoint(value[n:], half)
+		return from, to, from != value[:n] && to != value[n:]
+	}
+	var first, last time.Time
+	var err error
+	switch code {
+	case "602":
+		first, err = time.Parse("2006", value)
+		last = first.AddDate(1, 0, -1)
+	case "609", "610":
+		first, err = time.Parse(map[string]string{"609": "0601", "610": "200601"}[code], value)
+		last = first.AddDate(0, 1, -1)
+	case "616":
+		if len(value) != 6 || !digits(value) {
+			return "", "", false
+		}
+		// 4 January is in week 1 (ISO 8601).
+		first, err = time.Parse("20060102", value[:4]+"0104")
+		week := int(value[4]-'0')*10 + int(value[5]-'0')
+		first = first.AddDate(0, 0, -(int(first.Weekday())+6)%7+7*(week-1))
+		last = first.AddDate(0, 0, 6)
+		if year, _ := first.ISOWeek(); err == nil && fmt.Sprintf("%04d", year) != value[:4] { // a week the year does not have
+			return "", "", false
+		}
+	default:
+		return "", "", false
+	}
+	return first.Format(time.DateOnly), last.Format(time.DateOnly), err == nil
+}
+
+// edifact_period(value; format) is {from, to}, both included: of a period its ends,
+// of a moment the moment twice. What does not fit its format is both as it is.
+func edifactPeriod(_ any, args []any) any {
+	value, _ := args[0].(string)
+	code, _ := args[1].(string)
+	if value == "" {
+		return nil
+	}
+	from, to, ok := edifactRange(value, code)
+	if !ok {
+		from = edifactPoint(value, code)
+		to = from
+	}
+	return map[string]any{"from": from, "to": to}
+}
+
+// edifact_number(mark) is a number with a decimal point. ISO 9735 takes a comma and
+// a point for the decimal mark and has no thousands; where UNA declares one (the
+// tree's decimal), the other is an error, and so are two.
+func edifactNumber(v any, args []any) any {
+	text, ok := v.(string)
+	if !ok {
+		return v
+	}
+	mark, _ := args[0].(string)
+	other := map[string]string{",": ".", ".": ","}[mark]
+	if other != "" && strings.Contains(text, other) {
+		return fmt.Errorf("edifact_number: %.64q, and the interchange declares %q the decimal mark", text, mark)
+	}
+	if strings.Count(text, ",")+strings.Count(text, ".") > 1 {
+		return fmt.Errorf("edifact_number: %.64q has more than one decimal mark", text)
+	}
+	return strings.Replace(text, ",", ".", 1)
+}

@@ -1,0 +1,127 @@
+package canonicalizer
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/stockweave/stockweave/services/canonicalizer/xmltext"
+)
+
+// xmlFunctions are for the trees of XML: nodes, text and from_xml.
+func xmlFunctions() []gojq.CompilerOption {
+	return []gojq.CompilerOption{
+		gojq.WithFunction("nodes", 1, 1, nodes),
+		gojq.WithFunction("text", 0, 1, xmlText),
+		gojq.WithFunction("from_xml", 0, 0, fromXML),
+	}
+}
+
+// nodes($path) is every element at a path of names below an element, a tree or a
+// list of elements, in order: "Order/Line", "*/Line"; ["{urn:x}Line"] where a name
+// has a namespace. Of null it is none.
+func nodes(v any, args []any) any {
+	path, err := steps("nodes", args[0])
+	if err != nil {
+		return err
+	}
+	list, err := walk("nodes", v, path)
+	if err != nil {
+		return err
+	}
+	return list
+}
+
+// text and text($path) are the text of an element or of the first one at a path,
+// without the white space around it; "Order/@id" an attribute. Null where there is
+// none, it is empty, or xsi:nil says so.
+func xmlText(v any, args []any) any {
+	var path []string
+	if len(args) > 0 {
+		var err error
+		if path, err = steps("text", args[0]); err != nil {
+			return err
+		}
+	}
+	key := "#text"
+	if n := len(path); n > 0 && strings.HasPrefix(path[n-1], "@") {
+		path, key = path[:n-1], path[n-1]
+	}
+	list, err := walk("text", v, path)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		m, _ := e.(map[string]any)
+		s, _ := m[key].(string)
+		return orNull(strings.TrimSpace(s))
+	}
+	return nil
+}
+
+func steps(name string, v any) ([]string, error) {
+	switch v := v.(type) {
+	case string:
+		return strings.Split(strings.Trim(v, "/"), "/"), nil
+	case []any:
+		path := make([]string, len(v))
+		for i, s := range v {
+			var ok bool
+			if path[i], ok = s.(string); !ok {
+				return nil, fmt.Errorf("%s: a path is a text or an array of names", name)
+			}
+		}
+		return path, nil
+	}
+	return nil, fmt.Errorf("%s: a path is a text or an array of names, not %s", name, gojq.TypeOf(v))
+}
+
+func walk(name string, v any, path []string) ([]any, error) {
+	list := []any{}
+	switch v := v.(type) {
+	case nil:
+	case map[string]any:
+		list = append(list, v)
+	case []any:
+		list = v
+	default:
+		return nil, fmt.Errorf("%s: wants an element, not %s", name, gojq.TypeOf(v))
+	}
+	for _, step := range path {
+		below := []any{}
+		for _, e := range list {
+			m, ok := e.(map[string]any)
+			if !ok {
+				return nil, fmt.Errorf("%s: wants elements, not %s", name, gojq.TypeOf(e))
+			}
+			if step != "*" {
+				some, _ := m[step].([]any)
+				below = append(below, some...)
+				continue
+			}
+			for _, k := range slices.Sorted(maps.Keys(m)) {
+				if some, ok := m[k].([]any); ok {
+					below = append(below, some...)
+				}
+			}
+		}
+		list = below
+	}
+	return list, nil
+}
+
+// from_xml reads a document that stands in a text, as some SOAP services send it.
+func fromXML(v any, _ []any) any {
+	s, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("from_xml: wants a text, not %s", gojq.TypeOf(v))
+	}
+	tree, fault := xmltext.TreeOfText(s)
+	if fault != nil {
+		return fmt.Errorf("from_xml: %s: %s", fault.Code, fault.Reason)
+	}
+	return tree
+}

@@ -1,0 +1,54 @@
+package canonicalizer
+
+import (
+	"strings"
+	"time"
+
+	"github.com/stockweave/stockweave/pkg/policy"
+)
+
+// A standard is a format whose documents mean the same whoever sends them: its mapping
+// is shipped, and a source of it needs none of its own.
+type standard struct {
+	format  string
+	mapping string
+	begins  []string // how a document begins, for whoever does not know its kind
+}
+
+// standardOf is the table of standards, by the first word of a document's kind.
+func standardOf(kind string) (standard, bool) {
+	s, ok := map[string]standard{
+		"x12": {format: policy.FormatX12, mapping: "x12_lines", begins: []string{"ISA"}},
+	}[kind]
+	return s, ok
+}
+
+// Choose picks who reads a document of a kind such as x12/846 or json/shopify: a
+// source of that name, else the standard of that name.
+func Choose(set *policy.Set) func(kind string, body []byte) *policy.Source {
+	return func(kind string, _ []byte) *policy.Source {
+		family, name, _ := strings.Cut(kind, "/")
+		if s, ok := standardOf(family); ok {
+			return &policy.Source{
+				Name: "standard", Entity: "standard", Format: s.format, Mapping: s.mapping, MappingVersion: "1", File: "standard", Zone: time.UTC,
+			}
+		}
+		for n := name; n != ""; n, _ = cutLast(n) {
+			for source, src := range set.Sources {
+				if string(source) == n {
+					return src
+				}
+			}
+		}
+		return nil
+	}
+}
+
+// cutLast takes the last part behind a dash off: shopify-webhook is read by shopify.
+func cutLast(s string) (string, bool) {
+	i := strings.LastIndexByte(s, '-')
+	if i < 0 {
+		return "", false
+	}
+	return s[:i], true
+}
