@@ -234,6 +234,18 @@ func x12Cases() []x12Case {
 			[]string{"milestone backordered 9 EA [VN:SKU-1] @ 2026-11-02T10:15:00"},
 			nil,
 		},
+		{
+			"856 by stores", "856",
+			"BSN*00*SH-6*20261102*1015~HL*1**S~N1*ST**92*DC~HL*2*1*O~PRF*PO-1~HL*3*2*I~LIN**VN*SKU-1~SN1**9*EA~SDQ*EA*92*S1*4*S2*5~",
+			[]string{"supply/expected shipped 4 EA [VN:SKU-1] @S1 2026-11-02T10:15:00", "supply/expected shipped 5 EA [VN:SKU-1] @S2 2026-11-02T10:15:00"},
+			[]string{"ship_to=S1"},
+		},
+		{
+			"855 by stores", "855",
+			"BAK*00*AD*PO-1*20261101****SO-9*20261102~PO1*1*9*EA***VN*SKU-1~SDQ*EA*92*S1*4*S2*5~",
+			[]string{"milestone acked 4 EA [VN:SKU-1] @S1 2026-11-02", "milestone acked 5 EA [VN:SKU-1] @S2 2026-11-02"},
+			[]string{"ship_to=S1"},
+		},
 		{"856 cancelled", "856", "BSN*01*SH-5*20261102*1015~HL*1**O~PRF*PO-1~HL*2*1*I~LIN**VN*SKU-1~SN1**4*EA~", []string{"milestone cancelled 4 EA [VN:SKU-1] @ 2026-11-02T10:15:00"}, nil},
 		{
 			"861", "861",
@@ -276,7 +288,8 @@ func x12Cases() []x12Case {
 		{"940 cancelled", "940", "W05*F*ORD-1~W01*12*CA**VN*SKU-1~", []string{"demand/cancelled cancelled 12 CA [VN:SKU-1] @ 2026-11-02T10:15:00"}, nil},
 		{
 			"943", "943", "W06*N*TR-1*20261102*BOL-1~N1*WH**92*WH1~N1*SF**92*P1~G62*17*20261105~W04*100*EA**VN*SKU-1*LT*L1~W03*100~",
-			[]string{"supply/expected in_transit 100 EA [VN:SKU-1] @WH1 2026-11-02"}, []string{"lot=L1", "shipment=BOL-1", "ship_from=P1"},
+			[]string{"supply/expected in_transit 100 EA [VN:SKU-1] @WH1 2026-11-02"},
+			[]string{"lot=L1", "shipment=BOL-1", "ship_from=P1"},
 		},
 		{
 			"944", "944", "W17*N*20261102*RC-1*TR-1~N1*WH**92*WH1~W07*95*EA**VN*SKU-1***L1~W13*3*EA*01~W13*2*EA*02~W07*0*EA**VN*SKU-2~W14*95~",
@@ -319,7 +332,8 @@ func x12Cases() []x12Case {
 		{"990", "990", "B1*SCAC*LOAD-1*20261102*D~N9*CN*PRO-1~", []string{"milestone D   [shipment:LOAD-1 tracking:PRO-1] @ 2026-11-02"}, nil},
 		{
 			"997", "997", "AK1*SW*17*004010~AK2*945*0001~AK5*A~AK2*945*0002~AK3*W12*5~AK5*R*5~AK9*P*2*2*1~",
-			[]string{"milestone accepted   [control:0001] @ 2026-11-02T10:15:00", "milestone rejected   [control:0002] @ 2026-11-02T10:15:00"}, []string{"group=17", "set=945"},
+			[]string{"milestone accepted   [control:0001] @ 2026-11-02T10:15:00", "milestone rejected   [control:0002] @ 2026-11-02T10:15:00"},
+			[]string{"group=17", "set=945"},
 		},
 		{"999", "999", "AK1*SH*18*005010~AK2*856*0007~IK5*E*5~AK9*E*1*1*1~", []string{"milestone accepted   [control:0007] @ 2026-11-02T10:15:00"}, nil},
 		{"997 of a group alone", "997", "AK1*PO*19~AK9*R*3*3*0~", []string{"milestone rejected   [control:19] @ 2026-11-02T10:15:00"}, nil},
@@ -593,11 +607,25 @@ func TestStandardX12Events(t *testing.T) {
 // TestX12Offset: time codes (623), those of the seasons by the day.
 func TestX12Offset(t *testing.T) {
 	for _, tc := range []struct{ code, local, want string }{
-		{"ET", "2026-03-08T01:59", "-05:00"}, {"ET", "2026-03-08T02:00", "-04:00"}, {"ET", "2026-11-01T01:59", "-04:00"}, {"ET", "2026-11-01T02:00", "-05:00"},
-		{"PT", "2019-11-02T16:25", "-07:00"}, {"PT", "2006-04-02T03:00", "-07:00"}, {"PT", "2006-10-29T03:00", "-08:00"}, {"PT", "2006-03-20T03:00", "-08:00"},
-		{"NT", "2026-01-01T00:00", "-03:30"}, {"nt", "2026-07-01T00:00", "-02:30"},
-		{"01", "2026-01-01T00:00", "+01:00"}, {"12", "2026-01-01T00:00", "+12:00"}, {"13", "2026-01-01T00:00", "-12:00"}, {"24", "2026-01-01T00:00", "-01:00"},
-		{"25", "2026-01-01T00:00", ""}, {"LT", "2026-01-01T00:00", ""}, {"", "2026-01-01T00:00", ""}, {"UT", "2026-01-01T00:00", "Z"}, {"HT", "2026-07-01T00:00", "-10:00"},
+		{"ET", "2026-03-08T01:59", "-05:00"},
+		{"ET", "2026-03-08T02:00", "-04:00"},
+		{"ET", "2026-11-01T01:59", "-04:00"},
+		{"ET", "2026-11-01T02:00", "-05:00"},
+		{"PT", "2019-11-02T16:25", "-07:00"},
+		{"PT", "2006-04-02T03:00", "-07:00"},
+		{"PT", "2006-10-29T03:00", "-08:00"},
+		{"PT", "2006-03-20T03:00", "-08:00"},
+		{"NT", "2026-01-01T00:00", "-03:30"},
+		{"nt", "2026-07-01T00:00", "-02:30"},
+		{"01", "2026-01-01T00:00", "+01:00"},
+		{"12", "2026-01-01T00:00", "+12:00"},
+		{"13", "2026-01-01T00:00", "-12:00"},
+		{"24", "2026-01-01T00:00", "-01:00"},
+		{"25", "2026-01-01T00:00", ""},
+		{"LT", "2026-01-01T00:00", ""},
+		{"", "2026-01-01T00:00", ""},
+		{"UT", "2026-01-01T00:00", "Z"},
+		{"HT", "2026-07-01T00:00", "-10:00"},
 	} {
 		at, err := time.Parse("2006-01-02T15:04", tc.local)
 		if err != nil {

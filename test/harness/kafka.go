@@ -144,7 +144,7 @@ func (c *Cluster) format(b *broker) error {
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return fmt.Errorf("making the folder of broker %d: %w", b.id, err)
 	}
-	if err := os.WriteFile(b.properties(), []byte(serverProperties(b, c.brokers)), 0o644); err != nil {
+	if err := os.WriteFile(b.properties(), []byte(serverProperties(b, c.brokers, c.options)), 0o644); err != nil {
 		return fmt.Errorf("configuring broker %d: %w", b.id, err)
 	}
 	out, err := c.tool(smallBroker, "kafka.tools.StorageTool", "format", "--cluster-id", clusterID, "--config", b.properties()).CombinedOutput()

@@ -41,7 +41,7 @@ func (b *broker) properties() string { return filepath.Join(b.dir, "server.prope
 func (b *broker) data() string       { return filepath.Join(b.dir, "data") }
 
 // serverProperties is the configuration of one broker of a cluster.
-func serverProperties(b *broker, all []*broker) string {
+func serverProperties(b *broker, all []*broker, options string) string {
 	voters := make([]string, len(all))
 	for i, v := range all {
 		voters[i] = fmt.Sprintf("%d@%s", v.id, loopback(v.controllerPort))
@@ -78,13 +78,18 @@ func serverProperties(b *broker, all []*broker) string {
 		"controller.quorum.election.timeout.ms=500",
 		"controller.quorum.fetch.timeout.ms=1000",
 		"replica.lag.time.max.ms=5000",
-		// Compaction and deletion happen while a test looks on.
-		"log.cleaner.backoff.ms=1000",
-		"log.cleaner.dedupe.buffer.size=16777216",
-		"log.initial.task.delay.ms=1000",
-		"log.segment.delete.delay.ms=1000",
 		"num.network.threads=2",
 		"num.io.threads=4",
+	}
+	if options == smallBroker {
+		// Compaction and deletion happen while a test looks on. A steady broker has
+		// Kafka's own times for them.
+		lines = append(lines,
+			"log.cleaner.backoff.ms=1000",
+			"log.cleaner.dedupe.buffer.size=16777216",
+			"log.initial.task.delay.ms=1000",
+			"log.segment.delete.delay.ms=1000",
+		)
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

@@ -74,6 +74,11 @@ def x12_place($wanted):
   [.[] | select(.id == "N1")] as $n
   | if $n == [] then null else first($wanted[] as $q | $n[] | select(.e[1] == $q) | [.e[4], .e[2]] | map(select(. != null)) | select(. != [])) // null end;
 
+# A line, or one for each of its destinations.
+def x12_to($split):
+  if $split == [] then . else . as $line | $split[] | . as $to | $line + {location: $to.place, quantity: $to.quantity} | .unit = ($to.unit // .unit)
+    | .document.line = "\($line.document.line)/\($to.place[0])" | .attributes.ship_to = $to.place[0] end;
+
 # Destinations of a line that state their own quantities: the (place, quantity) pairs of
 # SDQ, else N1 loops with a QTY. [{place, quantity, unit}].
 def x12_split($sep):
@@ -341,7 +346,7 @@ def x12_answers($c; $set; $id; $number; $revision; $when; $type; $q; $u; $ids; c
           location: (($p.own | x12_place(["ST"])) // $to), refs: x12_purchase($c.d; $number),
           attributes: ($roles + $p.attributes | x12_filled) } as $line
       | ($p.line | change) as $change | [$p.own[] | select(.id == "ACK")] as $acks
-      | if $acks == [] then $line + {quantity: $p.quantity, unit: $p.unit} + x12_milestone($change // $whole; $p.due // $due)
+      | if $acks == [] then $line + {quantity: $p.quantity, unit: $p.unit} + x12_milestone($change // $whole; $p.due // $due) | x12_to($p.split)
         else
           ($acks | to_entries[]) | .key as $n | .value as $a
           | ($a.e[1] | x12_answer_status) as $said
@@ -399,7 +404,8 @@ def x12_856:
       | if $gone then . + x12_milestone("cancelled"; $due) | .milestone.about = "shipments"
         elif (.quantity | x12_zero) and ($said != "acked") then (.quantity = ($sn.e[5] // .quantity)) + x12_milestone($said; $due)
         elif .refs == [] then . + x12_milestone("shipped"; $due)
-        else . + {kind: "supply", status: "shipped", supply: ({stage: "expected", $due} | x12_filled)} end);
+        else . + {kind: "supply", status: "shipped", supply: ({stage: "expected", $due} | x12_filled)} end
+      | x12_to([$own[] | select(.id == "SDQ")] | x12_split($c.sep)));
 
 # ---- 861: what was received
 
