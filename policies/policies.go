@@ -11,5 +11,5 @@ var Schemas embed.FS
 
 // Examples has the shipped policies, in the layout of a policies folder.
 //
-//go:embed sources ownership atp channels erp
+//go:embed sources partners ownership atp channels erp
 var Examples embed.FS

@@ -190,6 +190,9 @@ func (l *Ledger) ApplyWith(s *Scratch, out *Outcome, p *Policy, ev *Event, at At
 		for _, s := range pl.also {
 			l.remember(s)
 		}
+		if ev.Movement != nil && pl.kind == Noted { // a correction has nothing to take back
+			l.remember(Seen{ID: neverApplied(ev.ID)})
+		}
 		if l.head.Viewed != 0 || len(pl.views) > 0 {
 			l.review(p, ev, pl)
 		}

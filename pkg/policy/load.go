@@ -40,8 +40,9 @@ func LoadFS(fsys fs.FS) (*Set, error) {
 	if l.schemas, err = compileSchemas(); err != nil {
 		return nil, err
 	}
-	set := &Set{Sources: map[inventory.Source]*Source{}}
-	l.sources(set)
+	set := &Set{Sources: map[inventory.Source]*Source{}, Partners: map[inventory.Source]*Source{}}
+	l.sources("sources", set.Sources)
+	l.sources("partners", set.Partners)
 	l.ledger(set)
 	l.atp(set)
 	l.erps(set)
@@ -149,8 +150,8 @@ func (l *loader) bytes(file string) ([]byte, error) {
 	return b, nil
 }
 
-func (l *loader) sources(set *Set) {
-	for _, file := range l.files("sources") {
+func (l *loader) sources(folder string, into map[inventory.Source]*Source) {
+	for _, file := range l.files(folder) {
 		s := &Source{files: l.fsys}
 		if !l.read(file, "source", s) {
 			continue
@@ -169,11 +170,11 @@ func (l *loader) sources(set *Set) {
 				}
 			}
 		}
-		if other := set.Sources[s.Name]; other != nil {
+		if other := into[s.Name]; other != nil {
 			l.fault(file, "name", "%s has it already", other.File)
 			continue
 		}
-		set.Sources[s.Name] = s
+		into[s.Name] = s
 	}
 }
 

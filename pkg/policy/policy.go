@@ -15,6 +15,9 @@ const LedgerName = "ledger"
 // after Load and safe for concurrent use.
 type Set struct {
 	Sources map[inventory.Source]*Source // by name
+	// Partners are ready sources to copy from, by name: they are checked, and nothing
+	// is taken from them.
+	Partners map[inventory.Source]*Source
 	// Ledger decides ownership and demand origin. LedgerContent is its canonical
 	// JSON, what policies.v1 carries; LedgerHash is the SHA-256 of it, hex.
 	Ledger        inventory.Policy

@@ -256,7 +256,8 @@ func TestDivertedRequestIsAnswered(t *testing.T) {
 	if err := w.proc.Divert(in, w.st, errors.New("again"), emit); !errors.Is(err, stream.ErrNoop) {
 		t.Errorf("at its fence: %v", err)
 	}
-	if again := w.decide(oneKeyAt+1, ev); again.Kind != inventory.Denied || again.Answer == nil || again.Answer.Verdict != inventory.VerdictDenied {
+	// The same request again gets its first answer again (EXACTLY-ONCE §5).
+	if again := w.decide(oneKeyAt+1, ev); again.Kind != inventory.Duplicate || again.Answer == nil || again.Answer.Verdict != inventory.VerdictDenied {
 		t.Errorf("asked again: %+v", again)
 	}
 }

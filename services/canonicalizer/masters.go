@@ -61,6 +61,9 @@ var identifierTypes = map[string]string{
 	"up": idGTIN, "ua": idGTIN, "ui": idGTIN, "uk": idGTIN, "en": idGTIN,
 	"vendor": idVendor, "vn": idVendor, "va": idVendor, "vc": idVendor, "vp": idVendor,
 	"customer": idCustomer, "in": idCustomer, "bp": idCustomer, "cb": idCustomer, "pi": idCustomer,
+	"srv": idGTIN, "sa": idVendor, // UNTDID 7143
+	"matnr": idSKU, "kdmat": idCustomer, "001": idCustomer, "002": idVendor, "003": idGTIN, // SAP; E1EDP19 says it in digits
+	"supplierpartid": idVendor, "buyerpartid": idCustomer, // cXML
 }
 
 func identifierType(t string) string {

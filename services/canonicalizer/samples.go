@@ -21,6 +21,7 @@ const sampleTime = inventory.Instant(1_793_620_800_000)
 // CheckSamples compiles every mapping and runs every sample; the error joins all
 // differences. Master data is what the samples of the set themselves define.
 func CheckSamples(set *policy.Set) error {
+	set = withPartners(set)
 	all, err := programs(set)
 	if err != nil {
 		return err
@@ -49,6 +50,18 @@ func CheckSamples(set *policy.Set) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// withPartners is the set with its ready partners among its sources; a source goes
+// before the partner of its name.
+func withPartners(set *policy.Set) *policy.Set {
+	all := *set
+	all.Sources = maps.Clone(set.Partners)
+	if all.Sources == nil {
+		all.Sources = map[inventory.Source]*policy.Source{}
+	}
+	maps.Copy(all.Sources, set.Sources)
+	return &all
 }
 
 // sampleMasters takes the items and locations that samples define.

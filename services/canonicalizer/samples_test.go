@@ -30,7 +30,7 @@ func TestShippedSamples(t *testing.T) {
 		writeSamples(t)
 	}
 	set := load(t, shipped)
-	for name, s := range set.Sources {
+	for name, s := range withPartners(set).Sources {
 		if len(s.Samples) == 0 {
 			t.Errorf("source %s has no sample", name)
 		}
@@ -44,12 +44,12 @@ func TestShippedSamples(t *testing.T) {
 func writeSamples(t *testing.T) {
 	t.Helper()
 	for _, s := range []string{shipped} {
-		files, err := filepath.Glob(filepath.Join(s, "sources", "*.yaml"))
+		files, err := filepath.Glob(filepath.Join(s, "*", "*.yaml"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		touchExpected(t, files)
-		set := load(t, s)
+		set := withPartners(load(t, s))
 		all, err := programs(set)
 		if err != nil {
 			t.Fatal(err)
@@ -64,7 +64,7 @@ func writeSamples(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := os.WriteFile(filepath.Join(s, "sources", sample.Expected), got, 0o644); err != nil {
+				if err := os.WriteFile(filepath.Join(s, filepath.Dir(all[name].src.File), sample.Expected), got, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -179,6 +179,10 @@ func (x *expected) named(row []any, f *Fact) bool {
 			if n == id.Value || strings.EqualFold(n, id.Type+":"+id.Value) {
 				return true
 			}
+			// A parcel's number is written behind its carrier: FedEx:1234.
+			if _, number, ok := strings.Cut(n, ":"); ok && id.Type == "tracking" && number == id.Value {
+				return true
+			}
 		}
 	}
 	return item == "" && len(f.IDs) == 0
@@ -238,8 +242,9 @@ func (x *expected) quantity(row []any, f *Fact) bool {
 		return false
 	}
 	if x.Sign == "derived" || f.Kind == inventory.KindMovement {
-		// The sign of a movement is in its type, or in the quantity of an adjustment.
-		if x.Sign == "derived" || b.Sign() >= 0 && inventory.MovementType(f.Type) != inventory.Adjust {
+		// The sign of a movement is in its type or its status (consumed), or in the
+		// quantity of what is only adjusted.
+		if x.Sign == "derived" || b.Sign() >= 0 && inventory.MovementType(f.Type) != inventory.Adjust || f.Status != "adjusted" {
 			a.Abs(a)
 			b.Abs(b)
 		}

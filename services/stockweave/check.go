@@ -27,7 +27,10 @@ func checkCommand(_ context.Context, args []string, stdout, stderr io.Writer) er
 	for _, s := range set.Sources {
 		samples += len(s.Samples)
 	}
-	fmt.Fprintf(stdout, "%d sources with %d samples, %d channels, %d ERPs, %d schemas: valid\n",
-		len(set.Sources), samples, len(set.Channels), len(set.ERPs), len(schemas.All()))
+	for _, s := range set.Partners {
+		samples += len(s.Samples)
+	}
+	fmt.Fprintf(stdout, "%d sources and %d partners with %d samples, %d channels, %d ERPs, %d schemas: valid\n",
+		len(set.Sources), len(set.Partners), samples, len(set.Channels), len(set.ERPs), len(schemas.All()))
 	return nil
 }
