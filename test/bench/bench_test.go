@@ -74,7 +74,7 @@ func (p pair) ratio() float64 { return p.atp.cpu.Seconds() / p.base().cpu.Second
 func (r *rig) pair(t *testing.T, n int) pair {
 	t.Helper()
 	t.Logf("filling the log with %d events over %d items × %d locations", n, items, r.locations)
-	if err := fill(t.Context(), r.brokers(), r.codecs, r.locations, 0, n); err != nil {
+	if err := fill(t.Context(), r.brokers(), r.codecs, r.locations, n); err != nil {
 		t.Fatal(err)
 	}
 	p := pair{before: r.baseline(t, n, "before"), atp: r.atp(t, n), after: r.baseline(t, n, "after")}
@@ -206,7 +206,7 @@ func steadyRig(t *testing.T, locations int) *rig {
 // loaded brings the service through n events, so that it has a state.
 func (r *rig) loaded(t *testing.T, n int) *rig {
 	t.Helper()
-	if err := fill(t.Context(), r.brokers(), r.codecs, r.locations, 0, n); err != nil {
+	if err := fill(t.Context(), r.brokers(), r.codecs, r.locations, n); err != nil {
 		t.Fatal(err)
 	}
 	r.atp(t, n)

@@ -55,7 +55,7 @@ func (r *rig) besideCount(t *testing.T) []row {
 		t.Fatal(err)
 	}
 	r.masters(t)
-	if err := fill(t.Context(), r.brokers(), r.codecs, r.locations, 0, items); err != nil {
+	if err := fill(t.Context(), r.brokers(), r.codecs, r.locations, items); err != nil {
 		t.Fatal(err)
 	}
 	ports := make([]int, 2)

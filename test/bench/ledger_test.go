@@ -133,7 +133,7 @@ func (r *rig) starts(t *testing.T) []row {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "snapshots")
 	seed := partitions * 200 // so that every partition has a header and an offset
-	if err := fill(t.Context(), r.brokers(), r.codecs, r.locations, 0, seed); err != nil {
+	if err := fill(t.Context(), r.brokers(), r.codecs, r.locations, seed); err != nil {
 		t.Fatal(err)
 	}
 	p, _ := r.start(t, dir)

@@ -44,16 +44,16 @@ func nth(n, locations int) inventory.Event {
 	}
 }
 
-// fill produces events [from, to) as fast as it can.
-func fill(ctx context.Context, brokers string, codecs *event.Codecs, locations, from, to int) error {
+// fill produces the first n events as fast as it can.
+func fill(ctx context.Context, brokers string, codecs *event.Codecs, locations, n int) error {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.MaxBufferedRecords(100_000), kgo.ProducerLinger(5*time.Millisecond))
 	if err != nil {
 		return fmt.Errorf("opening producer: %w", err)
 	}
 	defer cl.Close()
 	var failed atomic.Value
-	for n := from; n < to; n++ {
-		rec, err := record(codecs, locations, n)
+	for i := range n {
+		rec, err := record(codecs, locations, i)
 		if err != nil {
 			return err
 		}

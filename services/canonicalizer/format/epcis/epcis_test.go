@@ -96,6 +96,10 @@ func TestWhereEventsAre(t *testing.T) {
 	e := `{"type":"TransformationEvent","eventTime":"t"}`
 	x := `<EventList><extension><TransformationEvent><eventTime>t</eventTime></TransformationEvent></extension></EventList>`
 	for body, want := range map[string]string{
+		`{"type":"EPCISDocument"}`: "epcis_none",
+		`{"a":1}`:                  "epcis_none",
+		`{"type":}`:                "json_syntax",
+
 		e:                       "ok",
 		`[` + e + `,` + e + `]`: "ok ok",
 		`{"type":"EPCISDocument","epcisBody":{"eventList":[]}}`:                                                                                "",
@@ -111,10 +115,7 @@ func TestWhereEventsAre(t *testing.T) {
 		`{"type":"TransformationEvent","eventTime":"t","sourceList":[{"type":"location"}]}`:                                                    "epcis_event",
 		`{"type":"TransformationEvent","eventTime":"t","readPoint":{}}`:                                                                        "epcis_event",
 		`{"eventList":[` + strings.Repeat("1,", 20_000) + `1]}`:                                                                                "epcis_events",
-		`{"type":"EPCISDocument"}`: "epcis_none",
-		`{"a":1}`:                  "epcis_none",
-		`{"type":}`:                "json_syntax",
-		`{"type":"TransformationEvent","eventTime":"t","eventTime":"u"}`: "json_duplicate_key",
+		`{"type":"TransformationEvent","eventTime":"t","eventTime":"u"}`:                                                                       "json_duplicate_key",
 		x: "ok",
 		`<q:EPCISQueryDocument xmlns:q="urn:epcglobal:epcis-query:xsd:1"><EPCISBody><q:QueryResults><resultsBody>` + x + `</resultsBody></q:QueryResults></EPCISBody></q:EPCISQueryDocument>`: "ok",
 		`<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>` + x + `</s:Body></s:Envelope>`:                                                                             "ok",
