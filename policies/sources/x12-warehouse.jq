@@ -14,8 +14,6 @@ def when($header): (seg("G62"; "11") // seg("G62")) as $g
 # another.
 def revision: if . == null or IN("N", "F", "O") then null else . end;
 
-def filled: with_entries(select(.value != null and .value != ""));
-
 # W12 lines, each with what stands near it: its LX loop, else the whole set.
 def shipped: . as $all | loops("LX") as $l
   | if ($l | length) > 1 then $l[1:][] else $all end

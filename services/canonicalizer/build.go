@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -131,7 +130,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		chunk: maxChunk,
 	}
 	bulk := *h
-	bulk.chunk, bulk.wait, bulk.turn = bulkChunk, brake.Wait, new(sync.Mutex)
+	bulk.chunk, bulk.wait, bulk.turn = bulkChunk, brake.Wait, make(chan struct{}, 1)
 	bulk.pace = &pace{share: cfg.BulkShare, now: env.Now}
 	worker, err := h.worker(&cfg, cfg.Group, event.TopicRaw)
 	if err != nil {
@@ -200,7 +199,7 @@ type handler struct {
 	// Of the latency class.
 	chunk int                             // records of one append, at most
 	wait  func(ctx context.Context) error // before each append; nil: at once
-	turn  *sync.Mutex                     // of one batch after the other, of all partitions; nil: beside each other
+	turn  chan struct{}                   // of one batch after the other, of all partitions; nil: beside each other
 	pace  *pace                           // of mapping; nil: as fast as it goes
 
 	// Of ends of full snapshots, which concern every partition of the events.
@@ -215,8 +214,12 @@ type handler struct {
 // end of a full snapshot: it follows its lines in every partition.
 func (h *handler) batch(ctx context.Context, recs []*stream.Record) ([]*stream.Record, error) {
 	if h.turn != nil {
-		h.turn.Lock()
-		defer h.turn.Unlock()
+		select {
+		case h.turn <- struct{}{}:
+			defer func() { <-h.turn }()
+		case <-ctx.Done(): // whoever has the turn may wait for long
+			return nil, fmt.Errorf("waiting for a turn: %w", ctx.Err())
+		}
 	}
 	var pending, ends, receipts []*stream.Record
 	flush := func() error {

@@ -313,6 +313,13 @@ func TestBulkWaitsForTheLedger(t *testing.T) {
 	if want := []string{"wait", "2", "wait", "wait", "2", "wait", "1"}; err != nil || len(out) != 1 || !slices.Equal(did, want) {
 		t.Errorf("%v, %d receipts, %v", did, len(out), err)
 	}
+	h.turn = make(chan struct{}, 1)
+	h.turn <- struct{}{} // another partition's
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if out, err := h.batch(gone, []*stream.Record{rec}); !errors.Is(err, context.Canceled) || out != nil {
+		t.Errorf("%d receipts and %v without a turn", len(out), err)
+	}
 }
 
 // Both latency classes are read, and a message is the same in both.

@@ -40,3 +40,15 @@ def table: (. // "") | split(";") | map(select(test("\\S")) | split("=") | {key:
 
 # Text of a yes/no column.
 def yes: (. // "") | ascii_downcase | IN("true", "yes", "y", "1");
+
+# An object without what is null, an empty text or an empty list.
+def filled: with_entries(select(.value != null and .value != "" and .value != []));
+
+# Lines of a document are told apart by their line; where a sender repeats it, by which
+# one it is.
+def apart:
+  def key: if .document then .document | tojson else null end;
+  if ([.[] | key | select(. != null)] | length == (unique | length)) then .
+  else to_entries | group_by(.value | key) | [.[] | if .[0].value.document == null then .[]
+      else to_entries[] | .key as $n | .value | if $n > 0 then .value.document.line = "\(.value.document.line // "")#\($n + 1)" else . end end]
+    | sort_by(.key) | map(.value) end;

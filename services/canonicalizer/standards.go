@@ -14,14 +14,13 @@ import (
 type standard struct {
 	format  string
 	mapping string
-	begins  []string // how a document begins, for whoever does not know its kind
 }
 
 // standardOf is the table of standards, by the first word of a document's kind.
 func standardOf(kind string) (standard, bool) {
 	s, ok := map[string]standard{
-		"x12":     {format: policy.FormatX12, mapping: "x12_lines", begins: []string{"ISA"}},
-		"edifact": {format: policy.FormatEDIFACT, mapping: "edifact_lines", begins: []string{"UNA", "UNB"}},
+		"x12":     {format: policy.FormatX12, mapping: "x12_lines"},
+		"edifact": {format: policy.FormatEDIFACT, mapping: "edifact_lines"},
 		"idoc":    {format: policy.FormatIDoc, mapping: "idoc_lines"},
 		"xml":     {format: policy.FormatXML, mapping: "xml_lines"},
 		"epcis":   {format: policy.FormatEPCIS, mapping: "epcis_lines"},
@@ -31,8 +30,8 @@ func standardOf(kind string) (standard, bool) {
 
 // Choose picks who reads a document of a kind such as x12/846 or json/shopify: a
 // source of that name, else a ready partner, else the standard of that name.
-func Choose(set *policy.Set) func(kind string, body []byte) *policy.Source {
-	return func(kind string, _ []byte) *policy.Source {
+func Choose(set *policy.Set) func(kind string) *policy.Source {
+	return func(kind string) *policy.Source {
 		family, name, _ := strings.Cut(kind, "/")
 		if s, ok := standardOf(family); ok {
 			return &policy.Source{
@@ -40,20 +39,11 @@ func Choose(set *policy.Set) func(kind string, body []byte) *policy.Source {
 				XML: policy.XML{Doctype: policy.DoctypeIgnore}, // cXML names its DTD; nothing is fetched
 			}
 		}
-		for n := name; n != ""; n, _ = cutLast(n) {
+		for n := name; n != ""; n = n[:max(strings.LastIndexByte(n, '-'), 0)] { // shopify-webhook is read by shopify
 			if src := cmp.Or(set.Sources[inventory.Source(n)], set.Partners[inventory.Source(n)]); src != nil {
 				return src
 			}
 		}
 		return nil
 	}
-}
-
-// cutLast takes the last part behind a dash off: shopify-webhook is read by shopify.
-func cutLast(s string) (string, bool) {
-	i := strings.LastIndexByte(s, '-')
-	if i < 0 {
-		return "", false
-	}
-	return s[:i], true
 }

@@ -6,11 +6,8 @@
 # (actions on a line), 4343 (answers), 4501, 7491 and 4499 (stock), 9015 and 4405
 # (states of a consignment).
 
-def edi_filled: with_entries(select(.value != null and .value != ""));
 def edi_digits: if . == null then null else gsub("[^0-9]"; "") | if . == "" then null else . end end;
 def edi_zero: . != null and test("^[-+]?0*([.]0*)?$");
-# The first that is not null, of an array.
-def edi_first: first(.[] | select(. != null)) // null;
 
 # ---- Items, parties, places
 
@@ -99,7 +96,7 @@ def edi_about:
   if . == null then "orders"
   elif IN("shipped", "in_transit", "inbound", "received", "picked", "transfer_in", "transfer_out", "in_question", "damaged") then "shipments"
   elif IN("returned", "return_requested") then "returns" else "orders" end;
-def edi_milestone($status; $due): {kind: "milestone", $status, milestone: ({about: ($status | edi_about), $due} | edi_filled)};
+def edi_milestone($status; $due): {kind: "milestone", $status, milestone: ({about: ($status | edi_about), $due} | filled)};
 def edi_moves($type; $status):
   if .quantity | edi_zero or startswith("-") then . + edi_milestone($status; null) else . + {kind: "movement", $status, movement: {$type}} end;
 
@@ -146,7 +143,7 @@ def edi_invrpt:
       | select($status != null) | ($q | edi_amount($c)) as $quantity | select($quantity != null)
       | { at: $q.pos, document: {type: "INVRPT", number: $d.number, revision: $d.revision, line: "\($line // $index)/\($code)\(if .n > 1 then "/\(.n)" else "" end)"},
           ids: $item.ids, location: (.at // ($loop | edi_place($where)) // $site), $quantity, unit: ($q | comp(1; 3)),
-          attributes: ($d.roles + ($loop | edi_roles) + {lot: ($near | edi_lot(null)) // ($loop | edi_lot($item)), serial: $item.serial, $code, reason: $why} | edi_filled) }
+          attributes: ($d.roles + ($loop | edi_roles) + {lot: ($near | edi_lot(null)) // ($loop | edi_lot($item)), serial: $item.serial, $code, reason: $why} | filled) }
       + edi_stamp($c; ($near | edi_dtm(["179", "366", "7", "94", "137"])) // ($loop | loops("QTY")[0] | edi_dtm(["179", "366", "7", "137"])) // $when)
       | if $way != null and $status == "received" and $way != "1" then edi_moves("receipt"; "received")
         elif $way != null and $status == "shipped" and $way != "2" then edi_moves("ship"; "shipped")
@@ -165,8 +162,8 @@ def edi_invrpt:
 # ordered ourselves, due at its delivery party.
 def edi_ordered($c; $stage; $due; $place):
   if ($c.d.orders // "demand") == "supply"
-  then . + {kind: "supply", supply: ({stage: (if $stage == "cancelled" then "closed" else $stage end), $due} | edi_filled), location: (.location // $place)}
-  else . + {kind: "demand", demand: ({$stage, $due} | edi_filled)} end;
+  then . + {kind: "supply", supply: ({stage: (if $stage == "cancelled" then "closed" else $stage end), $due} | filled), location: (.location // $place)}
+  else . + {kind: "demand", demand: ({$stage, $due} | filled)} end;
 
 def edi_orders($number; $revision; change):
   . as $c | edi_document as $d
@@ -181,7 +178,7 @@ def edi_orders($number; $revision; change):
       | { at: .pos, document: {type: "ORDERS", $number, $revision, line: "\($loop[0] | comp(1; 1) // $index)\(if $place then "/" + $place[0] else "" end)"},
           ids: $item.ids, location: (($loop | edi_place(edi_from)) // $from), quantity, unit: (.unit // $q.unit?), status: $change,
           refs: (if ($c.d.orders // "demand") == "supply" then edi_purchase($c.d; $number) else edi_sales($c.d; $number) end),
-          attributes: ($d.roles + ($loop | edi_roles) + (if $place then {ship_to: $place[0]} else {} end) + {lot: ($loop | edi_lot($item)), serial: $item.serial} | edi_filled) }
+          attributes: ($d.roles + ($loop | edi_roles) + (if $place then {ship_to: $place[0]} else {} end) + {lot: ($loop | edi_lot($item)), serial: $item.serial} | filled) }
       + edi_stamp($c; $d.when)
       | ($own // ($loop | edi_due) // $due) as $due
       | ($place // ($loop | edi_place(edi_to)) // $to) as $place
@@ -197,7 +194,7 @@ def edi_ordrsp:
   | (if ($d.response // "" | . == "RE") or ($d.function // "" | . == "27") then "rejected" elif $d.gone then "cancelled" else "acked" end) as $whole
   | if $d.lines == [] then
       [{ at: ($d.head | seg("BGM") | .pos), document: {type: "ORDRSP", number: $d.number, revision: $d.revision}, ids: [{type: "order", value: ($order // $d.number)}], location: $to,
-         refs: edi_purchase($c.d; $order), attributes: ($d.roles + {code: ($d.response // $d.function)} | edi_filled) } + edi_stamp($c; $d.when) + edi_milestone($whole; $due)]
+         refs: edi_purchase($c.d; $order), attributes: ($d.roles + {code: ($d.response // $d.function)} | filled) } + edi_stamp($c; $d.when) + edi_milestone($whole; $due)]
     else each($d.lines[];
       .index as $index | .row as $loop | ($loop | edi_item) as $item | ($loop[0] | comp(2; 1)) as $action
       | ({"2": "cancelled", "7": "rejected", "10": "rejected", "13": "rejected", "24": "acked"}[$action // ""] // (if $whole == "acked" or $action == null then $whole else "acked" end)) as $status
@@ -205,7 +202,7 @@ def edi_ordrsp:
       | ($all | edi_quantity(["12", "113", "194", "131", "46", "185", "21", "1", "11"])) as $q
       | { at: $loop[0].pos, document: {type: "ORDRSP", number: $d.number, revision: $d.revision, line: "\($loop[0] | comp(1; 1) // $index)"}, ids: $item.ids,
           location: (($loop | edi_place(edi_to)) // $to), refs: edi_purchase($c.d; ($loop | edi_order) // $order),
-          attributes: ($d.roles + ($loop | edi_roles) + {code: $action, ordered: ($all | edi_quantity(["21"]) | .quantity?), lot: $item.lot} | edi_filled) } + edi_stamp($c; $d.when)
+          attributes: ($d.roles + ($loop | edi_roles) + {code: $action, ordered: ($all | edi_quantity(["21"]) | .quantity?), lot: $item.lot} | filled) } + edi_stamp($c; $d.when)
       | . as $line | (($loop | edi_due) // $due) as $due
       # What is only on back order, or only cancelled, is not confirmed.
       | (if ($all | edi_quantity(["12", "113", "194", "131", "46", "185", "21", "1", "11"])) == null and ($all | any(.[]; .code | IN("83", "85"))) then empty
@@ -243,15 +240,15 @@ def edi_desadv:
       | { at: .pos, document: {type: "DESADV", number: $d.number, revision: $d.revision, line: "\($lin | comp(1; 1) // $index)\(if $place then "/" + $place[0] else "" end)"},
           ids: $item.ids, location: ($place // ($loop | edi_place(edi_to)) // $to), quantity, unit: (.unit // $q.unit?), refs: edi_purchase($c.d; $po),
           attributes: ($d.roles + ($loop | edi_roles) + {$po, sscc: (($loop | edi_gin(["BJ", "AW"])[0]) // $pack.sscc), lot: ($loop | edi_lot($item)), serial: $item.serial,
-            expiry: ($loop | edi_dtm(["36", "361"])), ordered: ($all | edi_quantity(["21"]) | .quantity?)} | edi_filled) }
+            expiry: ($loop | edi_dtm(["36", "361"])), ordered: ($all | edi_quantity(["21"]) | .quantity?)} | filled) }
       + edi_stamp($c; ($loop | edi_dtm(["11"])) // $when)
       | (if $d.gone then . + edi_milestone("cancelled"; $due) | .milestone.about = "shipments"
          elif $q == null then reject("bad_quantity"; "LIN \($lin | comp(1; 1)) has no despatched quantity")
          elif .refs == [] or (.quantity | edi_zero or startswith("-")) then . + edi_milestone("shipped"; $due)
-         else . + {kind: "supply", status: "shipped", supply: ({stage: "expected", $due} | edi_filled)} end),
+         else . + {kind: "supply", status: "shipped", supply: ({stage: "expected", $due} | filled)} end),
         ($all[] | select(.code == "83" and (.quantity | edi_zero | not)) | . as $back
           | { at: .pos, document: {type: "DESADV", number: $d.number, revision: $d.revision, line: "\($lin | comp(1; 1) // $index)/83"}, ids: $item.ids,
-              location: $to, quantity, unit, refs: edi_purchase($c.d; $po), attributes: ($d.roles | edi_filled) } + edi_stamp($c; $when) + edi_milestone("backordered"; null)));
+              location: $to, quantity, unit, refs: edi_purchase($c.d; $po), attributes: ($d.roles | filled) } + edi_stamp($c; $when) + edi_milestone("backordered"; null)));
 
 def edi_recadv:
   . as $c | edi_document as $d
@@ -266,7 +263,7 @@ def edi_recadv:
           location: (($loop | edi_place($where)) // $at), refs: edi_purchase($c.d; $po),
           attributes: ($d.roles + ($loop | edi_roles) + {$po, shipment: (($loop | edi_rff(["DQ", "AAK", "AAS"])) // ($head | edi_rff(["DQ", "AAK", "AAS"]))),
             sscc: ($loop | edi_gin(["BJ", "AW"])[0]), lot: ($loop | edi_lot($item)), serial: $item.serial,
-            variance: ($loop | seg("QVR") | if . == null then null else comp(1; 1) end), reason: ($loop | seg("QVR") | if . == null then null else comp(2; 1) end)} | edi_filled) }
+            variance: ($loop | seg("QVR") | if . == null then null else comp(1; 1) end), reason: ($loop | seg("QVR") | if . == null then null else comp(2; 1) end)} | filled) }
       + edi_stamp($c; ($loop | edi_dtm(["50", "35", "310"])) // $when)
       | . as $line | ($all | edi_quantity(["194", "48", "46"])) as $q
       | (if $q == null then empty
@@ -296,7 +293,7 @@ def edi_slsrpt:
       | select(($sales and ($code | IN("47", "1", "12"))) | not)
       | { at: .pos, document: {type: "SLSRPT", number: $d.number, revision: $d.revision, line: "\($loop[0] | comp(1; 1) // $index)/\($code)"}, ids: $item.ids,
           location: ($places["\($loop[0].pos)"] // ($loop | edi_place($where)) // $site), quantity, unit,
-          attributes: ($d.roles + ($loop | edi_roles) + {period_from: $period.from, period_to: $period.to, $code, flags: (if $code == "152" and $status == "sold" then "sold_by_152" else null end)} | edi_filled) }
+          attributes: ($d.roles + ($loop | edi_roles) + {period_from: $period.from, period_to: $period.to, $code, flags: (if $code == "152" and $status == "sold" then "sold_by_152" else null end)} | filled) }
       + edi_stamp($c; $d.when) + edi_milestone($status; null))
   | [foreach .[] as $l ({}; if $l.document then ($l.document.line + ($l.location | tojson)) as $k | .[$k] += 1 | .n = .[$k] else .n = 1 end;
       .n as $n | $l | if $n > 1 then .document.line += "/\($n)" else . end)];
@@ -321,9 +318,9 @@ def edi_iftsta:
       | (first($r.own[] | select(.id == "LOC") | edi_loc | select(. != [])) // ($r.own | edi_place(["DP", "ST", "CN", "UC"]))) as $place
       | (($r.own | edi_dtm(["334", "7", "178", "186", "35", "133", "136", "132"])) // ($r.head | edi_dtm(["334"])) // (if $r.own | any(.[]; .id == "DTM") then null else $d.when end)) as $when
       | { kind: "milestone", at: $s.pos, document: {type: "IFTSTA", number: ($ids[0].value), line: ([$status, $when, ($r.own | edi_gin(["BJ", "AW"])[0]), $place[0]?] | map(select(. != null)) | join(" "))},
-          $ids, location: $place, $status, milestone: ({about: "shipments", due: ($near | edi_due)} | edi_filled),
+          $ids, location: $place, $status, milestone: ({about: "shipments", due: ($near | edi_due)} | filled),
           attributes: ($roles + ($near | edi_roles) + {category: ($s | comp(1; 1)), reason: ($s | comp(3; 1)), report: $d.number,
-            place: (first($near[] | select(.id == "LOC") | comp(2; 4) | select(. != null)) // null), vehicle: ($near | seg("TDT") | if . == null then null else comp(8; 4) end)} | edi_filled) }
+            place: (first($near[] | select(.id == "LOC") | comp(2; 4) | select(. != null)) // null), vehicle: ($near | seg("TDT") | if . == null then null else comp(8; 4) end)} | filled) }
       + edi_stamp($c; $when));
 
 # ---- CONTRL: what became of an interchange of ours (0083)
@@ -334,18 +331,12 @@ def edi_contrl:
   | def word: {"4": "rejected", "7": "accepted", "8": "interchange_received"}[. // ""] // "accepted";
     def line($at; $n; $code; $more): { kind: "milestone", $at, document: {type: "CONTRL", number: ($u | comp(1; 1)), line: $n}, ids: [{type: "control", value: $n}], status: ($code | word),
         milestone: {about: (if $more.set // "" | IN("DESADV", "RECADV", "IFTSTA", "IFTMIN") then "shipments" else "orders" end)},
-        attributes: ({interchange: ($u | comp(1; 1)), $code, sender: ($u | comp(2; 1)), recipient: ($u | comp(3; 1))} + $more | edi_filled) } + edi_stamp($c; null);
+        attributes: ({interchange: ($u | comp(1; 1)), $code, sender: ($u | comp(2; 1)), recipient: ($u | comp(3; 1))} + $more | filled) } + edi_stamp($c; null);
     [$c.s[] | select(.id == "UCM" and comp(3; 1) != null)] as $m
   | if $m == [] then [line($u.pos; $u | comp(1; 1); $u | comp(4; 1); {error: ($u | comp(5; 1))})]
     else [$m[] | line(.pos; comp(1; 1); comp(3; 1); {set: comp(2; 1), error: comp(4; 1)})] end;
 
 # ---- All messages
-
-# Lines of a document are told apart by their line; where a sender repeats it, by which
-# one it is.
-def edi_apart:
-  [foreach .[] as $l ({}; if $l.document then ($l.document | tojson) as $k | .[$k] += 1 | .n = .[$k] else .n = 1 end;
-    .n as $n | $l | if $n > 1 then .document.line = "\(.document.line // "")#\($n)" else . end)];
 
 def edifact_lines:
   .tree as $t | {$t, s: $t.segments, d: (.defaults // {})}
@@ -363,4 +354,4 @@ def edifact_lines:
     elif $t.set == "CONTRL" then edi_contrl
     else reject("unsupported_set"; "message \($t.set) is not read here") end
   | if . == [] then reject("no_lines"; "the \($t.set) has nothing that is a line") else . end
-  | edi_apart;
+  | apart;

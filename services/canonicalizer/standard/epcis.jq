@@ -5,7 +5,6 @@
 # open whether it is the first report of a movement, a copy, or a second look at goods
 # that moved before. What an event moves is for a source to say, which knows its partner.
 
-def epcis_filled: with_entries(select(.value != null and .value != "" and .value != []));
 
 # What numbers a thing that is no stock: people and services, assets, documents,
 # coupons, consignments, parties, places.
@@ -96,6 +95,6 @@ def epcis_lines:
                          event: $e.type, action: $e.action, step: (if $e.type == "TransformationEvent" then $e.bizStep else null end),
                          transformation: $e.transformationID,
                          read_point: (if $e.bizLocation != null then $e.readPoint else null end),
-                         from: ([$e.sourceList[]? | .source | select(. != null)] | join(" ")), to: ([$e.destinationList[]? | .destination | select(. != null)] | join(" ")) } | epcis_filled),
+                         from: ([$e.sourceList[]? | .source | select(. != null)] | join(" ")), to: ([$e.destinationList[]? | .destination | select(. != null)] | join(" ")) } | filled),
           milestone: {about: (if $e.disposition == "returned" or any($refs[]; .type == "return") then "returns" else "shipments" end)} }
-      | epcis_filled ];
+      | filled ];

@@ -2,11 +2,9 @@
 # their names of the data dictionary. idoc_lines is the mapping of an IDoc, and a source
 # may go on from it; what each becomes is described in policies/README.md.
 
-def sap_filled: with_entries(select(.value != null and .value != ""));
 def sap_number: if . == null then null else decimal(".") end;
 def sap_zero: . != null and test("^-?0*([.]0*)?$");
 def sap_first: first(.[] | select(. != null and . != "")) // null;
-def sap_q($id; $q): [.segments[]? | select(.id == $id and .QUALF == $q)][0];
 
 # A material under its number, without the zeros in front and as it stands.
 def sap_material($names): . as $s
@@ -23,7 +21,7 @@ def sap_roles:
     (($p.PARVW // $p.PARTNER_Q) | sap_role) as $r | ([$p.PARTN, $p.LIFNR, $p.PARTNER_ID, $p.NAME1] | sap_first) as $id
     | if $id == null or .[$r] then . else .[$r] = $id end);
 
-def sap_milestone($about; $status; $due): {kind: "milestone", $status, milestone: ({$about, $due} | sap_filled)};
+def sap_milestone($about; $status; $due): {kind: "milestone", $status, milestone: ({$about, $due} | filled)};
 def sap_stamp($t; $when):
   if $when != null then {occurred_at: $when}
   else sap_when($t.control.CREDAT; $t.control.CRETIM) as $sent | if $sent == null then {} else {occurred_at: $sent, occurred_basis: "envelope"} end end;
@@ -48,7 +46,7 @@ def sap_matmas:
             | select($d > 0 and ($n * 10000) % $d == 0) | {unit: .MEINH, factor: ($n / $d | tostring)}] | unique_by(.unit),
           identifiers: ($ids[1:] + [$m.EAN11, ($m.segments[] | select(.id == "E1MARMM" and .MEINH == $m.MEINS) | .EAN11), ($m.segments[] | select(.id == "E1MEANM" and (.MEINH == null or .MEINH == $m.MEINS)) | .EAN11)
             | select(. != null) | {type: "ean", value: .}] | unique) }
-      | sap_filled);
+      | filled);
 
 # ---- MBGMCR, WMMBXY: goods movements
 
@@ -92,7 +90,7 @@ def sap_moved:
   | if $type == null then reject("no_movement_type"; "a goods movement without a movement type has no direction") else . end
   | if $m == null then reject("unknown_movement_type"; "movement type \($type) is not read here") else . end
   | del(.move, .to, .other, .stock, .sign)
-  | .attributes += ({move_type: $type, flags: (if $m.back then "reversal" else null end)} | sap_filled)
+  | .attributes += ({move_type: $type, flags: (if $m.back then "reversal" else null end)} | filled)
   | ($m.state // $stock) as $state
   | def moves($t; $status; $more): . + {kind: "movement", status: $status, movement: ({type: $t} + $more)};
     def state($key): if $state == null then {} else {($key): $state} end;
@@ -129,7 +127,7 @@ def sap_mbgmcr($d):
       | { at: $i.pos, document: {type: "MBGMCR", $number, line: ($i.LINE_ID // "\($n)")}, ids: ($i | sap_material(["MATERIAL_LONG", "MATERIAL"])), location: sap_place($i.PLANT; $i.STGE_LOC),
           quantity: ($i.ENTRY_QNT | sap_number), unit: ([$i.ENTRY_UOM, $i.ENTRY_UOM_ISO] | sap_first),
           refs: sap_ref($d.supply_issuer; $d.supply_type // "purchase_order"; $i.PO_NUMBER; $i.PO_ITEM),
-          attributes: ({lot: $i.BATCH, order: $i.ORDERID, delivery: $i.DELIV_NUMB, reason: $i.MOVE_REAS, cost_center: $i.COSTCENTER, po: $i.PO_NUMBER, gm_code: $code, reference: $h.REF_DOC_NO, special_stock: $i.SPEC_STOCK} | sap_filled),
+          attributes: ({lot: $i.BATCH, order: $i.ORDERID, delivery: $i.DELIV_NUMB, reason: $i.MOVE_REAS, cost_center: $i.COSTCENTER, po: $i.PO_NUMBER, gm_code: $code, reference: $h.REF_DOC_NO, special_stock: $i.SPEC_STOCK} | filled),
           move: $i.MOVE_TYPE, stock: $i.STCK_TYPE, sign: null, other: ($i | sap_material(["MOVE_MAT_LONG", "MOVE_MAT"])),
           to: (if $i.MOVE_PLANT == null and $i.MOVE_STLOC == null then null else sap_place($i.MOVE_PLANT // $i.PLANT; $i.MOVE_STLOC) end) }
       + sap_stamp($t; $when) | sap_moved);
@@ -143,7 +141,7 @@ def sap_wmmbxy($d):
       | { at: $i.pos, document: {type: "WMMBXY", $number, line: ($i.ZEILE // "\($n)")}, ids: ($i | sap_material(["MATNR_LONG", "MATNR"])), location: sap_place($i.WERKS; $i.LGORT),
           quantity: ((if $entry then $i.ERFMG else $i.MENGE end) | sap_number), unit: (if $entry then [$i.ERFME, $i.MEINS] else [$i.MEINS, $i.ERFME] end | sap_first),
           refs: sap_ref($d.supply_issuer; $d.supply_type // "purchase_order"; $i.EBELN; $i.EBELP),
-          attributes: ({lot: $i.CHARG, order: $i.AUFNR, reason: $i.GRUND, cost_center: $i.KOSTL, po: $i.EBELN, reference: $h.XBLNR, special_stock: $i.SOBKZ} | sap_filled),
+          attributes: ({lot: $i.CHARG, order: $i.AUFNR, reason: $i.GRUND, cost_center: $i.KOSTL, po: $i.EBELN, reference: $h.XBLNR, special_stock: $i.SOBKZ} | filled),
           move: $i.BWART, stock: $i.INSMK, sign: $i.SHKZG, other: ($i | sap_material(["UMMAT"])),
           to: (if $i.UMWRK == null and $i.UMLGO == null then null else sap_place($i.UMWRK // $i.WERKS; $i.UMLGO) end) }
       + sap_stamp($t; $when) | sap_moved);
@@ -177,15 +175,15 @@ def sap_delivery($t; $d; $message; $shipment):
       location: $here, quantity: $quantity, unit: (if $i.LFIMG then [$i.VRKME, $i.MEINS] else [$i.MEINS, $i.VRKME] end | sap_first),
       refs: sap_ref($d.order_issuer; $d.order_type // "order"; $order // $i.VGBEL // $po; null),
       attributes: ($roles + {lot: $i.CHARG, expiry: sap_when($i.VFDAT; null), plant: $i.WERKS, storage_location: $i.LGORT, shipping_point: $h.VSTEL, warehouse: $h.LGNUM, delivery_type: $h.LFART,
-        $po, order: ($order // $i.VGBEL), $sscc, bol: $h.BOLNR, tracking: ($h.TRAID // null), shipment: $shipment} | sap_filled) }
+        $po, order: ($order // $i.VGBEL), $sscc, bol: $h.BOLNR, tracking: ($h.TRAID // null), shipment: $shipment} | filled) }
   + sap_stamp($t; $when)
   | if .quantity == null then reject("bad_quantity"; "item \($i.POSNR) has no quantity") else . end
   | (.quantity | sap_zero) as $none
   | def at_ship_to: .location = (if $roles.ship_to then [$roles.ship_to] else $here end);
     if $message == "SHPMNT" then . + sap_milestone("shipments"; "shipped"; $due)
     elif $message | IN("SHPORD", "WHSORD") then
-      if $inbound then . + {kind: "supply", status: "inbound", refs: sap_ref($d.supply_issuer; $d.supply_type // "purchase_order"; $i.VGBEL // $po; null), supply: ({stage: "expected", $due} | sap_filled)}
-      else . + {kind: "demand", status: "ordered", demand: ({stage: "ordered", $due} | sap_filled)} | .refs += (if .refs == [] then sap_ref(null; "delivery"; $h.VBELN; $i.POSNR) else [] end) end
+      if $inbound then . + {kind: "supply", status: "inbound", refs: sap_ref($d.supply_issuer; $d.supply_type // "purchase_order"; $i.VGBEL // $po; null), supply: ({stage: "expected", $due} | filled)}
+      else . + {kind: "demand", status: "ordered", demand: ({stage: "ordered", $due} | filled)} | .refs += (if .refs == [] then sap_ref(null; "delivery"; $h.VBELN; $i.POSNR) else [] end) end
     elif ($message | IN("SHPCON", "WHSCON")) or (($message != "DESADV") and any(($said + $own)[]; IN("PIC", "PGI"))) then
       if $none then . + sap_milestone("shipments"; if $inbound then "received" else "picked" end; null)
       elif $inbound then .refs = sap_ref($d.supply_issuer; $d.supply_type // "purchase_order"; $i.VGBEL // $po; null) | . + {kind: "movement", status: "received", movement: {type: "receipt"}}
@@ -194,14 +192,14 @@ def sap_delivery($t; $d; $message; $shipment):
     # An advice dates a part of the purchase order of whoever gets it.
     else .refs = sap_ref($d.supply_issuer; $d.supply_type // "purchase_order"; $po // $order // $i.VGBEL; null) | at_ship_to
       | if .refs == [] or $none then . + sap_milestone("shipments"; "shipped"; $due)
-        else . + {kind: "supply", status: "shipped", supply: ({stage: "expected", $due} | sap_filled)} end end;
+        else . + {kind: "supply", status: "shipped", supply: ({stage: "expected", $due} | filled)} end end;
 
 def sap_shpmnt($d):
   . as $t | under("E1EDT20")[0] as $s
   | (under("E1EDL20")) as $deliveries
   | if $deliveries == [] then
       [{kind: "milestone", at: $s.pos, document: {type: "SHPMNT", number: $s.TKNUM}, ids: [{type: "shipment", value: $s.TKNUM}], status: "shipped", milestone: {about: "shipments"},
-        attributes: ($s | sap_roles + {carrier: $s.TDLNR} | sap_filled)} + sap_stamp($t; sap_when($s.DATBG; $s.UATBG))]
+        attributes: ($s | sap_roles + {carrier: $s.TDLNR} | filled)} + sap_stamp($t; sap_when($s.DATBG; $s.UATBG))]
     else each($deliveries[]; .row | sap_delivery($t; $d; "SHPMNT"; $s.TKNUM)) end;
 
 # ---- ORDERS, ORDCHG, ORDRSP
@@ -224,7 +222,7 @@ def sap_orders($d; $message):
       | ($p.MENGE // ($plan[0].WMENG? // null) | sap_number) as $ordered
       | { at: $p.pos, document: {type: (if $message == "ORDCHG" then "ORDERS" else $message end), $number, revision: (if $changes then ($when // $t.control.CREDAT // $t.number) else null end), line: ($p.POSEX // "\($n)")},
           $ids, location: sap_place($p.WERKS; $p.LGORT), quantity: $ordered, unit: ($p.MENEE // $p.PMENE),
-          attributes: ($roles + ($p | sap_roles) + {action: $p.ACTION, rejection: $p.ABGRU, plant: $p.WERKS} | sap_filled) }
+          attributes: ($roles + ($p | sap_roles) + {action: $p.ACTION, rejection: $p.ABGRU, plant: $p.WERKS} | filled) }
       + sap_stamp($t; $when)
       | ($p.ACTION == "003" or $k.ACTION == "003") as $gone
       | if $message == "ORDRSP" then
@@ -234,19 +232,15 @@ def sap_orders($d; $message):
           | . + sap_milestone("orders"; if $gone or ($p.ABGRU // "") != "" then "rejected" elif .quantity != null and (.quantity | sap_zero) then "backordered" else "acked" end; $due)
         elif ($d.orders // "demand") == "supply" then
           .refs = sap_ref($d.supply_issuer; $d.supply_type // "purchase_order"; $number; null) | .location = (.location // (if $to then [$to] else null end))
-          | . + {kind: "supply", status: (if $gone then "order_line_deleted" else "ordered" end), supply: ({stage: (if $gone then "closed" else "ordered" end), $due} | sap_filled)}
+          | . + {kind: "supply", status: (if $gone then "order_line_deleted" else "ordered" end), supply: ({stage: (if $gone then "closed" else "ordered" end), $due} | filled)}
         else
           .refs = sap_ref($d.order_issuer; $d.order_type // "order"; $number; null)
-          | . + {kind: "demand", status: (if $gone then "order_line_deleted" else "ordered" end), demand: ({stage: (if $gone then "cancelled" else "ordered" end), $due} | sap_filled)} end);
+          | . + {kind: "demand", status: (if $gone then "order_line_deleted" else "ordered" end), demand: ({stage: (if $gone then "cancelled" else "ordered" end), $due} | filled)} end);
 
 # ---- All IDocs
 
 # The message type; where the control record has none, that of the basic type.
 def sap_message: (.message // "") as $m | if $m != "" then $m else (.type // .root // "" | sub("[0-9]+$"; "")) end;
-
-def sap_apart:
-  [foreach .[] as $l ({}; if $l.document then ($l.document | tojson) as $k | .[$k] += 1 | .n = .[$k] else .n = 1 end;
-    .n as $n | $l | if $n > 1 then .document.line = "\(.document.line // "")#\($n)" else . end)];
 
 def idoc_lines:
   (.defaults // {}) as $d | .tree as $t | ($t | sap_message) as $message
@@ -259,4 +253,4 @@ def idoc_lines:
     elif under("E1EDP01") != [] and ($message | IN("ORDERS", "ORDCHG", "ORDRSP")) then sap_orders($d; $message)
     else reject("unsupported_set"; "an IDoc \($t.type // $t.root) of message \($message) is not read here") end
   | if . == [] then reject("no_lines"; "the IDoc has nothing that is a line") else . end
-  | sap_apart;
+  | apart;

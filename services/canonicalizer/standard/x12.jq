@@ -5,7 +5,6 @@
 # product id), 673 (quantities), 859 (activities), 181 (adjustments), 412 (conditions
 # of receipt), 521 (transfers), 668 (answers to a line), 368 (states of a shipment).
 
-def x12_filled: with_entries(select(.value != null and .value != ""));
 def x12_trim: if . == null then null else trim end;
 def x12_zero: . != null and test("^[-+]?0*([.]0*)?$");
 def x12_magnitude: if . == null then null else ltrimstr("-") | ltrimstr("+") end;
@@ -160,7 +159,7 @@ def x12_about:
   elif IN("returned", "return_requested") then "returns"
   else "orders" end;
 
-def x12_milestone($status; $due): {kind: "milestone", $status, milestone: ({about: ($status | x12_about), $due} | x12_filled)};
+def x12_milestone($status; $due): {kind: "milestone", $status, milestone: ({about: ($status | x12_about), $due} | filled)};
 def x12_movement($type; $status): {kind: "movement", $status, movement: {type: $type}};
 
 # A movement of nothing, or one that takes back, is none.
@@ -239,7 +238,7 @@ def x12_reported($c; $set; $number; $revision; $when; $head; $wanted):
           due: ($q.near | x12_due),
           attributes: ($roles + ($q.own | x12_roles) + ($q.site | x12_roles) + {
             location_number: (($q.near + $q.own | x12_reference(["LU"])) // ($head | x12_reference(["LU"]))),
-            lot: ($item.lot // ($q.near | x12_lot) // ($q.own | x12_lot)), serial: $item.serial, $code, flags: ($item.flags | join(" "))} | x12_filled) }
+            lot: ($item.lot // ($q.near | x12_lot) // ($q.own | x12_lot)), serial: $item.serial, $code, flags: ($item.flags | join(" "))} | filled) }
         + x12_stamp($c.t; $own // $when) ];
 
 # Counts where they are balances, milestones where they are not. Of one item at one
@@ -270,7 +269,7 @@ def x12_852:
   | $c.s[($head | length):]
   | x12_reported($c; "852"; if $number == "" then ($c.t | x12_control) else $number end; null; x12_when($x.e[3] // $x.e[2]; null; null); $head; ["RL", "WH", "ST", "BY"])
   | map(if .attributes.code == "QB" then . + x12_stamp($c.t; x12_when($x.e[2]; null; null)) else . end
-    | .attributes += ({period_from: $x.e[2], period_to: $x.e[3]} | x12_filled))
+    | .attributes += ({period_from: $x.e[2], period_to: $x.e[3]} | filled))
   | x12_balances;
 
 # ---- 850, 860, 855, 865: orders
@@ -287,8 +286,8 @@ def x12_po_line($c; $q; $u; $ids):
 # Our customer's order is demand on us; defaults.orders: supply makes it what we have
 # ordered ourselves, due at its ship-to.
 def x12_ordered($c; $kind; $stage; $place):
-  if $kind == "supply" then . + {kind: "supply", supply: ({stage: (if $stage == "cancelled" then "closed" else $stage end), due} | x12_filled), location: (.location // $place)}
-  else . + {kind: "demand", demand: ({stage: $stage, due} | x12_filled)} end
+  if $kind == "supply" then . + {kind: "supply", supply: ({stage: (if $stage == "cancelled" then "closed" else $stage end), due} | filled), location: (.location // $place)}
+  else . + {kind: "demand", demand: ({stage: $stage, due} | filled)} end
   | del(.due);
 
 def x12_order_lines($c; $id; $number; $revision; $when; $q; $u; $ids; $cancelled; change):
@@ -302,7 +301,7 @@ def x12_order_lines($c; $id; $number; $revision; $when; $q; $u; $ids; $cancelled
           ids: $p.ids, quantity, unit: (.unit // $p.unit), due: ($p.due // $due), status: $change.status,
           location: (($p.own | x12_place(["WH", "SF"])) // $from),
           refs: (if $kind == "supply" then x12_purchase($c.d; $number) else x12_order($c.d; $number) end),
-          attributes: ($roles + $p.attributes + (if $place then {ship_to: $place[0]} else {} end) + {change: $change.code} | x12_filled) }
+          attributes: ($roles + $p.attributes + (if $place then {ship_to: $place[0]} else {} end) + {change: $change.code} | filled) }
       + x12_stamp($c.t; $when)
       | if $change.status != "order_line_deleted" then x12_ordered($c; $kind; if $cancelled then "cancelled" else "ordered" end; $place // ($p.own | x12_place(["ST"])) // $to)
         # A line is gone when its quantity is cancelled, or none is ordered any more.
@@ -344,7 +343,7 @@ def x12_answers($c; $set; $id; $number; $revision; $when; $type; $q; $u; $ids; c
       .index as $index | .row | x12_po_line($c; $q; $u; $ids) as $p
       | { at: $p.line.pos, document: {type: $set, $number, $revision, line: "\($p.line.e[1] // $index)"}, ids: $p.ids,
           location: (($p.own | x12_place(["ST"])) // $to), refs: x12_purchase($c.d; $number),
-          attributes: ($roles + $p.attributes | x12_filled) } as $line
+          attributes: ($roles + $p.attributes | filled) } as $line
       | ($p.line | change) as $change | [$p.own[] | select(.id == "ACK")] as $acks
       | if $acks == [] then $line + {quantity: $p.quantity, unit: $p.unit} + x12_milestone($change // $whole; $p.due // $due) | x12_to($p.split)
         else
@@ -354,7 +353,7 @@ def x12_answers($c; $set; $id; $number; $revision; $when; $type; $q; $u; $ids; c
           | $line + {at: $a.pos, quantity: ($a.e[2] // $p.quantity), unit: (($a | comp($c.sep; 3; 1)) // $p.unit), ids: (if $p.ids == [] then $named else $p.ids end)}
             + x12_milestone(if $change == "order_line_deleted" and $said == "acked" then $change else $said end; x12_when($a.e[5]; null; null) // $p.due // $due)
           | .document.line += (if $n == 0 then "" else "/\($n + 1)" end)
-          | .attributes += ({code: $a.e[1], answered: ($named | map("\(.type) \(.value)") | join(" "))} | x12_filled) end
+          | .attributes += ({code: $a.e[1], answered: ($named | map("\(.type) \(.value)") | join(" "))} | filled) end
       | . + x12_stamp($c.t; $when));
 
 def x12_855:
@@ -398,13 +397,13 @@ def x12_856:
            refs: x12_purchase($c.d; $po),
            attributes: ($roles + ([$h.up | reverse[] | $of[.].roles] | add) + $of[$i].roles + {
              $po, lot: ($item.lot // ($own | x12_lot)), serial: $item.serial, ordered: $sn.e[5], tracking: (first($chain[] | x12_tracking | select(. != null)) // null), bol: near(["BM"]),
-             sscc: (first($chain[] | x12_sscc | select(. != null)) // null), flags: ($item.flags + $h.flags | join(" "))} | x12_filled) })
+             sscc: (first($chain[] | x12_sscc | select(. != null)) // null), flags: ($item.flags + $h.flags | join(" "))} | filled) })
       + x12_stamp($c.t; $when)
       | ($sn.e[8] | x12_answer_status) as $said
       | if $gone then . + x12_milestone("cancelled"; $due) | .milestone.about = "shipments"
         elif (.quantity | x12_zero) and ($said != "acked") then (.quantity = ($sn.e[5] // .quantity)) + x12_milestone($said; $due)
         elif .refs == [] then . + x12_milestone("shipped"; $due)
-        else . + {kind: "supply", status: "shipped", supply: ({stage: "expected", $due} | x12_filled)} end
+        else . + {kind: "supply", status: "shipped", supply: ({stage: "expected", $due} | filled)} end
       | x12_to([$own[] | select(.id == "SDQ")] | x12_split($c.sep)));
 
 # ---- 861: what was received
@@ -421,7 +420,7 @@ def x12_861:
       | (first(($loop | x12_prf), $item.po, ($loop | x12_reference(["PO"])), $po | select(. != null)) // null) as $order
       | { at: $r.pos, document: {type: "861", number: ($b.e[1] // ($c.t | x12_control)), revision: x12_revision($b.e[3]; (($b.e[2] // "") + ($b.e[5] // ""))), line: "\($r.e[1] // $index)"},
           ids: $item.ids, location: (($loop | x12_place(["RC", "WH", "ST"])) // $at), refs: x12_purchase($c.d; $order),
-          attributes: ($roles + ($loop | x12_roles) + {po: $order, shipment: ($loop | x12_reference(["SI", "BM", "PK"])), lot: ($item.lot // ($loop | x12_lot)), serial: $item.serial, flags: ($item.flags | join(" "))} | x12_filled) }
+          attributes: ($roles + ($loop | x12_roles) + {po: $order, shipment: ($loop | x12_reference(["SI", "BM", "PK"])), lot: ($item.lot // ($loop | x12_lot)), serial: $item.serial, flags: ($item.flags | join(" "))} | filled) }
       + x12_stamp($c.t; ($loop | x12_dtm(["050", "035"])) // $when)
       | . as $line
       | (if $r.e[2] == null then empty else $line + {quantity: $r.e[2], unit: ($r | comp($c.sep; 3; 1))} | x12_moves("receipt"; "received") end),
@@ -429,7 +428,7 @@ def x12_861:
          else $line + {quantity: $r.e[4], unit: ($r | comp($c.sep; 5; 1))} + x12_milestone("returned"; null) | .document.line += "/returned" end),
         (range(6; 21; 3) as $n | select($r.e[$n] != null and ($r.e[$n] | test("[0-9]") and (x12_zero | not)))
          | $line + {quantity: $r.e[$n], unit: (($r | comp($c.sep; $n + 1; 1)) // ($r | comp($c.sep; 3; 1)))} + x12_milestone("in_question"; null)
-         | .document.line += "/\($n)" | .attributes.condition = $r.e[$n + 2] | .attributes |= x12_filled));
+         | .document.line += "/\($n)" | .attributes.condition = $r.e[$n + 2] | .attributes |= filled));
 
 # ---- 867: what was sold or transferred on
 
@@ -462,7 +461,7 @@ def x12_867:
       | { at: $qty.pos, document: {type: "867", number: ($b.e[2] // ($c.t | x12_control)), revision: x12_revision($b.e[1]; $b.e[3]), line: "\($n + 1)/\($m + 1)"},
           ids: $item.ids, quantity: $qty.e[2], unit: (($qty | comp($c.sep; 3; 1)) // ($near | seg("UIT") | if . == null then null else comp($c.sep; 1; 1) end)),
           location: (($q[0] | x12_place($from)) // $at),
-          attributes: ($roles + ($q[0] | x12_roles) + {$order, transfer: $p.e[1], lot: ($item.lot // ($near | x12_lot)), serial: $item.serial, flags: ($item.flags | join(" "))} | x12_filled) }
+          attributes: ($roles + ($q[0] | x12_roles) + {$order, transfer: $p.e[1], lot: ($item.lot // ($near | x12_lot)), serial: $item.serial, flags: ($item.flags | join(" "))} | filled) }
       + x12_milestone($status; null)
       + x12_stamp($c.t; ($near | x12_dtm(["003", "011", "035", "187", "514"])) // ($q[0] | x12_dtm(["003", "011", "035", "187", "514"])) // $when // x12_when($b.e[3]; null; null)));
 
@@ -483,7 +482,7 @@ def x12_180:
           unit: (if $l0.id == "BLI" then $l0 | comp($c.sep; 4; 1) else null end // ($q | if . == null then null else comp($c.sep; 3; 1) end)),
           attributes: ($roles + ($loop | x12_roles) + {
             po: (($loop | x12_prf) // $po), disposition: ($loop | seg("RDR") | .e[1]?), reason: ($loop | seg("RDR") | .e[2]?),
-            rma: (($loop | x12_reference(["RZ", "QJ", "1Z"])) // ($l[0] | x12_reference(["RZ", "QJ", "1Z"]))), lot: $item.lot, serial: $item.serial, flags: ($item.flags | join(" "))} | x12_filled) }
+            rma: (($loop | x12_reference(["RZ", "QJ", "1Z"])) // ($l[0] | x12_reference(["RZ", "QJ", "1Z"]))), lot: $item.lot, serial: $item.serial, flags: ($item.flags | join(" "))} | filled) }
       + x12_milestone("return_requested"; null) + x12_stamp($c.t; $when));
 
 # ---- 940, 943, 944, 945, 947: the warehouse
@@ -522,8 +521,8 @@ def x12_940:
       | { at: $r.line.pos, document: {type: "940", number: ($w | x12_number("W05"; 2)), revision: ($w.e[1] | x12_w_revision | if . == "F" or . == "D" then null else . end), line: $index},
           ids: $i.ids, location: $site, quantity: $i.quantity, unit: $i.unit,
           refs: x12_order($c.d; $w.e[2]),
-          attributes: (x12_w_attributes($r.loop; $r.near; $i; $roles) + {po: $w.e[3]} | x12_filled),
-          kind: "demand", status: (if $gone then "cancelled" else "ordered" end), demand: ({stage: (if $gone then "cancelled" else "ordered" end), $due} | x12_filled) }
+          attributes: (x12_w_attributes($r.loop; $r.near; $i; $roles) + {po: $w.e[3]} | filled),
+          kind: "demand", status: (if $gone then "cancelled" else "ordered" end), demand: ({stage: (if $gone then "cancelled" else "ordered" end), $due} | filled) }
       + x12_stamp($c.t; null));
 
 def x12_943:
@@ -537,10 +536,10 @@ def x12_943:
       | { at: $r.line.pos, document: {type: "943", number: (if $w.id == "W06" then $w.e[2] // $w.e[4] elif $w.id == "W17" then $w.e[3] else $w.e[2] end // ($c.t | x12_control)), revision: ($w.e[1] | x12_w_revision), line: $index},
           ids: $i.ids, location: $site, quantity: $i.quantity, unit: $i.unit,
           refs: x12_purchase($c.d; if $w.id == "W17" then $w.e[4] else $w.e[2] end),
-          attributes: (x12_w_attributes($r.loop; $r.near; $i; $roles) + {shipment: (if $w.id == "W06" then $w.e[4] else null end)} | x12_filled) }
+          attributes: (x12_w_attributes($r.loop; $r.near; $i; $roles) + {shipment: (if $w.id == "W06" then $w.e[4] else null end)} | filled) }
       + x12_stamp($c.t; $when)
       | if .refs == [] then . + x12_milestone("in_transit"; $due)
-        else . + {kind: "supply", status: "in_transit", supply: ({stage: "expected", $due} | x12_filled)} end);
+        else . + {kind: "supply", status: "in_transit", supply: ({stage: "expected", $due} | filled)} end);
 
 # What a condition of receipt (412) makes of a quantity beside the receipt.
 def x12_condition_status: {"01": "damaged", "04": "in_question", "05": "in_question", "08": "rejected", "09": "on_hold", "13": "in_question"}[. // ""];
@@ -555,7 +554,7 @@ def x12_944:
       .index as $index | .row as $r | ($r.line | x12_w_line($c)) as $i
       | { at: $r.line.pos, document: {type: "944", number: ($w.e[3] // $w.e[4] // ($c.t | x12_control)), revision: ($w.e[1] | x12_w_revision), line: $index},
           ids: $i.ids, location: $site, quantity: $i.quantity, unit: $i.unit, refs: x12_purchase($c.d; $w.e[4]),
-          attributes: (x12_w_attributes($r.loop; $r.near; $i; $roles) + {shipment: $w.e[5]} | x12_filled) }
+          attributes: (x12_w_attributes($r.loop; $r.near; $i; $roles) + {shipment: $w.e[5]} | filled) }
       + x12_stamp($c.t; $when)
       | . as $line
       | x12_moves("receipt"; "received"),
@@ -577,8 +576,8 @@ def x12_945:
       .index as $index | .row as $r | ($r.line | x12_w_line($c)) as $i
       | { at: $r.line.pos, document: {type: "945", number: ($w.e[4] // $w.e[2] // ($c.t | x12_control)), revision: ($w.e[1] | x12_w_revision), line: $index},
           ids: $i.ids, location: $site, quantity: $i.quantity, unit: $i.unit, refs: x12_order($c.d; $w.e[2]),
-          attributes: ({$tracking} + (x12_w_attributes($r.loop; $r.near; $i; $roles) | x12_filled) + {shipment: $w.e[4]}
-            + (if $r.line.id == "W12" then {code: $r.line.e[1], ordered: $r.line.e[2]} else {} end) | x12_filled) }
+          attributes: ({$tracking} + (x12_w_attributes($r.loop; $r.near; $i; $roles) | filled) + {shipment: $w.e[4]}
+            + (if $r.line.id == "W12" then {code: $r.line.e[1], ordered: $r.line.e[2]} else {} end) | filled) }
       + x12_stamp($c.t; $when)
       | ($r.line.e[1] | x12_unshipped_status) as $said
       | if (.quantity == null and $said == "shipped") or (.quantity != null and (.quantity | x12_zero | not)) then x12_moves("ship"; "shipped")
@@ -607,7 +606,7 @@ def x12_947:
       .index as $index | .row as $r | $r.line.e[1] as $code | ($r.line | x12_w_line($c)) as $i
       | { at: $r.line.pos, document: {type: "947", number: ($w.e[2] // $w.e[3] // ($c.t | x12_control)), line: $index},
           ids: $i.ids, location: $site, quantity: $i.quantity, unit: $i.unit, refs: [],
-          attributes: (x12_w_attributes($r.loop; $r.near; $i; $roles) + {depositor_adjustment: $w.e[3], $code, inventory_type: $r.line.e[16]} | x12_filled) }
+          attributes: (x12_w_attributes($r.loop; $r.near; $i; $roles) + {depositor_adjustment: $w.e[3], $code, inventory_type: $r.line.e[16]} | filled) }
       + x12_stamp($c.t; $when)
       | (.quantity // "") as $q
       | if $code == "05" then .quantity = ($q | x12_magnitude) | x12_moves("hold"; "on_hold")
@@ -637,7 +636,7 @@ def x12_214:
       | { kind: "milestone", at: $a.pos, document: {type: "214", number: ($b.e[1] // $b.e[2] // ($c.t | x12_control) | x12_trim), line: ([$status, $when, $place[0]?] | map(select(. != null)) | join(" "))},
           $ids, location: $place, $status, milestone: {about: "shipments"},
           attributes: ($roles + {scac: $b.e[3], reason: ($a.e[2] // $a.e[4]), equipment: ($near | seg("MS2") | if . == null then null else [.e[1], .e[2]] | map(select(. != null)) | join("") end),
-            po: ($refs + $near | x12_reference(["PO"]))} | x12_filled) }
+            po: ($refs + $near | x12_reference(["PO"]))} | filled) }
       + x12_stamp($c.t; $when));
 
 def x12_210:
@@ -649,7 +648,7 @@ def x12_210:
   | [{ kind: "milestone", at: $b.pos, document: {type: "210", number: ($b.e[2] // $b.e[3] // ($c.t | x12_control)), revision: (if ($b.e[8] // "") == "" then null else $b.e[8] end)},
        ids: ([{type: "tracking", value: $b.e[2]}, {type: "shipment", value: $b.e[3]}, {type: "bol", value: ($c.s | x12_reference(["BM"]))}] | x12_shipment_ids),
        status: "freight_invoice", quantity: $amount, unit: (($c.s | seg("C3") | .e[1]?) // ($c.s | seg("CUR") | .e[2]?)), milestone: {about: "shipments"},
-       attributes: (($c.s | loops("LX")[0] | x12_roles) + {delivered: $b.e[9], scac: $b.e[11]} | x12_filled) }
+       attributes: (($c.s | loops("LX")[0] | x12_roles) + {delivered: $b.e[9], scac: $b.e[11]} | filled) }
      + x12_stamp($c.t; x12_when($b.e[6]; null; null))];
 
 def x12_990:
@@ -658,7 +657,7 @@ def x12_990:
   | if $b.e[4] == null then reject("no_status"; "B1 has no reservation action") else . end
   | [{ kind: "milestone", at: $b.pos, document: {type: "990", number: ($b.e[2] // ($c.t | x12_control)), line: "\($b.e[4]) \($b.e[3] // "")"},
        ids: ([{type: "shipment", value: $b.e[2]}, {type: "tracking", value: ($c.s | x12_reference(["CN", "2I"]))}] | x12_shipment_ids), status: $b.e[4], milestone: {about: "shipments"},
-       attributes: ({scac: $b.e[1], reason: ($c.s | seg("V9") | .e[8]?)} | x12_filled) } + x12_stamp($c.t; x12_when($b.e[3]; null; null))];
+       attributes: ({scac: $b.e[1], reason: ($c.s | seg("V9") | .e[8]?)} | filled) } + x12_stamp($c.t; x12_when($b.e[3]; null; null))];
 
 # ---- 997, 999: acknowledgements
 
@@ -673,7 +672,7 @@ def x12_acknowledged:
   | if $g == null then reject("no_header"; "a \($set) needs an AK1") else . end
   | ($c.s | loops(["AK2", "AK9"])[1:]) as $l | ($c.s | seg("AK9")) as $all
   | def line($at; $id; $status; $more): { kind: "milestone", $at, document: {type: $set, number: "\($g.e[1])-\($g.e[2])", line: $id}, ids: [{type: "control", value: $id}], $status,
-      milestone: {about: ($g.e[1] | x12_group_about)}, attributes: ({group: $g.e[2], group_type: $g.e[1], version: $g.e[3]} + $more | x12_filled) } + x12_stamp($c.t; null);
+      milestone: {about: ($g.e[1] | x12_group_about)}, attributes: ({group: $g.e[2], group_type: $g.e[1], version: $g.e[3]} + $more | filled) } + x12_stamp($c.t; null);
     [$l[] | select(.[0].id == "AK2") | .[0] as $a | (first(.[] | select(.id == "AK5" or .id == "IK5")) // null) as $r
       | (($r.e[1]? // $all.e[1]?) | x12_accepted) as $status | select($status != null)
       | line($a.pos; $a.e[2]; $status; {set: $a.e[1], code: $r.e[1]?, errors: ([$r.e[2:7]?[]? | select(. != null)] | join(" "))})] as $sets
@@ -682,15 +681,6 @@ def x12_acknowledged:
     else [line($all.pos; $g.e[2]; $all.e[1] | x12_accepted; {code: $all.e[1]})] end;
 
 # ---- All sets
-
-# Lines of a document are told apart by their line; where a sender repeats it, by which
-# one it is.
-def x12_apart:
-  def key: if .document then .document | tojson else null end;
-  if ([.[] | key | select(. != null)] | length == (unique | length)) then .
-  else to_entries | group_by(.value | key) | [.[] | if .[0].value.document == null then .[]
-      else to_entries[] | .key as $n | .value | if $n > 0 then .value.document.line = "\(.value.document.line // "")#\($n + 1)" else . end end]
-    | sort_by(.key) | map(.value) end;
 
 # A segment that has run into the next one has lost it, and what it says itself is
 # doubtful: it is put aside. In free text the words may stand by chance.
@@ -726,4 +716,4 @@ def x12_lines:
   | x12_torn($t; $c.s)
   | if . == [] then reject("no_lines"; "the \($t.set) has nothing that is a line") else . end
   | map(if .quantity then .quantity |= x12_decimal else . end)
-  | x12_apart;
+  | apart;

@@ -3,10 +3,9 @@
 # inventory feed. xml_lines is the mapping of a document; what each becomes is described
 # in policies/README.md.
 
-def xml_filled: with_entries(select(.value != null and .value != ""));
 def xml_first: first(.[] | select(. != null and . != "")) // null;
 def xml_place: map(select(. != null and . != "")) | if . == [] then null else . end;
-def xml_milestone($about; $status; $due): {kind: "milestone", $status, milestone: ({$about, $due} | xml_filled)};
+def xml_milestone($about; $status; $due): {kind: "milestone", $status, milestone: ({$about, $due} | filled)};
 
 # ---- cXML
 
@@ -30,11 +29,11 @@ def cxml_order_request($d; $when):
       .index as $n | .row as $i | ($h | cxml_roles) + ($i | cxml_roles) as $roles
       | { at: $n, document: {type: "OrderRequest", $number, revision: (if $type == "update" or $type == "delete" then ($h | text("@orderVersion")) // ($h | text("@orderDate")) else null end), line: (($i | text("@lineNumber")) // "\($n)")},
           ids: ($i | cxml_item), quantity: ($i | text("@quantity")), unit: ($i | cxml_unit), occurred_at: ($h | text("@orderDate") // $when),
-          refs: [{issuer: $d.order_issuer, type: ($d.order_type // "order"), $number} | with_entries(select(.value != null))], attributes: ($roles | xml_filled) }
+          refs: [{issuer: $d.order_issuer, type: ($d.order_type // "order"), $number} | with_entries(select(.value != null))], attributes: ($roles | filled) }
       | (($i | text("@requestedDeliveryDate")) // $due) as $due
       | (if $type == "delete" then "cancelled" else "ordered" end) as $stage
-      | if ($d.orders // "demand") == "supply" then . + {kind: "supply", status: $stage, location: $roles.ship_to, supply: ({stage: (if $stage == "cancelled" then "closed" else $stage end), $due} | xml_filled)}
-        else . + {kind: "demand", status: $stage, demand: ({$stage, $due} | xml_filled)} end);
+      | if ($d.orders // "demand") == "supply" then . + {kind: "supply", status: $stage, location: $roles.ship_to, supply: ({stage: (if $stage == "cancelled" then "closed" else $stage end), $due} | filled)}
+        else . + {kind: "demand", status: $stage, demand: ({$stage, $due} | filled)} end);
 
 def cxml_ship_notice($d; $when):
   nodes("ShipNoticeHeader")[0] as $h | ($h | text("@shipmentID")) as $number
@@ -48,16 +47,16 @@ def cxml_ship_notice($d; $when):
   | if $items == [] then
       # Without lines it is about the shipment alone.
       [$base + {ids: ([$control[] | select(.number != null) | {type: "tracking", value: .number}] + [{type: "shipment", value: $number}]),
-        refs: cxml_order($d; text("ShipNoticePortion/OrderReference/@orderID"); null), attributes: ($h | cxml_roles | xml_filled)}
+        refs: cxml_order($d; text("ShipNoticePortion/OrderReference/@orderID"); null), attributes: ($h | cxml_roles | filled)}
        | . + xml_milestone("shipments"; if $gone then "cancelled" else "shipped" end; $due)]
     else each($items[];
       .index as $n | .row.item as $i | .row.po as $po | ($h | cxml_roles) as $roles
       | $base + { at: $n, ids: ($i | cxml_item), quantity: ($i | text("@quantity")), unit: ($i | cxml_unit), location: $roles.ship_to, refs: cxml_order($d; $po; null),
-          attributes: ($roles + {$po, $tracking, carrier: ($control[0].carrier? // null), order_line: ($i | text("@lineNumber")), lot: ($i | text("Batch/SupplierBatchID") // text("SupplierBatchID"))} | xml_filled) }
+          attributes: ($roles + {$po, $tracking, carrier: ($control[0].carrier? // null), order_line: ($i | text("@lineNumber")), lot: ($i | text("Batch/SupplierBatchID") // text("SupplierBatchID"))} | filled) }
       | .document.line = (($i | text("@shipNoticeLineNumber")) // "\($n)")
       | if $gone then . + xml_milestone("shipments"; "cancelled"; $due)
         elif $po == null then . + xml_milestone("shipments"; "shipped"; $due)
-        else . + {kind: "supply", status: "shipped", supply: ({stage: "expected", $due} | xml_filled)} end) end;
+        else . + {kind: "supply", status: "shipped", supply: ({stage: "expected", $due} | filled)} end) end;
 
 # Quantities of an Inventory element that are stock; others are levels and targets.
 def cxml_stock: {
@@ -77,7 +76,7 @@ def cxml_activity($d; $when):
       | $inventories[] | to_entries[] | select(.key | cxml_stock != null) | .key as $key | .value[] as $q
       | ($key | cxml_stock) as $status
       | { at: $n, document: {type: "ProductActivityMessage", $number, line: "\($n)/\($key)"}, ids: ($p | cxml_item | if . == [] then [{type: "ManufacturerPartID", value: ($p | text("ManufacturerPartID"))} | select(.value != null)] else . end),
-          location: $place, quantity: ($q | text("@quantity")), unit: ($q | text("UnitOfMeasure")), occurred_at: $at, attributes: ($p | cxml_roles | xml_filled) }
+          location: $place, quantity: ($q | text("@quantity")), unit: ($q | text("UnitOfMeasure")), occurred_at: $at, attributes: ($p | cxml_roles | filled) }
       | if $status == "on_hold" then .quantity as $x | del(.quantity) + {kind: "count", $status, count: {balances: [{state: "quarantine", quantity: $x}]}}
         elif $status == "on_hand" or ($status == "available" and ($on_hand | not)) then . + {kind: "count", $status}
         else . + xml_milestone(if $status == "in_transit" then "shipments" else "orders" end; $status; null) end);
@@ -89,11 +88,11 @@ def cxml_confirmation($d; $when):
   | {"accept": "acked", "allDetail": "acked", "detail": "acked", "backordered": "backordered", "reject": "rejected", "except": "acked", "unknown": "on_hold", "requestToPay": "acked", "replace": "acked"} as $words
   | ($words[$h | text("@type") // "accept"] // "acked") as $whole
   | {document: {type: "ConfirmationRequest", $number, revision: (if $h | text("@operation") == "update" then $h | text("@noticeDate") else null end)}, occurred_at: (($h | text("@noticeDate")) // $when), refs: cxml_order($d; $po; null)} as $base
-  | if nodes("ConfirmationItem") == [] then [$base + {ids: [{type: "order", value: ($po // $number)}], attributes: ($h | cxml_roles | xml_filled)} + xml_milestone("orders"; $whole; null)]
+  | if nodes("ConfirmationItem") == [] then [$base + {ids: [{type: "order", value: ($po // $number)}], attributes: ($h | cxml_roles | filled)} + xml_milestone("orders"; $whole; null)]
     else each(nodes("ConfirmationItem")[] | . as $i | nodes("ConfirmationStatus") | to_entries[] | {item: $i, n: .key, status: .value};
       .row.item as $i | .row.status as $s | .row.n as $n
       | $base + {ids: (($s | nodes("ItemIn")[0]? // null | if . == null then [] else cxml_item end) | if . == [] then $i | cxml_item else . end | if . == [] then [{type: "order", value: ($po // $number)}] else . end),
-          quantity: ($s | text("@quantity")), unit: (($s | text("UnitOfMeasure")) // ($i | text("UnitOfMeasure"))), attributes: (($h | cxml_roles) + {order_line: ($i | text("@lineNumber"))} | xml_filled)}
+          quantity: ($s | text("@quantity")), unit: (($s | text("UnitOfMeasure")) // ($i | text("UnitOfMeasure"))), attributes: (($h | cxml_roles) + {order_line: ($i | text("@lineNumber"))} | filled)}
       | .document.line = "\($i | text("@lineNumber") // "0")\(if $n > 0 then "/\($n + 1)" else "" end)"
       | . + xml_milestone("orders"; $words[$s | text("@type") // ""] // $whole; $s | text("@deliveryDate"))) end;
 
@@ -120,7 +119,7 @@ def xml_us_when($date; $clock):
 
 def xml_scan($number; $status; $when; $place; $more):
   { kind: "milestone", document: {type: "tracking", $number, line: ([$status, $when, $place[0]?] | map(select(. != null)) | join(" "))},
-    ids: [{type: "tracking", value: $number}], location: $place, $status, milestone: {about: "shipments"}, attributes: ($more | xml_filled) }
+    ids: [{type: "tracking", value: $number}], location: $place, $status, milestone: {about: "shipments"}, attributes: ($more | filled) }
   + (if $when == null then {} else {occurred_at: $when} end);
 # The newest event first. Its code is the status; the address is that of the scan.
 def fedex_lines:
@@ -172,5 +171,4 @@ def xml_lines:
      elif $t.AmazonEnvelope then $t.AmazonEnvelope[0] | amazon_feed($raw)
      else reject("unsupported_set"; "a document \($t | keys | map(select(startswith("#") | not)) | join(" ")) is not read here") end)
   | if . == [] then reject("no_lines"; "the document has nothing that is a line") else . end
-  | [foreach .[] as $l ({}; if $l.document then ($l.document | tojson) as $k | .[$k] += 1 | .n = .[$k] else .n = 1 end;
-      .n as $n | $l | if $n > 1 then .document.line = "\(.document.line // "")#\($n)" else . end)];
+  | apart;
