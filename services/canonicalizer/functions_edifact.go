@@ -149,7 +149,7 @@ func qsegs(v any, args []any) any {
 	return out
 }
 
-// qualified calls each for the segments asked for and gives the one that stops it.
+// qualified calls stop for the segments asked for and gives the one that stops it.
 func qualified(name string, v any, args []any, stop func(any) bool) any {
 	segments, ok := v.([]any)
 	if !ok {
