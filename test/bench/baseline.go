@@ -14,11 +14,19 @@ import (
 // outputBytes is the size of the baseline's one output a record.
 const outputBytes = 110
 
+// output is a record to write; without a key, under that of the record it follows.
+type output struct {
+	Topic   string
+	Key     []byte
+	Value   []byte
+	Headers []kgo.RecordHeader
+}
+
 // baseline is the floor that the atp service is measured against: a bare
 // franz-go exactly-once loop over the same records that polls, looks its key up in
-// a map, writes one output a record and commits on the same cadence. It ends when
-// it has committed n records.
-func baseline(ctx context.Context, brokers, in, out, group string, n int, commit time.Duration) error {
+// a map, writes one record of each of the outputs a record and commits on the same
+// cadence. It ends when it has committed n records.
+func baseline(ctx context.Context, brokers, in, group string, outputs [][]output, n int, commit time.Duration) error {
 	s, err := kgo.NewGroupTransactSession(
 		kgo.SeedBrokers(brokers), kgo.TransactionalID(group+"-0"), kgo.ConsumerGroup(group), kgo.ConsumeTopics(in),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
@@ -29,7 +37,7 @@ func baseline(ctx context.Context, brokers, in, out, group string, n int, commit
 	}
 	defer s.Close()
 	state := map[string]int64{}
-	value := make([]byte, outputBytes)
+	next := 0
 	var failed error
 	promise := func(_ *kgo.Record, err error) {
 		if err != nil {
@@ -53,7 +61,15 @@ func baseline(ctx context.Context, brokers, in, out, group string, n int, commit
 			fs.EachRecord(func(r *kgo.Record) {
 				seen++
 				state[string(r.Key)]++
-				s.Produce(ctx, &kgo.Record{Topic: out, Partition: r.Partition, Key: r.Key, Value: value}, promise)
+				for _, list := range outputs {
+					o := &list[next%len(list)]
+					key := o.Key
+					if key == nil {
+						key = r.Key
+					}
+					s.Produce(ctx, &kgo.Record{Topic: o.Topic, Partition: r.Partition, Key: key, Value: o.Value, Headers: o.Headers}, promise)
+				}
+				next++
 			})
 			left := commit - time.Since(began)
 			if left <= 0 || seen >= 5000 {

@@ -257,10 +257,16 @@ const childEnv = "STOCKWEAVE_BENCH_BASELINE"
 // baseline runs the floor in a process of its own, so that its CPU is its own.
 func (r *rig) baseline(t *testing.T, n int, run string) took {
 	t.Helper()
+	return r.baselineOf(t, n, run, "")
+}
+
+// baselineOf is baseline with the outputs of a file.
+func (r *rig) baselineOf(t *testing.T, n int, run, outputs string) took {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run", "^TestBaselineProcess$", "-test.v")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", childEnv, r.brokers(), n, run))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s %s", childEnv, r.brokers(), n, run, outputs))
 	began := time.Now()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("baseline: %v\n%s", err, out)
@@ -271,14 +277,18 @@ func (r *rig) baseline(t *testing.T, n int, run string) took {
 // TestBaselineProcess is not a test: it is the floor's own process.
 func TestBaselineProcess(t *testing.T) {
 	args := strings.Fields(os.Getenv(childEnv))
-	if len(args) != 3 {
+	if len(args) < 3 || len(args) > 4 {
 		t.Skip("not run: this is the process that TestBench starts for its baseline")
 	}
 	n, err := strconv.Atoi(args[1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := baseline(t.Context(), args[0], event.TopicEvents, "bench.baseline", "bench-baseline-"+args[2], n, commit); err != nil {
+	outputs, err := outputsOf(strings.Join(args[3:], ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := baseline(t.Context(), args[0], event.TopicEvents, "bench-baseline-"+args[2], outputs, n, commit); err != nil {
 		t.Fatal(err)
 	}
 }

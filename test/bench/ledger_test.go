@@ -43,7 +43,11 @@ func TestBenchLedger(t *testing.T) {
 			rig := newRig(t, ledgerLocations)
 			done = append(done, rig.pair(t, events))
 			if i == ledgerPairs-1 {
-				rows = append(rows, rig.bytesPerItem(t))
+				last := done[i]
+				same := rig.sameOutputs(t, events)
+				rows = append(rows, rig.bytesPerItem(t),
+					against("atp.cpu_beside_same_outputs", "s", perMillion(last.atp.cpu, events), perMillion(same.cpu, events), ""),
+					against("atp.same_outputs_cpu", "s", perMillion(same.cpu, events), perMillion(last.base().cpu, events), ""))
 			}
 		})
 	}
