@@ -21,7 +21,7 @@ demo: ## run everything in one process and play the scenario
 	go run -pgo=off ./services/stockweave demo
 
 .PHONY: test
-test: test/unit test/real ## all tests: unit, in-process Kafka, and the real parts
+test: test/unit test/fuzz test/real ## all tests: unit, in-process Kafka, fuzzing in short, and the real parts
 
 .PHONY: test/unit
 test/unit: ## unit tests and the in-process Kafka, under a virtual clock
@@ -31,6 +31,10 @@ test/unit: ## unit tests and the in-process Kafka, under a virtual clock
 .PHONY: test/race
 test/race: ## the same under the race detector
 	GOWORK=off go test -race -timeout 20m $(SYNC) ./...
+
+.PHONY: test/fuzz
+test/fuzz: ## the fuzz targets of the formats, 5 s each
+	@tools/fuzz 5s services/canonicalizer
 
 # One package at a time: each starts servers of its own. -count=1, since a cached
 # result says nothing about a server. The benchmark is not a test.
@@ -96,6 +100,18 @@ bench: ## measure against the floor; prints a table and writes bench.json
 bench/ledger: ## the same with eight locations an item and 5,000 events a second, and how long starts take
 	cd test && BENCH_OUT=$(CURDIR)/bench-ledger.json GOWORK=off go test -tags bench -count 1 -timeout 60m -run '^TestBenchLedger$$' -v ./bench
 
+.PHONY: bench/api
+bench/api: ## reads beside a bare GET of Redis, and reservations over HTTP, 500 a second, from the request to its answer
+	cd test && BENCH_OUT=$(CURDIR)/bench-api.json GOWORK=off go test -tags bench -count 1 -timeout 30m -run '^TestBenchAPI$$' -v ./bench
+
+.PHONY: bench/ingest
+bench/ingest: ## what accepting an order webhook costs, against a bare handler that writes the same bytes
+	cd test && GOWORK=off go test -tags bench -count 1 -timeout 30m -run '^TestBenchIngest$$' -v ./bench
+
+.PHONY: bench/canonicalizer
+bench/canonicalizer: ## what a message of each kind costs, parsed, mapped and encoded, against encoding/json
+	GOGC=400 GOWORK=off go test -tags bench -count 1 -timeout 60m -run '^TestBenchCanonicalizer$$' -v ./services/canonicalizer
+
 .PHONY: profile
 profile: ## measure anew what the build is optimised by, on a quiet machine
 	cd test && BENCH_PROFILE=$(CURDIR)/services/stockweave/default.pgo GOWORK=off go test -tags bench -count 1 -timeout 60m -run '^TestBench$$' -v ./bench
@@ -103,12 +119,12 @@ profile: ## measure anew what the build is optimised by, on a quiet machine
 FAULTS := STOCKWEAVE_FAULTS=long TRIES=1500 GOWORK=off go test -p 1 -count 1 -timeout 120m
 .PHONY: faults
 faults: ## the long fault runs on real brokers
-	cd test && $(FAULTS) ./takeover ./crash ./kill ./linear
+	cd test && $(FAULTS) ./takeover ./crash ./kill ./linear ./files ./sql
 
 SOAK ?= 3600
 .PHONY: soak
 soak: ## the fault runs again and again, for SOAK seconds
-	cd test && end=$$((SECONDS + $(SOAK))); while [ $$SECONDS -lt $$end ]; do $(FAULTS) ./takeover ./crash ./kill ./linear; done
+	cd test && end=$$((SECONDS + $(SOAK))); while [ $$SECONDS -lt $$end ]; do $(FAULTS) ./takeover ./crash ./kill ./linear ./files ./sql; done
 
 CHECKS ?= 100000
 REQUESTS ?= 1000000
@@ -123,12 +139,14 @@ sim: ## random histories and faults: CHECKS of the ledger, REQUESTS at once, 20 
 mutants: ## break each guarantee once and see its test turn red
 	cd test && GOWORK=off go run ./mutants -root ..
 
-FUZZTIME ?= 20s
+FUZZTIME ?= 30s
 .PHONY: fuzz
-fuzz: ## every fuzz target, FUZZTIME each
-	@grep -rlE '^func Fuzz' --include='*_test.go' pkg services | xargs -n1 dirname | sort -u | while read -r dir; do \
-	  grep -hoE '^func Fuzz\w+' $$dir/*_test.go | sed 's/func //' | while read -r f; do \
-	    echo "$$dir $$f"; GOWORK=off go test $(SYNC) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./$$dir; done; done
+fuzz: ## every fuzz target, FUZZTIME each; prints how often each was executed
+	@tools/fuzz $(FUZZTIME)
+
+.PHONY: api/fuzz
+api/fuzz: ## let schemathesis ask the ATP API all that its document allows, and more; EXAMPLES an operation
+	@tools/apifuzz $(CACHE) $(or $(EXAMPLES),200)
 
 .PHONY: image
 image: ## build the container image stockweave:dev

@@ -19,14 +19,17 @@ import (
 const keptMargin = 24 * time.Hour
 
 // A joiner holds the receipts of raw messages against what stands (Invariant 2): the
-// lines of each add up, and its rejected lines and milestones are there. Nothing is
-// held of a message that has neither.
+// lines of each add up, and its rejected lines, its milestones and its parked lines are
+// there; one that was parked waits, or a receipt of its own says what it became. Nothing
+// is held of a message that has none of them.
 type joiner struct {
 	a      *auditor
 	report *Report
 	seed   maphash.Seed
-	dead   list // rejected lines, in the canonicalizer's dead letters
-	stones list // milestones
+	dead   list            // rejected lines, in the canonicalizer's dead letters
+	stones list            // milestones
+	parked list            // lines that were parked
+	ends   map[int32]int64 // of the receipts as they were read first
 }
 
 // list is what receipts say stands on some topics.
@@ -52,7 +55,8 @@ type owed struct {
 func (a *auditor) joinReceipts(ctx context.Context) (*Report, error) {
 	j := &joiner{
 		a: a, report: &Report{}, seed: maphash.MakeSeed(),
-		dead: newList("dead letters of the canonicalizer"), stones: newList("milestones"),
+		dead: newList("dead letters of the canonicalizer"), stones: newList("milestones"), parked: newList("parked lines, or receipts of what they became"),
+		ends: map[int32]int64{},
 	}
 	if _, err := j.each(ctx, event.TopicReceipts, j.receipt); err != nil {
 		return nil, err
@@ -68,8 +72,16 @@ func (a *auditor) joinReceipts(ctx context.Context) (*Report, error) {
 		}
 		j.stones.kept = max(j.stones.kept, kept)
 	}
+	// A line that waits no more since the receipts were read has its own behind them.
+	if _, err := j.each(ctx, event.TopicParked, j.line); err != nil {
+		return nil, err
+	}
+	if err := j.rest(ctx); err != nil {
+		return nil, err
+	}
 	j.settle(&j.dead)
 	j.settle(&j.stones)
+	j.settle(&j.parked)
 	return j.report, j.name(ctx)
 }
 
@@ -88,6 +100,9 @@ func (j *joiner) each(ctx context.Context, topic string, f func(*stream.Record) 
 		end, err := j.a.stableEnd(ctx, topic, p)
 		if err != nil {
 			return 0, fmt.Errorf("reading %s partition %d: %w", topic, p, err)
+		}
+		if topic == event.TopicReceipts {
+			j.ends[p] = end
 		}
 		first := int64(math.MaxInt64)
 		start, err := j.a.each(ctx, topic, p, end, func(rec *stream.Record) error {
@@ -118,8 +133,12 @@ func (j *joiner) receipt(rec *stream.Record) error {
 		j.find(fault)
 		return nil
 	}
-	j.report.Receipts++
-	j.report.Milestones += int(r.Milestones)
+	if j.report.Milestones += int(r.Milestones); r.Line == 0 {
+		j.report.Receipts++
+		j.parked.owe(j.id(r.RawID), rec, r.Parked)
+	} else {
+		j.see(&j.parked, r.RawID, r.Line)
+	}
 	if !r.Adds() {
 		fault.EventID, fault.Check, fault.Expected = r.RawID, ReceiptSum, fmt.Sprintf("%d lines", r.Lines)
 		fault.Found = fmt.Sprintf("%d events, %d rejected, %d parked, %d masters, %d milestones", len(r.EventIDs), r.Rejected, r.Parked, r.Masters, r.Milestones)
@@ -135,8 +154,12 @@ func (j *joiner) id(raw string) uint64 { return maphash.String(j.seed, raw) }
 // owe takes what a receipt says. Of several of one message the largest number holds:
 // before each its lines were durable.
 func (l *list) owe(raw uint64, rec *stream.Record, lines int32) {
-	if o := l.owed[raw]; lines > 0 && (o == nil || lines > o.lines) {
+	switch o := l.owed[raw]; {
+	case lines <= 0:
+	case o == nil:
 		l.owed[raw] = &owed{partition: rec.Partition, offset: rec.Offset, at: rec.Timestamp.UnixMilli(), lines: lines}
+	case lines > o.lines:
+		o.partition, o.offset, o.at, o.lines = rec.Partition, rec.Offset, rec.Timestamp.UnixMilli(), lines
 	}
 }
 
@@ -155,6 +178,38 @@ func (j *joiner) milestone(rec *stream.Record) error {
 		return fmt.Errorf("decoding milestone at partition %d offset %d: %w", rec.Partition, rec.Offset, err)
 	}
 	j.see(&j.stones, m.Trace.RawID, m.Trace.RawLine)
+	return nil
+}
+
+func (j *joiner) line(rec *stream.Record) error {
+	if rec.Value == nil {
+		return nil // it waits no more; its receipt tells
+	}
+	var l event.ParkedLine
+	if err := j.a.cfg.Codecs.DecodeParked(rec.Value, &l); err != nil {
+		return fmt.Errorf("decoding parked line at partition %d offset %d: %w", rec.Partition, rec.Offset, err)
+	}
+	j.see(&j.parked, l.RawID, l.Line)
+	return nil
+}
+
+// rest reads the receipts of lines that ran again after the receipts were read.
+func (j *joiner) rest(ctx context.Context) error {
+	for p, from := range j.ends {
+		end, err := j.a.stableEnd(ctx, event.TopicReceipts, p)
+		if err == nil {
+			err = j.a.reads.Each(ctx, event.TopicReceipts, p, from, end, func(rec *stream.Record) error {
+				var r event.Receipt
+				if j.a.cfg.Codecs.DecodeReceipt(rec.Value, &r) == nil && r.Line != 0 {
+					j.see(&j.parked, r.RawID, r.Line)
+				}
+				return nil
+			})
+		}
+		if err != nil && !errGone(err) {
+			return fmt.Errorf("reading the last of %s partition %d: %w", event.TopicReceipts, p, err)
+		}
+	}
 	return nil
 }
 

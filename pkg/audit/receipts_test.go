@@ -18,6 +18,8 @@ type message struct {
 	receipt    event.Receipt
 	rejected   []int32 // line numbers, as they stand in the dead letters
 	milestones []int32
+	parked     []int32
+	again      []event.Receipt // of lines that were parked
 }
 
 // healthy is a message with a line of every sort, once canonicalized twice, and with
@@ -28,6 +30,7 @@ func healthy() *message {
 			RawID: "r1", Source: "wms", Lines: 105, EventIDs: []string{"e1"}, Rejected: 2, Parked: 1, Masters: 1, Milestones: 100, At: start,
 		},
 		rejected: []int32{2, 3, 2, 3, 0}, // 0 is a snapshot that does not end
+		parked:   []int32{4},
 	}
 	for n := range int32(100) {
 		m.milestones = append(m.milestones, n+6)
@@ -57,8 +60,16 @@ func (m *message) send(t *testing.T, r *rig, at time.Time) {
 		topic, _ := event.MilestoneTopic(about)
 		put(topic, value, err)
 	}
+	for _, n := range m.parked {
+		value, err := r.w.codecs.AppendParked(nil, &event.ParkedLine{ID: "p", Missing: "item:sku:X", Code: "unknown_item", RawID: m.receipt.RawID, Line: n, Source: "wms", At: start})
+		put(event.TopicParked, value, err)
+	}
 	value, err := r.w.codecs.AppendReceipt(nil, &m.receipt)
 	put(event.TopicReceipts, value, err)
+	for i := range m.again {
+		value, err := r.w.codecs.AppendReceipt(nil, &m.again[i])
+		put(event.TopicReceipts, value, err)
+	}
 	if err := r.client.ProduceSync(t.Context(), recs...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +91,14 @@ func TestReceipts(t *testing.T) {
 		{"a rejected line is lost", func(m *message) { m.rejected = []int32{2, 2, 0} }, audit.LineMissing, "1"},
 		{"an early milestone is lost", func(m *message) { m.milestones[0] = m.milestones[1] }, audit.LineMissing, "99"},
 		{"a late milestone is lost", func(m *message) { m.milestones[98] = m.milestones[99] }, audit.LineMissing, "99"},
+		{"a parked line is lost", func(m *message) { m.parked = nil }, audit.LineMissing, "0"},
+		{"a parked line has run again", func(m *message) {
+			m.parked, m.again = nil, []event.Receipt{{RawID: "r1", Source: "wms", Lines: 1, EventIDs: []string{"e4"}, At: start, Line: 4}}
+		}, "", ""},
+		{"another line has run again", func(m *message) {
+			m.receipt.Parked, m.receipt.Lines = 2, 106
+			m.parked, m.again = nil, []event.Receipt{{RawID: "r1", Source: "wms", Lines: 1, EventIDs: []string{"e4"}, At: start, Line: 4}}
+		}, audit.LineMissing, "1"},
 		{"all are lost", func(m *message) { m.milestones = nil }, audit.LineMissing, "0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

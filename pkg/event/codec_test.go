@@ -248,8 +248,12 @@ func TestTestCodecs(t *testing.T) {
 	if TestCodecs() == nil {
 		t.Fatal("tables and schemas differ")
 	}
-	if len(TopicSpecs()) != len(schemas.All())+1 { // all but schemas.v1 have one version now
-		t.Errorf("%d topics, %d schemas", len(TopicSpecs()), len(schemas.All()))
+	described := map[string]bool{}
+	for _, s := range schemas.All() {
+		described[s.Topic] = true
+	}
+	if len(TopicSpecs()) != len(described)+1 { // all but schemas.v1
+		t.Errorf("%d topics, %d of them with schemas", len(TopicSpecs()), len(described))
 	}
 }
 

@@ -35,6 +35,10 @@ type Codecs struct {
 	offers       codec[Offer]
 	confirmed    codec[OfferResult]
 	parked       codec[ParkedLine]
+	retry        codec[ParkedLine] // writes; parked reads both
+	acks         codec[PartnerAck]
+	marks        codec[Mark]
+	cursors      codec[Cursor]
 	receipts     codec[Receipt]
 	milestones   map[string]*codec[Milestone]  // by what they are about
 	anyMilestone codec[Milestone]              // reads those of all topics
@@ -70,7 +74,11 @@ func NewCodecs(ids *IDs) (*Codecs, error) {
 		bindTo(&c.offers, ids, sc, TopicOffers, offerTable),
 		bindTo(&c.confirmed, ids, sc, TopicConfirmed, offerResultTable),
 		bindTo(&c.parked, ids, sc, TopicParked, parkedTable),
+		bindTo(&c.retry, ids, sc, TopicRetry, parkedTable),
 		bindTo(&c.receipts, ids, sc, TopicReceipts, receiptTable),
+		bindTo(&c.acks, ids, sc, TopicAcks, ackTable),
+		bindTo(&c.marks, ids, sc, TopicMarks, markTable),
+		bindTo(&c.cursors, ids, sc, TopicCursors, cursorTable),
 	)
 	err = errors.Join(err,
 		bindEach(c.milestones, &c.anyMilestone, ids, sc, milestoneTopic(), milestoneTable),
@@ -79,6 +87,7 @@ func NewCodecs(ids *IDs) (*Codecs, error) {
 		return nil, err
 	}
 	maps.Copy(c.raw.byID, c.rawBulk.byID)
+	maps.Copy(c.parked.byID, c.retry.byID)
 	return c, nil
 }
 
@@ -348,10 +357,21 @@ func (c *Codecs) AppendParked(dst []byte, x *ParkedLine) ([]byte, error) {
 	return c.parked.append(dst, x)
 }
 
-// DecodeParked reads a record of canonicalizer.parked; Tree aliases value.
+// DecodeParked reads a record of canonicalizer.parked or raw.retry; Tree aliases value.
 func (c *Codecs) DecodeParked(value []byte, into *ParkedLine) error {
 	return c.parked.decode(value, into)
 }
+
+// AppendRetry appends a record of raw.retry.
+func (c *Codecs) AppendRetry(dst []byte, x *ParkedLine) ([]byte, error) {
+	return c.retry.append(dst, x)
+}
+
+// AppendAck appends a record of partner.acks.
+func (c *Codecs) AppendAck(dst []byte, x *PartnerAck) ([]byte, error) { return c.acks.append(dst, x) }
+
+// DecodeAck reads a record of partner.acks; Body aliases value.
+func (c *Codecs) DecodeAck(value []byte, into *PartnerAck) error { return c.acks.decode(value, into) }
 
 // AppendReceipt appends a record of canonicalizer.receipts.
 func (c *Codecs) AppendReceipt(dst []byte, x *Receipt) ([]byte, error) {

@@ -11,7 +11,7 @@ import (
 // Sizes of elements, in bytes: all of a Seen, the least of the others.
 const (
 	seenSize         = 13 // verdicts are below 64
-	minEntry         = 6
+	minEntry         = 7
 	minLocationState = 8
 )
 
@@ -43,6 +43,7 @@ func encodeEntry(w *writer, x *inv.Entry) {
 	w.long(int64(x.Includes))
 	encodeBody(w, x.Order, orderTable.enc)
 	w.quantity(x.Delta)
+	w.long(int64(x.Document))
 }
 
 func decodeEntry(r *reader, x *inv.Entry) {
@@ -53,6 +54,7 @@ func decodeEntry(r *reader, x *inv.Entry) {
 	x.Includes = uint8(r.below(256))
 	x.Order = decodeBody(r, orderTable.dec)
 	x.Delta = r.quantity()
+	x.Document = r.int()
 }
 
 func encodeLocationState(w *writer, x *inv.LocationState) {

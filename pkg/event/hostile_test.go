@@ -301,6 +301,12 @@ func encodeAny(c *Codecs, x any) ([]byte, error) {
 		return c.AppendOfferResult(nil, x)
 	case *ParkedLine:
 		return c.AppendParked(nil, x)
+	case *Mark:
+		return c.AppendMark(nil, x)
+	case *Cursor:
+		return c.AppendCursor(nil, x)
+	case *PartnerAck:
+		return c.AppendAck(nil, x)
 	case *Receipt:
 		return c.AppendReceipt(nil, x)
 	case *Milestone:

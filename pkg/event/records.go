@@ -3,12 +3,17 @@
 // library; nothing outside imports it.
 package event
 
-import "github.com/stockweave/stockweave/pkg/inventory"
+import (
+	"strconv"
+
+	"github.com/stockweave/stockweave/pkg/inventory"
+)
 
 // Topics.
 const (
 	TopicRaw       = "raw.messages.v1"
 	TopicRawBulk   = "raw.bulk.v1"
+	TopicRetry     = "raw.retry.v1"
 	TopicEvents    = "inventory.events.v1"
 	TopicOutcomes  = "inventory.outcomes.v1"
 	TopicPositions = "inventory.positions.v1"
@@ -29,6 +34,7 @@ const (
 	TopicSchemas   = "schemas.v1"
 	TopicParked    = "canonicalizer.parked.v1"
 	TopicReceipts  = "canonicalizer.receipts.v1"
+	TopicAcks      = "partner.acks.v1"
 
 	TopicDeadCanonicalizer = "canonicalizer.deadletter.v1"
 	TopicDeadATP           = "atp.deadletter.v1"
@@ -94,6 +100,9 @@ type Receipt struct {
 	Milestones int32
 	Mapping    string
 	At         inventory.Instant
+	// Line is 0 of a whole message, else the number of a line that was parked and has
+	// been run again; the message's own receipt counts it as parked.
+	Line int32
 }
 
 // Adds says whether each line of the message is in exactly one of the lists, by the
@@ -139,11 +148,12 @@ type Milestone struct {
 	Trace         inventory.Trace
 }
 
-// ParkedLine waits for a reference that is not known yet. Key: missing reference
-// + raw id.
+// ParkedLine waits for a reference that is not known yet. Key: ParkedKey. It stands in
+// the partition that raw.retry has for the stream of its message. On raw.retry, with the
+// key of its message, it is a line to be run again, or dropped.
 type ParkedLine struct {
 	ID      string // the event id the line would have
-	Missing string // item:<type>:<value> or location:<code>
+	Missing string // item:<type>:<value>, location:<code> or unit:<item>:<unit>
 	Code    string
 	Reason  string
 	RawID   string
@@ -151,6 +161,57 @@ type ParkedLine struct {
 	Source  inventory.Source
 	Tree    []byte // the mapped line, JSON
 	At      inventory.Instant
+
+	StreamKey string // of its message
+	Place     string // in its message, as the format counts
+	Mapping   string // version that read it
+
+	// Of raw.retry alone.
+	Action   string // RetryRun, the same as empty, or RetryDrop
+	Author   string // of a drop
+	Note     string // of a drop: why
+	ParkedIn int32  // partition of canonicalizer.parked
+}
+
+// What is to be done with a parked line.
+const (
+	RetryRun  = "run"
+	RetryDrop = "drop"
+)
+
+// ParkedKey is the key of a parked line. The line is part of it: the topic is
+// compacted, and a message may miss one item in many of its lines (Invariant 2).
+func ParkedKey(p *ParkedLine) string {
+	return inventory.Escape(p.Missing) + "|" + p.RawID + "|" + strconv.Itoa(int(p.Line))
+}
+
+// StreamKey is the key of what belongs to a source's stream on the raw topics.
+func StreamKey(source inventory.Source, stream string) string {
+	return inventory.Escape(string(source)) + "|" + inventory.Escape(stream)
+}
+
+// What an acknowledgement says of an interchange as a whole.
+const (
+	AckAccepted = "accepted"
+	AckErrors   = "accepted_with_errors"
+	AckPartly   = "partly_accepted"
+	AckRejected = "rejected"
+)
+
+// PartnerAck is a document for a partner that says whether an interchange of his could
+// be read. Key: the source, escaped.
+type PartnerAck struct {
+	ID          string // of raw message, place in it and document: a repeat is the same
+	Source      inventory.Source
+	RawID       string
+	Interchange string // its control number
+	Document    string // 997, 999, TA1 or CONTRL
+	Status      string
+	Control     int32 // of its own interchange; those of a source only grow
+	Numbers     int32 // used from Control on, for itself and its groups
+	ContentType string
+	Body        []byte
+	At          inventory.Instant // receipt of the interchange
 }
 
 // DeadLetter is what could not be processed, with its reason. One per input

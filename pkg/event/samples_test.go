@@ -166,6 +166,10 @@ func samples(c *Codecs) []sample {
 		sampleOf("offer", TopicOffers, offer, c.AppendOffer, c.DecodeOffer),
 		sampleOf("offer-result", TopicConfirmed, filled[OfferResult](), c.AppendOfferResult, c.DecodeOfferResult),
 		sampleOf("parked", TopicParked, filled[ParkedLine](), c.AppendParked, c.DecodeParked),
+		sampleOf("retry", TopicRetry, filled[ParkedLine](), c.AppendRetry, c.DecodeParked),
+		sampleOf("mark", TopicMarks, filled[Mark](), c.AppendMark, c.DecodeMark),
+		sampleOf("cursor", TopicCursors, filled[Cursor](), c.AppendCursor, c.DecodeCursor),
+		sampleOf("ack", TopicAcks, filled[PartnerAck](), c.AppendAck, c.DecodeAck),
 		sampleOf("receipt", TopicReceipts, filled[Receipt](), c.AppendReceipt, c.DecodeReceipt),
 	}
 	for _, kind := range []inv.Kind{inv.KindMovement, inv.KindCount, inv.KindDemand, inv.KindSupply, inv.KindReservation, inv.KindApproval, inv.KindTick, inv.KindSetting, inv.KindControl} {

@@ -290,3 +290,8 @@ func wordArray[T any, V ~string](name string, get func(*T) *[]V) field[T] {
 func accounts[T any](name string, get func(*T) *[]inventory.Account) field[T] {
 	return array(name, "string", get, (*writer).account, (*reader).account)
 }
+
+// textArray is wordArray of texts that hardly repeat.
+func textArray[T any](name string, get func(*T) *[]string) field[T] {
+	return array(name, "string", get, (*writer).text, (*reader).text)
+}

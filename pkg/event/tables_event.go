@@ -60,6 +60,8 @@ var countTable = record("Count",
 	optLong("sequence", func(x *inv.Count) *int64 { return &x.Sequence }),
 	boolean("complete", func(x *inv.Count) *bool { return &x.Complete }),
 	optText("snapshot", func(x *inv.Count) *string { return &x.Snapshot }),
+	optInteger("part", func(x *inv.Count) *int32 { return &x.Part }),
+	optInteger("parts", func(x *inv.Count) *int32 { return &x.Parts }),
 )
 
 var demandTable = record("Demand",
@@ -122,6 +124,8 @@ var snapshotEndTable = record("SnapshotEnd",
 	long("lines", func(x *inv.SnapshotEnd) *int64 { return &x.Lines }),
 	optText("author", func(x *inv.SnapshotEnd) *string { return &x.Author }),
 	optProse("reason", func(x *inv.SnapshotEnd) *string { return &x.Reason }),
+	optInteger("part", func(x *inv.SnapshotEnd) *int32 { return &x.Part }),
+	optInteger("parts", func(x *inv.SnapshotEnd) *int32 { return &x.Parts }),
 )
 
 var settingTable = record("Setting",

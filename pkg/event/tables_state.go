@@ -57,6 +57,7 @@ var entryTable = record("Entry",
 	octet("includes", func(x *inv.Entry) *uint8 { return &x.Includes }, 256),
 	opt("order", orderTable, func(x *inv.Entry) **inv.Order { return &x.Order }),
 	quantity("delta", func(x *inv.Entry) *inv.Quantity { return &x.Delta }),
+	integer("document", func(x *inv.Entry) *int32 { return &x.Document }),
 ).direct(encodeEntry, decodeEntry)
 
 func outside(name string, a inv.Account) field[inv.Outside] {
@@ -143,6 +144,7 @@ var lineEntryTable = record("LineEntry",
 	quantity("quantity", func(x *inv.LineEntry) *inv.Quantity { return &x.Quantity }),
 	optInstant("at", func(x *inv.LineEntry) *inv.Instant { return &x.At }),
 	optLong("sequence", func(x *inv.LineEntry) *int64 { return &x.Sequence }),
+	optAccount("state", func(x *inv.LineEntry) *inv.Account { return &x.State }),
 )
 
 var claimTable = record("Claim",
@@ -205,6 +207,8 @@ var supplyEntryTable = record("SupplyEntry",
 	optInstant("at", func(x *inv.SupplyEntry) *inv.Instant { return &x.At }),
 	optLong("sequence", func(x *inv.SupplyEntry) *int64 { return &x.Sequence }),
 	optAccount("state", func(x *inv.SupplyEntry) *inv.Account { return &x.State }),
+	boolean("shared", func(x *inv.SupplyEntry) *bool { return &x.Shared }),
+	optLong("via", func(x *inv.SupplyEntry) *int64 { return &x.Via }),
 )
 
 var supplyOpenTable = record("SupplyOpen",
@@ -223,6 +227,7 @@ var supplyLineTable = record("SupplyLine",
 var refTargetTable = record("RefTarget",
 	word("kind", func(x *inv.RefTarget) *string { return &x.Kind }),
 	text("line", func(x *inv.RefTarget) *string { return &x.Line }),
+	textArray("lines", func(x *inv.RefTarget) *[]string { return &x.Lines }),
 )
 
 // kindHeader is the kind of the partition header's record.

@@ -42,6 +42,11 @@ var varianceTable = record("Variance",
 	optWord("diagnosis_location", func(x *inv.Variance) *inv.Location { return &x.DiagnosisLocation }),
 )
 
+var stateSequenceTable = record("StateSequence",
+	account("state", func(x *inv.StateSequence) *inv.Account { return &x.State }),
+	long("sequence", func(x *inv.StateSequence) *int64 { return &x.Sequence }),
+)
+
 var viewBody = record("View",
 	word("entity", func(x *inv.View) *inv.Entity { return &x.Key.Entity }),
 	text("item", func(x *inv.View) *inv.Item { return &x.Key.Item }),
@@ -54,6 +59,8 @@ var viewBody = record("View",
 	optInstant("blurred", func(x *inv.View) *inv.Instant { return &x.Blurred }),
 	optInstant("as_of", func(x *inv.View) *inv.Instant { return &x.AsOf }),
 	optLong("sequence", func(x *inv.View) *int64 { return &x.Sequence }),
+	many("older", stateSequenceTable, func(x *inv.View) *[]inv.StateSequence { return &x.Older }),
+	optInteger("document", func(x *inv.View) *int32 { return &x.Document }),
 	optInstant("recorded_at", func(x *inv.View) *inv.Instant { return &x.RecordedAt }),
 	text("event_id", func(x *inv.View) *string { return &x.EventID }),
 	long("version", func(x *inv.View) *int64 { return &x.Version }),

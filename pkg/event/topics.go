@@ -41,6 +41,7 @@ func TopicSpecs() []TopicSpec {
 	specs := []TopicSpec{
 		plain(TopicRaw, "source|stream key", forRaw).big(),
 		plain(TopicRawBulk, "source|stream key", forRaw).big(),
+		plain(TopicRetry, "source|stream key", forRaw).big(),
 		plain(TopicEvents, "entity|item, or |control", forEver).logAppendTime(),
 		plain(TopicOutcomes, "entity|item", forAudit),
 		compacted(TopicPositions, "entity|item|location; partitioned by entity|item", keyedPartitions),
@@ -59,8 +60,11 @@ func TopicSpecs() []TopicSpec {
 		compacted(TopicOffers, "channel|entity|item", keyedPartitions),
 		plain(TopicConfirmed, "channel|entity|item", forRaw),
 		compacted(TopicSchemas, "subject|version", 1),
-		compacted(TopicParked, "missing reference and raw id", keyedPartitions).big(),
+		compacted(TopicParked, "missing reference, raw id and line; partitioned as raw.retry", keyedPartitions).big(),
 		plain(TopicReceipts, "source|stream key", forRaw),
+		plain(TopicAcks, "source", forAudit),
+		plain(TopicMarks, "source|sort|value", forAudit),
+		compacted(TopicCursors, "source|flow", keyedPartitions),
 	}
 	for _, topic := range deadLetterTopics() {
 		specs = append(specs, plain(topic, "as the input", forRaw).big())
@@ -152,7 +156,7 @@ const (
 // MaxBatch is the largest batch, and so record, that a topic takes, bytes.
 func MaxBatch(topic string) int32 {
 	switch topic {
-	case TopicRaw, TopicRawBulk, TopicParked, TopicDeadCanonicalizer, TopicDeadATP, TopicDeadATPAPI, TopicDeadERPWriter, TopicDeadChannel:
+	case TopicRaw, TopicRawBulk, TopicRetry, TopicParked, TopicDeadCanonicalizer, TopicDeadATP, TopicDeadATPAPI, TopicDeadERPWriter, TopicDeadChannel:
 		return bigBatch
 	}
 	return plainBatch

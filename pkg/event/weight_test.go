@@ -35,7 +35,7 @@ func TestWeightIsThatOfTheEncoding(t *testing.T) {
 			for n := range 256 {
 				p.Line.Entries = append(p.Line.Entries, inv.LineEntry{
 					Source: inv.Source(long), Location: inv.Location(long), Document: 1 << 63, Revision: fmt.Sprint(n), Stage: inv.Ordered,
-					Quantity: inv.Quantity(n) * inv.One, At: 1_790_000_000_000,
+					Quantity: inv.Quantity(n) * inv.One, At: 1_790_000_000_000, State: inv.Quarantine,
 				})
 				p.Line.Sourced = append(p.Line.Sourced, inv.Claim{Location: inv.Location(long), Quantity: inv.MaxQuantity})
 			}
@@ -43,7 +43,7 @@ func TestWeightIsThatOfTheEncoding(t *testing.T) {
 			for n := range 256 {
 				p.Supply.Entries = append(p.Supply.Entries, inv.SupplyEntry{
 					Source: inv.Source(long), Location: inv.Location(long), Document: 1 << 63, Revision: fmt.Sprint(n), Stage: inv.Ordered,
-					Quantity: inv.Quantity(n) * inv.One, Due: 20_000, At: 1_790_000_000_000, Sequence: 1 << 60,
+					Quantity: inv.Quantity(n) * inv.One, Due: 20_000, At: 1_790_000_000_000, Sequence: 1 << 60, Shared: true, Via: -1 << 63,
 				})
 				p.Supply.Open = append(p.Supply.Open, inv.SupplyOpen{Location: inv.Location(long), Due: 20_000, Quantity: inv.One})
 			}

@@ -127,6 +127,19 @@ func (l *Ledger) replaceElsewhere(ev *Event, refs []Ref, pl *plan, e *LineEntry)
 func (l *Ledger) replaceSupply(ev *Event, pl *plan, in inflow, es []SupplyEntry) (whereabouts, *Fault) {
 	r := es[0].report()
 	id := l.elsewhere(ev, pl, PieceSupply, ev.Refs, &r)
+	if e := l.sharedPart(ev, pl, id, &r); e != nil {
+		switch g, shared := l.groupOf(pl, ev.Refs, r.stage); {
+		case shared && g.via == e.Via:
+			return stays, nil // it is made anew of all lines
+		case compareRevisions(r.revision, e.Revision) <= 0:
+			return went, nil
+		default:
+			return stays, l.leaveShared(pl, e.Via, in, es)
+		}
+	}
+	if id == "" {
+		id = l.apart(ev, pl, &r)
+	}
 	if id == "" {
 		return stays, nil
 	}
@@ -144,5 +157,5 @@ func (l *Ledger) replaceSupply(ev *Event, pl *plan, in inflow, es []SupplyEntry)
 	if f := l.reopen(pl, []*SupplyLine{ln}, after); f != nil {
 		return stays, f
 	}
-	return stays, l.inflow(pl, []*SupplyLine{ln}, after, in)
+	return stays, l.inflow(pl, []*SupplyLine{ln}, []*SupplyLine{after}, in)
 }

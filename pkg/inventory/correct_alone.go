@@ -26,7 +26,7 @@ func (l *Ledger) correct(ev *Event, pl *plan, r *route) (done bool, f *Fault) {
 	last, revised := l.seen(mark)
 	rev := ev.Document.Revision
 	if revised {
-		d.Revision = strconv.FormatUint(uint64(last.Content), 10)
+		d.Revision = numberedRevision(last.Content)
 	}
 	older := revised && (rev == "" || last.Content != 0 && compareRevisions(rev, d.Revision) <= 0)
 	switch {
@@ -75,13 +75,22 @@ func (l *Ledger) undone(id string) bool {
 // reversalOf is remembered of an event that was reversed.
 func reversalOf(id string) uint64 { return HashID("reversal of " + id) }
 
-// revisionNumber is a revision as a number, or 0 where it is none or too large.
+// revisionNumber is one more than a revision that is a number, or 0 where it is none or
+// too large.
 func revisionNumber(s string) uint32 {
 	n, err := strconv.ParseUint(s, 10, 32)
-	if err != nil || strconv.FormatUint(n, 10) != s {
+	if err != nil || n == 1<<32-1 || strconv.FormatUint(n, 10) != s {
 		return 0
 	}
-	return uint32(n)
+	return uint32(n) + 1
+}
+
+// numberedRevision is the opposite; of 0 it is what no document has.
+func numberedRevision(n uint32) string {
+	if n == 0 {
+		return "\x00"
+	}
+	return strconv.FormatUint(uint64(n-1), 10)
 }
 
 // madeBy finds in the journal what a revision d of the event's document moved, as a

@@ -19,6 +19,9 @@ func (l *Ledger) decideCount(_ *Policy, ev *Event, pl *plan) *Fault {
 		pl.detail = "a later count of its source's own sequence is known"
 		return nil
 	}
+	if done, f := l.correctCount(ev, pl, now); done || f != nil {
+		return f
+	}
 	if now.inexact(pl.at - pl.counts().widest()) {
 		pl.code(CodeInexact)
 	}
@@ -40,7 +43,7 @@ func (l *Ledger) decideCount(_ *Policy, ev *Event, pl *plan) *Fault {
 		if t.sets&a.bit() == 0 {
 			continue
 		}
-		e := Entry{At: pl.at, Location: c.Location, State: a, Count: true, Order: t.order.entry(), Delta: t.diff[a]}
+		e := Entry{At: pl.at, Location: c.Location, State: a, Count: true, Order: t.order.entry(), Document: t.document, Delta: t.diff[a]}
 		if a == OnHand {
 			e.Includes = t.includes
 		}
@@ -54,14 +57,15 @@ func (l *Ledger) decideCount(_ *Policy, ev *Event, pl *plan) *Fault {
 	}
 	if t.clears != 0 {
 		pl.entries = append(pl.entries, Entry{
-			At: pl.at, Location: c.Location, State: Quarantine, Count: true, Includes: isSuspect, Order: t.order.entry(), Delta: -t.clears,
+			At: pl.at, Location: c.Location, State: Quarantine, Count: true, Includes: isSuspect, Order: t.order.entry(),
+			Document: t.document, Delta: -t.clears,
 		})
 	}
 	if f := pl.settle(l, c.Location, t.diff, pl.at, CountStateChange, CountDifference); f != nil {
 		return f
 	}
 	pl.counted = counted{
-		at: pl.at, states: t.sets, place: c.Location,
+		at: pl.at, states: t.sets, place: c.Location, corrects: pl.withdrew,
 		mark: CountMark{AsOf: pl.at, Source: ev.Source, Covers: set(c.Covers), Sequence: c.Sequence, Snapshot: c.Snapshot},
 	}
 	if l.head.Queue.Parked+l.head.Queue.Held != 0 && t.sets&OnHand.bit() != 0 && l.parkedAfter(now, pl.at) != l.parkedOut(now) {
@@ -92,12 +96,13 @@ type tally struct {
 	includes uint8    // states its on_hand number includes and that it does not state
 	clears   Quantity // what was suspect and is not any more; diff has it
 	order    Order
+	document int32
 }
 
 // tally compares a count with the position as of pl.at.
 func (l *Ledger) tally(pl *plan, ev *Event, now *LocationState) (tally, *Fault) {
 	c := ev.Count
-	t := tally{order: Order{Sequence: c.Sequence}}
+	t := tally{order: Order{Sequence: c.Sequence}, document: countDocument(ev)}
 	if c.Sequence != 0 || c.Basis == Available || len(pl.policy.Counts.Sources) > 0 {
 		t.order.Source = ev.Source
 	}
@@ -118,6 +123,9 @@ func (l *Ledger) tally(pl *plan, ev *Event, now *LocationState) (tally, *Fault) 
 	}
 	var doubt Quantity
 	if t.then, doubt, f = l.before(now, &m, pl); f != nil {
+		return t, f
+	}
+	if f := pl.withdrawnBy(&t.then, &doubt, c.Location, &m); f != nil {
 		return t, f
 	}
 	if stated&Quarantine.bit() == 0 {
@@ -191,8 +199,9 @@ func (l *Ledger) mark(c *counted) {
 	st := l.location(c.place)
 	last := st.lastCount()
 	kinds := (last.Covers | c.mark.Covers) & (countSequenced | countAvailable)
-	if c.mark.AsOf >= last.AsOf {
+	if until := last.AsOf; c.mark.AsOf >= until || c.corrects {
 		last = c.mark
+		last.AsOf = max(until, c.mark.AsOf)            // no count holds as of later
 		last.Snapshot = strings.Clone(c.mark.Snapshot) // outlives the event
 	}
 	last.Covers |= kinds

@@ -47,7 +47,7 @@ func acknowledged(ln *Line, x *CountSource, s Source, at Location, t Instant) Qu
 	if told == 0 {
 		return 0
 	}
-	out, _ := outflow(es, at, t)
+	out := outflow(es, at, t)
 	return max(0, told-said(es, Cancelled, leading(es, Cancelled), at, t)-out)
 }
 

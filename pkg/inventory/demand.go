@@ -44,6 +44,9 @@ func (l *Ledger) decideFlow(ev *Event, by Source, pl *plan, stage Stage, q Quant
 		Source: by, Location: ev.Movement.Location, Document: documentHash(&ev.Document),
 		Revision: ev.Document.Revision, Stage: stage, Quantity: q, At: pl.at, Sequence: ev.sequenceOf(by),
 	}
+	if stage == StageShipped {
+		e.State = ev.Movement.shippedFrom()
+	}
 	_, f := l.decideLine(ev, pl, e, nil)
 	for i := range pl.moves {
 		if !byCount(pl.moves[i].Type) {
@@ -173,60 +176,6 @@ func (l *Ledger) setLine(refs []Ref, pl *plan, e LineEntry, d *Demand, as wherea
 	return changed || len(pl.moves) > 0, nil
 }
 
-// flow moves what a line should have moved by now and has not. It follows the
-// line through time, so that counts in between see what was there: outflow from
-// on_hand is the larger of picked and shipped at each moment.
-func (l *Ledger) flow(pl *plan, olds []*Line, after *Line) *Fault {
-	names := places(nil, after.Entries, StagePicked, StageShipped)
-	for _, ln := range olds {
-		names = places(names, ln.Entries, StagePicked, StageShipped)
-	}
-	for _, name := range names {
-		ts := moments(pl.counts(), []moment{pl.moment()}, after.Entries, name, StagePicked, StageShipped)
-		for _, ln := range olds {
-			ts = moments(pl.counts(), ts, ln.Entries, name, StagePicked, StageShipped)
-		}
-		var out, ship Quantity // change against before, up to the moment
-		var shelf, picked []Entry
-		for _, t := range ts {
-			o, s := outflowBy(pl.counts(), after.Entries, name, t)
-			for _, ln := range olds {
-				oo, os := outflowBy(pl.counts(), ln.Entries, name, t)
-				o, s = o-oo, s-os
-			}
-			shelf = append(shelf, Entry{At: t.at, Location: name, State: OnHand, Order: t.order.entry(), Delta: out - o})
-			picked = append(picked, Entry{At: t.at, Location: name, State: Picked, Order: t.order.entry(), Delta: (o - out) - (s - ship)})
-			out, ship = o, s
-		}
-		// out and ship are now what moves; whatever the line did at other moments is
-		// entered in the journal, where it cancels out.
-		direct := Quantity(0)
-		switch {
-		case out > 0 && ship > 0:
-			direct = min(out, ship)
-		case out < 0 && ship < 0:
-			direct = max(out, ship)
-		}
-		on, pick, cust := Place{name, OnHand}, Place{name, Picked}, Place{Account: Customer}
-		if f := pl.signed(l, Move{Type: Ship, From: on, To: cust, Quantity: direct, At: pl.at}, Reversal); f != nil {
-			return f
-		}
-		if f := pl.signed(l, Move{Type: Pick, From: on, To: pick, Quantity: out - direct, At: pl.at}, Unpick); f != nil {
-			return f
-		}
-		if f := pl.signed(l, Move{Type: Ship, From: pick, To: cust, Quantity: ship - direct, At: pl.at}, Reversal); f != nil {
-			return f
-		}
-		if f := cmp.Or(pl.reschedule(l, shelf, -out), pl.reschedule(l, picked, out-ship)); f != nil {
-			return f
-		}
-		if o, s := outflow(after.Entries, name, forever); o != 0 || s != 0 {
-			after.Posted = append(after.Posted, Posted{Location: name, Outflow: o, Shipped: s})
-		}
-	}
-	return l.shortFlow(pl, olds, after)
-}
-
 // reschedule enters what a state did over time, less what the plan's moves enter
 // of it at the plan's time.
 func (pl *plan) reschedule(l *Ledger, steps []Entry, moved Quantity) *Fault {
@@ -244,17 +193,6 @@ func (pl *plan) reschedule(l *Ledger, steps []Entry, moved Quantity) *Fault {
 		pl.local(l, e.Location).touch = true
 	}
 	return nil
-}
-
-// outflow is what has left on_hand, and reached the customer, up to a time.
-func outflow(es []LineEntry, name Location, t Instant) (out, shipped Quantity) {
-	return outflowBy(nil, es, name, moment{at: t})
-}
-
-// outflowBy is outflow up to a moment.
-func outflowBy(c *CountPolicy, es []LineEntry, name Location, m moment) (out, shipped Quantity) {
-	shipped = reachedBy(c, es, StageShipped, name, m)
-	return max(reachedBy(c, es, StagePicked, name, m), shipped), shipped
 }
 
 // claims recomputes what a line still claims where, and replaces it in the
@@ -346,7 +284,7 @@ func (l *Ledger) standing(pl *plan, ln *Line) standings {
 		}
 		o -= reached(es, StageShortMoved, name, forever)
 		c = max(c, reached(es, StageShortCancelled, name, forever))
-		x, _ := outflow(es, name, forever)
+		x := outflow(es, name, forever)
 		ordered, cancelled, out = ordered+o, cancelled+c, out+x
 		if open := o - c - x; open > 0 {
 			s.claims = append(s.claims, Claim{Location: name, Quantity: open})

@@ -42,6 +42,7 @@ const (
 	FaultBasis            Code = "bad_basis"
 	FaultCovers           Code = "bad_covers"
 	FaultIncludes         Code = "bad_includes"
+	FaultParts            Code = "bad_parts"
 	FaultBalances         Code = "bad_balances"
 	FaultFutureCount      Code = "count_from_future"
 	FaultTooManyLocations Code = "too_many_locations"

@@ -78,6 +78,11 @@ func (l *Ledger) tooLarge(pl *plan) *Fault {
 	if s := pl.supply; s != nil && weighSupply(s.after) > MaxPieceBytes {
 		return fault(CodeOversize, "refs", "the line has too many documents to be kept")
 	}
+	for i := range pl.shared {
+		if weighSupply(pl.shared[i].after) > MaxPieceBytes {
+			return fault(CodeOversize, "refs", "the line has too many documents to be kept")
+		}
+	}
 	for i := range pl.locals() {
 		if lc := pl.localAt(i); lc.newReserved && weighBuckets(lc.reserved) > MaxPieceBytes/2 ||
 			lc.newSupply && weighBuckets(lc.supply) > MaxPieceBytes/2 {

@@ -238,7 +238,7 @@ func (r *releasing) outdate(ev *Event, pl *plan) {
 	for i := 0; i < len(r.l.queue()); {
 		a := &r.l.queue()[i]
 		k := r.l.heldCount(a, ev, CodeGuard, CodeUnconfirmed, CodeAmbiguous)
-		if k == nil || k.Event.Count.AsOf > ev.Count.AsOf || set(k.Event.Count.Covers)&^set(ev.Count.Covers) != 0 {
+		if k == nil || !k.Event.outdatedBy(ev) {
 			i++
 			continue
 		}
@@ -250,6 +250,18 @@ func (r *releasing) outdate(ev *Event, pl *plan) {
 		}
 		r.end(i, plan{kind: Superseded, detail: "a later count of its source takes its place"}, true)
 	}
+}
+
+// outdatedBy says whether another count of its source and location takes the place of
+// one that waits: a newer revision of its document, or one of a later moment that
+// reports as much.
+func (ev *Event) outdatedBy(by *Event) bool {
+	d, e := &ev.Document, &by.Document
+	if d.Type == e.Type && d.Number == e.Number && d.Line == e.Line && d.Revision != e.Revision &&
+		(d.Revision == "" || e.Revision == "" || revisionNumber(d.Revision) != 0 && revisionNumber(e.Revision) != 0) {
+		return compareRevisions(d.Revision, e.Revision) < 0
+	}
+	return ev.Count.AsOf <= by.Count.AsOf && set(ev.Count.Covers)&^set(by.Count.Covers) == 0
 }
 
 // waits says whether a line of a full snapshot about this item waits.

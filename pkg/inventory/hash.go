@@ -108,6 +108,9 @@ func ContentHash(ev *Event) uint32 {
 			d = d.word(uint64(b.State)).word(uint64(b.Quantity))
 		}
 		d = d.stated(c.AsOfBasis, c.AsOf).word(uint64(c.Sequence)).word(flag(c.Complete)).text(c.Snapshot)
+		if c.Part != 0 {
+			d = d.word(uint64(uint32(c.Part))<<32 | uint64(uint32(c.Parts)))
+		}
 	}
 	if m := ev.Demand; m != nil {
 		d = d.text(string(m.Stage)).text(string(m.Location)).word(uint64(m.Quantity)).

@@ -120,6 +120,7 @@ type mark struct {
 	state    Account
 	includes uint8
 	order    Order // its source and place there, as far as policy asks for them
+	document int32
 }
 
 // covers says whether the count's number contains the state.
@@ -136,15 +137,16 @@ func (l *Ledger) marks(st *LocationState, from Instant) []mark {
 		}
 		for i := range ms {
 			if ms[i].at == e.At && ms[i].state == e.State {
-				ms[i].includes, ms[i].order = e.Includes, e.order()
+				ms[i].includes, ms[i].order, ms[i].document = e.Includes, e.order(), e.Document
 				return
 			}
 		}
-		ms = append(ms, mark{e.At, e.State, e.Includes, e.order()})
+		ms = append(ms, mark{e.At, e.State, e.Includes, e.order(), e.Document})
 	})
+	ms = slices.DeleteFunc(ms, func(m mark) bool { return m.includes&m.state.bit() != 0 }) // withdrawn
 	for i := range ms {
 		if m := ms[i]; m.state == Quarantine || m.state == OnHand && m.includes&clearsSuspects != 0 {
-			ms = append(ms, mark{at: m.at, state: suspects, order: m.order})
+			ms = append(ms, mark{at: m.at, state: suspects, order: m.order, document: m.document})
 		}
 	}
 	slices.SortFunc(ms, func(a, b mark) int {
@@ -189,6 +191,9 @@ func (l *Ledger) restate(pl *plan, i int) *Fault {
 			if pl.counted.at == t && pl.counted.states&m.state.bit() != 0 {
 				continue // the count in hand takes its place
 			}
+			if pl.withdrawn(name, m) {
+				continue
+			}
 			off, f := pl.entered(effects, m, fixed)
 			if f != nil {
 				return f
@@ -197,7 +202,7 @@ func (l *Ledger) restate(pl *plan, i int) *Fault {
 			if off == 0 {
 				continue
 			}
-			e := Entry{At: t, Location: name, State: m.state, Count: true, Includes: m.includes, Order: m.order.entry(), Delta: off}
+			e := Entry{At: t, Location: name, State: m.state, Count: true, Includes: m.includes, Order: m.order.entry(), Document: m.document, Delta: off}
 			if m.state == suspects {
 				e.State, e.Includes = Quarantine, isSuspect
 			}
@@ -223,7 +228,7 @@ func (pl *plan) reach(name Location, last *CountMark) (from Instant, ok bool) {
 			first = min(first, m.At)
 		}
 	}
-	for j := range pl.entries {
+	for j := pl.settled; j < len(pl.entries); j++ {
 		if e := &pl.entries[j]; e.Location == name {
 			first = min(first, e.At)
 		}

@@ -93,7 +93,7 @@ func (m *Movement) lineOf(r *route) (stage Stage, sign Quantity) {
 		return r.line, r.sign
 	}
 	switch {
-	case m.FromState == Customer && (m.ToState == OnHand || m.ToState == Picked):
+	case m.FromState == Customer && m.ToState.IsState():
 		return StageShipped, -1
 	case m.FromState == Picked && m.ToState == OnHand:
 		return StagePicked, -1

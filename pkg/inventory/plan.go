@@ -23,6 +23,8 @@ type plan struct {
 	more  []local
 
 	counted  counted
+	settled  int  // of entries, how many are accounted for: see withdraw
+	withdrew bool // from the location of the count in hand
 	policy   *Policy
 	order    Order       // of the event among its source's own
 	acks     []ackChange // see count_available.go
@@ -36,9 +38,11 @@ type plan struct {
 	rehearsed bool
 	lines     []lineChange[Line]
 	supply    *lineChange[SupplyLine]
-	before    *lineChange[SupplyLine] // that the document in hand was about, in an older revision
-	now       Instant                 // the key clock with this event
-	answer    *Answer                 // to a request
+	before    *lineChange[SupplyLine]  // that the document in hand was about, in an older revision
+	shared    []lineChange[SupplyLine] // that share a document with it: see supply_shared.go
+	lists     []refList
+	now       Instant // the key clock with this event
+	answer    *Answer // to a request
 	lapsed    []Lapse
 	parking
 }
@@ -49,6 +53,8 @@ type counted struct {
 	states uint8
 	mark   CountMark
 	place  Location
+
+	corrects bool // it takes the place of the location's last one
 }
 
 // lineChange is a line as it will be.
@@ -201,7 +207,7 @@ func (pl *plan) effects(name Location) []Entry {
 			es = append(es, pl.entry(m, m.To, m.Quantity))
 		}
 	}
-	for _, e := range pl.entries {
+	for _, e := range pl.entries[pl.settled:] {
 		if e.Location == name {
 			es = append(es, e)
 		}
@@ -386,14 +392,26 @@ func (l *Ledger) postPieces(pl *plan) {
 	if c := pl.before; c != nil {
 		l.keepSupply(c.id, c.after)
 	}
+	for i := range pl.shared {
+		l.keepSupply(pl.shared[i].id, pl.shared[i].after)
+	}
 	if c := pl.supply; c != nil {
 		l.keepSupply(c.id, c.after)
 		for _, id := range c.gone {
 			l.keepSupply(id, nil)
 		}
 		for _, h := range c.links {
-			l.extra().refs.set(h, &RefTarget{Kind: PieceSupply, Line: c.id})
+			t := &RefTarget{Kind: PieceSupply, Line: c.id}
+			if had := l.refTarget(h); had != nil && len(had.Lines) > 0 {
+				t.Lines = slices.DeleteFunc(slices.Clone(had.Lines), func(id string) bool { return slices.Contains(c.gone, id) || id == c.id })
+				t.Lines = append(t.Lines, c.id)
+				slices.Sort(t.Lines)
+			}
+			l.extra().refs.set(h, t)
 		}
+	}
+	for _, r := range pl.lists {
+		l.extra().refs.set(r.hash, &RefTarget{Kind: PieceSupply, Line: r.lines[0], Lines: r.lines})
 	}
 	if pl.keep != nil {
 		l.keep(pl.keep)

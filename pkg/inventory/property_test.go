@@ -70,6 +70,9 @@ func history(t *rapid.T) []Event {
 			typ := []MovementType{Pick, Ship, Ship, Unpick}[pick("type", 4)]
 			ev.Kind, ev.Refs = KindMovement, []Ref{order}
 			ev.Movement = &Movement{Type: typ, Location: location, Quantity: q}
+			if typ == Ship {
+				ev.Movement.FromState = []Account{OnHand, OnHand, Picked, Damaged, Quarantine}[pick("out of", 5)]
+			}
 			if pick("by erp number", 3) == 0 {
 				ev.Refs[0] = Ref{Issuer: "erp", Type: "order", Number: "5" + order.Number}
 			}
@@ -80,6 +83,17 @@ func history(t *rapid.T) []Event {
 			stage := []Stage{Ordered, Expected, Closed}[pick("stage", 3)]
 			ev.Kind, ev.Refs = KindSupply, []Ref{po}
 			ev.Supply = &Supply{Stage: stage, Location: location, Quantity: q, Due: scenarioDay + Day(pick("due", 4))}
+		}
+		if ev.Supply != nil && ev.Supply.Stage != Ordered || ev.Movement != nil && ev.Movement.Type == Receipt {
+			asn := Ref{Issuer: "vendor", Type: "asn", Number: "A"}
+			switch pick("shares", 6) {
+			case 0:
+				ev.Refs = append(ev.Refs, asn)
+			case 1:
+				ev.Refs = []Ref{asn}
+			case 2:
+				ev.Refs = []Ref{{Issuer: "buyer", Type: "purchase_order", Number: "1"}, {Issuer: "buyer", Type: "purchase_order", Number: "0"}}
+			}
 		}
 		ev.Document = Document{Type: documentType(&ev), Number: strconv.Itoa(pick("document", n)), Revision: strconv.Itoa(i)}
 		if i == 0 {

@@ -75,18 +75,30 @@ func (l *Ledger) resolve(pl *plan, kind string, refs []Ref) resolved {
 // target is the line a ref names today, or empty. A line whose id is the ref's own
 // hash needs no ref piece.
 func (l *Ledger) target(kind, hash string) string {
-	c := &l.extra().refs
-	i, ok := c.find(hash)
-	if !ok {
-		c.insert(i, hash, l.pieces.Ref(hash))
-	}
-	if t := c.slots[i].val; t != nil && t.Kind == kind && l.there(kind, t.Line) {
-		return t.Line
+	if t := l.refTarget(hash); t != nil && t.Kind == kind {
+		if l.there(kind, t.Line) {
+			return t.Line
+		}
+		for _, id := range t.Lines {
+			if l.there(kind, id) {
+				return id
+			}
+		}
 	}
 	if l.there(kind, hash) {
 		return hash
 	}
 	return ""
+}
+
+// refTarget is what a ref leads to, or nil.
+func (l *Ledger) refTarget(hash string) *RefTarget {
+	c := &l.extra().refs
+	i, ok := c.find(hash)
+	if !ok {
+		c.insert(i, hash, l.pieces.Ref(hash))
+	}
+	return c.slots[i].val
 }
 
 // there says whether a line is kept: one that was swept away is not, even while a ref

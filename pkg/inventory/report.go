@@ -18,6 +18,7 @@ type report struct {
 	quantity Quantity
 	at       Instant
 	sequence int64
+	state    Account
 }
 
 type reported interface {
@@ -26,11 +27,11 @@ type reported interface {
 }
 
 func (e LineEntry) report() report {
-	return report{e.Source, e.Document, e.Stage, e.Revision, e.Location, e.Quantity, e.At, e.Sequence}
+	return report{e.Source, e.Document, e.Stage, e.Revision, e.Location, e.Quantity, e.At, e.Sequence, e.State}
 }
 
 func (e SupplyEntry) report() report {
-	return report{e.Source, e.Document, e.Stage, e.Revision, e.Location, e.Quantity, e.At, e.Sequence}
+	return report{e.Source, e.Document, e.Stage, e.Revision, e.Location, e.Quantity, e.At, e.Sequence, e.State}
 }
 
 // maxEntries of one line.
@@ -124,6 +125,68 @@ func mostSaid[E reported](es []E, of func(report) bool) Quantity {
 		sum += r.quantity
 	}
 	return max(most, sum)
+}
+
+// byState is how far a stage has come at a location in each state, up to a moment: as
+// much as the source says that says most; of it in other states than on_hand what the
+// one says that says most of that. A state may be below zero, where more was taken back
+// there than was put; the rest is then as much more.
+func byState[E reported](c *CountPolicy, es []E, stage Stage, at Location, through moment) (in [NumStates]Quantity) {
+	var most Quantity
+	var told uint8
+	for i := 0; i < len(es); {
+		var q [NumStates]Quantity
+		var tells uint8
+		source := es[i].report().source
+		for ; i < len(es); i++ { // entries stand by source
+			r := es[i].report()
+			if r.source != source {
+				break
+			}
+			if r.stage == stage && r.location == at && r.state.IsState() && r.moment(c).compare(through) <= 0 {
+				q[r.state] += r.quantity
+				tells |= r.state.bit()
+			}
+		}
+		sum := summed(q)
+		if sum < 0 {
+			continue // it took back more than it said
+		}
+		most = max(most, sum)
+		for a := range Account(NumStates) {
+			if tells&a.bit() != 0 && (told&a.bit() == 0 || q[a] > in[a]) {
+				in[a] = q[a]
+			}
+		}
+		told |= tells
+	}
+	rest := most
+	for _, q := range in {
+		rest -= min(0, q)
+	}
+	for a := Account(NumStates - 1); a > OnHand; a-- {
+		in[a] = min(in[a], rest)
+		rest -= max(0, in[a])
+	}
+	in[OnHand] = rest + min(0, in[OnHand])
+	return in
+}
+
+// statesOf adds the states that a stage names at a location, as bits.
+func statesOf[E reported](states uint8, es []E, stage Stage, at Location) uint8 {
+	for i := range es {
+		if r := es[i].report(); r.stage == stage && r.location == at && r.state.IsState() {
+			states |= r.state.bit()
+		}
+	}
+	return states
+}
+
+func summed(qs [NumStates]Quantity) (sum Quantity) {
+	for _, q := range qs {
+		sum += q
+	}
+	return sum
 }
 
 // leading is the source that says most of a stage over all locations; of equals

@@ -83,7 +83,7 @@ func (w *want) claims() []Claim {
 	}
 	left := min(w.out, w.line.Quantity)
 	for _, name := range places(nil, w.old.Entries, StagePicked, StageShipped) {
-		out, _ := outflow(w.old.Entries, name, forever)
+		out := outflow(w.old.Entries, name, forever)
 		if out = min(out, left); out > 0 {
 			cs = gather(cs, Claim{name, out})
 			left -= out

@@ -24,7 +24,7 @@ func (l *Ledger) place(s *shelf, ws []want, hs []hold, limit Quantity) (asked, f
 		}
 		if w.old != nil {
 			for _, name := range places(nil, w.old.Entries, StagePicked, StageShipped) {
-				out, _ := outflow(w.old.Entries, name, forever)
+				out := outflow(w.old.Entries, name, forever)
 				w.out += out
 			}
 		}

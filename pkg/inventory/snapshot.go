@@ -74,6 +74,8 @@ func (e *SnapshotEnd) check() *Fault {
 		return fault(FaultTooLong, "snapshot.reason", "")
 	case e.Author == "" && e.Reason != "":
 		return fault(FaultNoSource, "snapshot.author", "a reason needs somebody who gives it")
+	case !partsRight(e.Part, e.Parts):
+		return fault(FaultParts, "snapshot.part", "numbered from 1 to at most 10000")
 	case len(e.Covers) == 0:
 		return fault(FaultCovers, "snapshot.covers", "no state: it says nothing")
 	}

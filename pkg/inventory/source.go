@@ -290,7 +290,7 @@ func (l *Ledger) source(pl *plan, before []*Line, after *Line) *Fault {
 		}
 	}
 	for _, name := range places(nil, after.Entries, StagePicked, StageShipped) {
-		out, _ := outflow(after.Entries, name, forever)
+		out := outflow(after.Entries, name, forever)
 		for i := range after.Entries {
 			if e := &after.Entries[i]; e.Location == name && e.Stage == Ordered && e.Source == by {
 				out -= e.Quantity

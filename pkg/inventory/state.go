@@ -156,6 +156,7 @@ type Entry struct {
 	State    Account
 	Count    bool  // made at a count's as-of: marks the count even when the difference is zero
 	Includes uint8 // of a count: bit n, its number includes Account n beside State; above, see isSuspect
+	Document int32 // of a count: countDocument; see correctCount
 }
 
 // order is the entry's place in its source's own order, zero when it has none.
@@ -233,6 +234,7 @@ type LineEntry struct {
 	Quantity Quantity
 	At       Instant // business time of the document
 	Sequence int64   // in its source's own order, 0 when it has none
+	State    Account // of a shipment: the state it left; OnHand: the shelf, or what was picked from it
 }
 
 // Stages of a demand line that physical movements bring it to.
@@ -252,7 +254,7 @@ type Claim struct {
 type Posted struct {
 	Location Location
 	Outflow  Quantity // left on_hand: max(picked, shipped)
-	Shipped  Quantity // reached the customer
+	Shipped  Quantity // of that, reached the customer
 }
 
 // SupplyLine is a purchase order or transfer line.
@@ -275,6 +277,8 @@ type SupplyEntry struct {
 	At       Instant // business time of the document
 	Sequence int64   // in its source's own order, 0 when it has none
 	State    Account // of a receipt: the state it went into
+	Shared   bool    // a part of what the document says: other lines have the rest
+	Via      int64   // the ref, shortened, by which the document may share lines; 0: none
 }
 
 // StageReceived is the supply stage a receipt brings a line to.
@@ -293,8 +297,9 @@ type Outside [NumAccounts - NumStates]Quantity
 
 // RefTarget is the line a business ref names.
 type RefTarget struct {
-	Kind string // PieceLine or PieceSupply
-	Line string
+	Kind  string // PieceLine or PieceSupply
+	Line  string
+	Lines []string // of a ref that leads to several supply lines: all of them, sorted
 }
 
 // Piece is one record of the private state. Exactly one body is set unless

@@ -21,11 +21,11 @@ func (l *Ledger) decideSupply(p *Policy, ev *Event, pl *plan) *Fault {
 		es = append(es, e)
 	}
 	in := inflow{from: Place{Account: Supplier}, typ: Receipt}
-	olds, f := l.decideSupplyLine(ev, pl, in, es...)
-	if f != nil || pl.supply == nil || len(olds) == 1 && len(es) == 1 && pl.before == nil {
+	olds, afters, f := l.decideSupplyLine(ev, pl, in, es...)
+	if f != nil || pl.supply == nil || len(olds) == 1 && len(afters) == 1 && len(es) == 1 && pl.before == nil && len(pl.shared) == 0 {
 		return f
 	}
-	if f := l.inflow(pl, olds, pl.supply.after, in); f != nil {
+	if f := l.inflow(pl, olds, afters, in); f != nil {
 		return f
 	}
 	return l.restateAll(pl)
@@ -50,33 +50,38 @@ func (l *Ledger) decideReceived(ev *Event, by Source, pl *plan, mv Move, q Quant
 	if q < 0 {
 		e.State, in.from, in.typ = mv.From.Account, mv.To, Receipt
 	}
-	olds, f := l.decideSupplyLine(ev, pl, in, e)
+	olds, afters, f := l.decideSupplyLine(ev, pl, in, e)
 	if f != nil || pl.supply == nil {
 		return f
 	}
-	if f := l.inflow(pl, olds, pl.supply.after, in); f != nil {
+	if f := l.inflow(pl, olds, afters, in); f != nil {
 		return f
 	}
 	return l.restateAll(pl)
 }
 
 // decideSupplyLine recomputes a line with what a document says, and what is still
-// to come of it. It returns the lines as they were. What an older revision of the
+// to come of it. It returns the lines as they were and as they will be: those that share
+// a document with it as well. What an older revision of the
 // document says of another line is taken out of that, in the way given.
-func (l *Ledger) decideSupplyLine(ev *Event, pl *plan, in inflow, es ...SupplyEntry) ([]*SupplyLine, *Fault) {
+func (l *Ledger) decideSupplyLine(ev *Event, pl *plan, in inflow, es ...SupplyEntry) (olds, afters []*SupplyLine, f *Fault) {
 	refs := ev.Refs
 	as, f := l.replaceSupply(ev, pl, in, es)
 	if f != nil {
-		return nil, f
+		return nil, nil, f
 	}
+	if g, shared := l.groupOf(pl, refs, es[0].Stage); shared {
+		return l.decideShared(ev, pl, g, as, es)
+	}
+	via := viaOfRefs(refs)
+	alone := via != 0 && !slices.ContainsFunc(refs, func(r Ref) bool { return names(PieceSupply, r.Type) })
 	r := l.resolve(pl, PieceSupply, refs)
 	pl.line = r.id
-	var olds []*SupplyLine
 	var oldRefs [][]Ref
 	var moved []Ref
 	var n int
 	for _, id := range r.found {
-		ln := l.supplyLine(id)
+		ln := l.plannedSupply(pl, id)
 		olds = append(olds, ln)
 		oldRefs = append(oldRefs, ln.Refs)
 		n += len(ln.Entries)
@@ -98,21 +103,30 @@ func (l *Ledger) decideSupplyLine(ev *Event, pl *plan, in inflow, es ...SupplyEn
 			break
 		}
 		var newer bool
+		e.Via, e.Shared = via, alone
 		entries, newer = put(entries, e)
 		newest = newest || newer
 	}
 	if f := checkEntries(entries); f != nil {
-		return nil, f
+		return nil, nil, f
 	}
 	all, links, f := l.join(&r, refs, oldRefs)
 	if f != nil {
-		return nil, f
+		return nil, nil, f
 	}
 	links = appendHashes(links, moved)
+	for i := range refs {
+		if to := r.to[i]; to != "" && !names(PieceSupply, refs[i].Type) && !slices.Contains(r.found, to) {
+			l.relist(pl, r.hashes[i], []string{r.id}, nil) // it leads to both
+			if viaOf(r.hashes[i]) != via {
+				all = withRef(all, refs[i]) // for sweep
+			}
+		}
+	}
 	if !newest {
 		pl.supersede()
-		if len(olds) == 1 && len(all) == len(oldRefs[0]) {
-			return nil, nil
+		if len(olds) == 1 && len(all) == len(oldRefs[0]) && len(pl.lists) == 0 {
+			return nil, nil, nil
 		} // what it says of refs holds all the same
 	}
 	for _, e := range es {
@@ -122,16 +136,13 @@ func (l *Ledger) decideSupplyLine(ev *Event, pl *plan, in inflow, es ...SupplyEn
 	}
 	after := &SupplyLine{ID: r.id, Refs: all, Entries: entries, Open: open(entries)}
 	if l.tooManySupply(pl, olds, after) {
-		return nil, nil
-	}
-	if f := l.reopen(pl, olds, after); f != nil {
-		return nil, f
+		return nil, nil, nil
 	}
 	pl.supply = &lineChange[SupplyLine]{id: r.id, after: after, links: links}
 	if len(r.found) > 1 {
 		pl.supply.gone = r.found[1:]
 	}
-	return olds, nil
+	return l.respread(pl, olds)
 }
 
 // reopen replaces what is expected of lines by what is of the one they become.

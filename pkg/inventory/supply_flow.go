@@ -1,6 +1,9 @@
 package inventory
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // Stages of a supply line that documents bring it to without saying so.
 const (
@@ -26,22 +29,22 @@ type inflow struct {
 // line through time, so that counts in between see what was there: what left the
 // supplier is the larger of despatched and received at each moment, and what of it
 // was not received is in_transit. A receipt before its despatch is all of it.
-func (l *Ledger) inflow(pl *plan, olds []*SupplyLine, after *SupplyLine, in inflow) *Fault {
+func (l *Ledger) inflow(pl *plan, olds, afters []*SupplyLine, in inflow) *Fault {
 	stages := []Stage{StageDespatched, StageReceived}
-	names := places(nil, after.Entries, stages...)
-	for _, ln := range olds {
+	var names []Location
+	both := slices.Concat(afters, olds)
+	for _, ln := range both {
 		names = places(names, ln.Entries, stages...)
 	}
 	c := pl.counts()
 	for _, name := range names {
-		ts := moments(c, []moment{pl.moment()}, after.Entries, name, stages...)
-		states := receivedStates(OnHand.bit(), after.Entries, name)
-		for _, ln := range olds {
+		ts, states := []moment{pl.moment()}, OnHand.bit()
+		for _, ln := range both {
 			ts = moments(c, ts, ln.Entries, name, stages...)
-			states = receivedStates(states, ln.Entries, name)
+			states = statesOf(states, ln.Entries, StageReceived, name)
 		}
 		from, road := in.from, Place{name, InTransit}
-		if reached(after.Entries, StageDespatched, name, forever) > 0 {
+		if slices.ContainsFunc(afters, func(ln *SupplyLine) bool { return reached(ln.Entries, StageDespatched, name, forever) > 0 }) {
 			from = Place{Account: Supplier}
 		}
 		if from.Account.IsState() {
@@ -52,7 +55,15 @@ func (l *Ledger) inflow(pl *plan, olds []*SupplyLine, after *SupplyLine, in infl
 		var onto [NumStates][]Entry
 		var between, off []Entry
 		for _, t := range ts {
-			d, r := despatched(c, after.Entries, name, t)
+			var d Quantity
+			var r [NumStates]Quantity
+			for _, ln := range afters {
+				nd, nr := despatched(c, ln.Entries, name, t)
+				d += nd
+				for a := range nr {
+					r[a] += nr[a]
+				}
+			}
 			for _, ln := range olds {
 				od, or := despatched(c, ln.Entries, name, t)
 				d -= od
@@ -129,70 +140,8 @@ func (pl *plan) arrive(l *Ledger, name Location, from, road Place, left Quantity
 // despatched is what has left the supplier, and what was received into which state, up
 // to a moment.
 func despatched(c *CountPolicy, es []SupplyEntry, name Location, m moment) (left Quantity, got [NumStates]Quantity) {
-	got = received(c, es, name, m)
+	got = byState(c, es, StageReceived, name, m)
 	return max(reachedBy(c, es, StageDespatched, name, m), summed(got)), got
-}
-
-// received is what was received into each state at a location, up to a moment: as much
-// as the source says that says most; of it in other states than on_hand what the one
-// says that says most of that.
-func received(c *CountPolicy, es []SupplyEntry, name Location, m moment) (got [NumStates]Quantity) {
-	var most Quantity
-	var told uint8
-	for i := 0; i < len(es); {
-		var q [NumStates]Quantity
-		var tells uint8
-		source := es[i].Source
-		for ; i < len(es) && es[i].Source == source; i++ { // entries stand by source
-			e := &es[i]
-			if r := e.report(); e.receivedAt(name) && r.moment(c).compare(m) <= 0 {
-				q[e.State] += e.Quantity
-				tells |= e.State.bit()
-			}
-		}
-		sum := summed(q)
-		if sum < 0 {
-			continue // it took back more than it said
-		}
-		most = max(most, sum)
-		for a := OnHand + 1; a < NumStates; a++ {
-			if tells&a.bit() != 0 && (told&a.bit() == 0 || q[a] > got[a]) {
-				got[a] = q[a]
-			}
-		}
-		told |= tells
-	}
-	rest := most
-	for a := OnHand + 1; a < NumStates; a++ {
-		rest -= min(0, got[a])
-	}
-	for a := Account(NumStates - 1); a > OnHand; a-- {
-		got[a] = min(got[a], rest)
-		rest -= max(0, got[a])
-	}
-	got[OnHand] = rest
-	return got
-}
-
-// receivedStates adds the states that receipts at a location went into, as bits.
-func receivedStates(states uint8, es []SupplyEntry, name Location) uint8 {
-	for i := range es {
-		if e := &es[i]; e.receivedAt(name) {
-			states |= e.State.bit()
-		}
-	}
-	return states
-}
-
-func (e *SupplyEntry) receivedAt(name Location) bool {
-	return e.Stage == StageReceived && e.Location == name && e.State.IsState()
-}
-
-func summed(qs [NumStates]Quantity) (sum Quantity) {
-	for _, q := range qs {
-		sum += q
-	}
-	return sum
 }
 
 // corroborate keeps the receipt of a source that has no authority to receive beside
@@ -205,7 +154,7 @@ func (l *Ledger) corroborate(ev *Event, pl *plan) *Fault {
 		return nil
 	}
 	in := inflow{from: Place{Account: Supplier}, typ: Receipt}
-	olds, f := l.decideSupplyLine(ev, pl, in, SupplyEntry{
+	olds, afters, f := l.decideSupplyLine(ev, pl, in, SupplyEntry{
 		Source: ev.Source, Location: m.Location, Document: documentHash(&ev.Document),
 		Revision: ev.Document.Revision, Stage: StageCorroborated, Quantity: sign * m.Quantity, At: pl.at,
 	})
@@ -213,8 +162,8 @@ func (l *Ledger) corroborate(ev *Event, pl *plan) *Fault {
 		return f
 	}
 	after := pl.supply.after
-	if len(olds) > 1 { // its refs are news: two lines are one
-		if f := l.inflow(pl, olds, after, in); f != nil {
+	if len(olds) > 1 { // its refs are news: two lines are one, or receipts are spread anew
+		if f := l.inflow(pl, olds, afters, in); f != nil {
 			return f
 		}
 	}

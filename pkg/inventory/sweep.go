@@ -117,21 +117,35 @@ func (l *Ledger) sweepSupply(id string, old Instant) {
 	if last < old {
 		l.keepSupply(id, nil)
 		l.sweepRefs(PieceSupply, id, append(slices.Clip(ln.Refs), documentRefs(PieceSupply, ln.Entries)...))
+		for i := range ln.Entries {
+			if via := ln.Entries[i].Via; via != 0 {
+				l.sweepRef(PieceSupply, id, hashOfVia(via))
+			}
+		}
 		l.forgotten(len(ln.Entries), old)
 	}
 }
 
 func (l *Ledger) sweepRefs(kind, id string, refs []Ref) {
-	c := &l.extra().refs
 	for _, ref := range refs {
-		h := RefHash(ref)
-		i, ok := c.find(h)
-		if !ok {
-			c.insert(i, h, l.pieces.Ref(h))
+		l.sweepRef(kind, id, RefHash(ref))
+	}
+}
+
+// sweepRef forgets that a ref leads to a line that goes; it goes on leading to others.
+func (l *Ledger) sweepRef(kind, id, hash string) {
+	t := l.refTarget(hash)
+	switch {
+	case t == nil || t.Kind != kind:
+	case slices.Contains(t.Lines, id):
+		rest := slices.DeleteFunc(slices.Clone(t.Lines), func(x string) bool { return x == id || !l.there(kind, x) })
+		if len(rest) == 0 {
+			l.extra().refs.set(hash, nil)
+			return
 		}
-		if t := c.slots[i].val; t != nil && t.Kind == kind && t.Line == id {
-			c.set(h, nil)
-		}
+		l.extra().refs.set(hash, &RefTarget{Kind: kind, Line: rest[0], Lines: rest})
+	case t.Line == id:
+		l.extra().refs.set(hash, nil)
 	}
 }
 

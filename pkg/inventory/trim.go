@@ -111,19 +111,25 @@ func (e *Entry) adds(x Entry) bool {
 func (l *Ledger) carry(st *LocationState, entries []Entry, into int64) {
 	var last [NumStates]*Entry
 	var doubt Entry
+	seg := l.journalSegment(st, sums(into))
 	for i := range entries {
 		e := &entries[i]
+		if e.Count && e.withdraws() { // what it withdraws was carried, or is among these
+			seg.entries = slices.DeleteFunc(seg.entries, e.withdrawsIt)
+			seg.dirty = true
+			continue
+		}
 		if e.suspect() {
 			doubt = Entry{
 				At: max(doubt.At, e.At), Location: e.Location, State: e.State, Includes: e.Includes,
 				Delta: saturate(doubt.Delta, e.Delta),
 			}
 		}
-		if e.Count && !e.suspect() && (last[e.State] == nil || last[e.State].At <= e.At) {
+		if e.Count && !e.suspect() && (last[e.State] == nil || last[e.State].At <= e.At) &&
+			!slices.ContainsFunc(entries[i+1:], func(x Entry) bool { return x.withdraws() && x.withdrawsIt(*e) }) {
 			last[e.State] = e
 		}
 	}
-	seg := l.journalSegment(st, sums(into))
 	for _, e := range last {
 		if e == nil || slices.ContainsFunc(seg.entries, func(x Entry) bool { return x.Count && x.State == e.State && x.At == e.At }) {
 			continue

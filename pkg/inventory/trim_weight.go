@@ -101,7 +101,7 @@ func weighLine(ln *Line) int {
 	for i := range ln.Entries {
 		e := &ln.Entries[i]
 		n += 4 + vtext(e.Source) + optional(e.Location) + 8 + optional(e.Revision) + vtext(e.Stage) +
-			vquantity(e.Quantity) + optionalLong(int64(e.At)) + optionalLong(e.Sequence)
+			vquantity(e.Quantity) + optionalLong(int64(e.At)) + optionalLong(e.Sequence) + weighState(e.State)
 	}
 	n += weighClaims(ln.Claims) + weighClaims(ln.Sourced)
 	for i := range ln.Posted {
@@ -130,7 +130,8 @@ func weighSupply(ln *SupplyLine) int {
 	for i := range ln.Entries {
 		e := &ln.Entries[i]
 		n += 4 + vtext(e.Source) + optional(e.Location) + 8 + optional(e.Revision) + vtext(e.Stage) +
-			vquantity(e.Quantity) + optionalLong(int64(e.Due)) + optionalLong(int64(e.At)) + optionalLong(e.Sequence) + weighState(e.State)
+			vquantity(e.Quantity) + optionalLong(int64(e.Due)) + optionalLong(int64(e.At)) + optionalLong(e.Sequence) + weighState(e.State) +
+			1 + optionalLong(e.Via)
 	}
 	for i := range ln.Open {
 		o := &ln.Open[i]

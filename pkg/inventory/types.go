@@ -202,6 +202,8 @@ type Count struct {
 	Sequence  int64  // the source's own order, 0 when it has none; shared with its movements
 	Complete  bool   // part of a full snapshot of the location
 	Snapshot  string // id of that snapshot; its end names it again
+	Part      int32  // of a snapshot in several messages: which one, from 1; 0: it is in one
+	Parts     int32  // how many it is in; 0: another part says
 }
 
 // StateBalance is a quantity in a state.
@@ -356,6 +358,11 @@ type SnapshotEnd struct {
 	Covers   []Account
 	Lines    int64 // over all partitions
 
+	// Of a snapshot in several messages: which one ends here, from 1, and how many there
+	// are; 0 of the first says that it is in one, of the second that another part says.
+	// It is over when all have ended.
+	Part, Parts int32
+
 	// Author is set of an approval: the person who closes the snapshot in spite of the
 	// guard.
 	Author string
@@ -470,18 +477,26 @@ type Position struct {
 	Offset        int64
 }
 
+// StateSequence is the place of a state's snapshot in its source's own order.
+type StateSequence struct {
+	State    Account
+	Sequence int64
+}
+
 // View is what another system claims to hold; it never changes the ledger.
 type View struct {
 	Key        Key
 	Location   Location
 	Source     Source
 	Basis      Basis
-	Includes   []Account      // states its on_hand number includes
-	Balances   []StateBalance // what it claims now: its snapshot, and its own movements since
-	Moved      []ViewMove     // those movements, by time; see MaxViewMoves
-	Blurred    Instant        // movements up to here are merged; 0: none
-	AsOf       Instant        // of the snapshot
-	Sequence   int64          // of the snapshot, in the source's own order; 0: none
+	Includes   []Account       // states its on_hand number includes
+	Balances   []StateBalance  // what it claims now: its snapshot, and its own movements since
+	Moved      []ViewMove      // those movements, by time; see MaxViewMoves
+	Blurred    Instant         // movements up to here are merged; 0: none
+	AsOf       Instant         // of the snapshot
+	Sequence   int64           // of the snapshot, in the source's own order; 0: none
+	Older      []StateSequence // states that a snapshot of the same moment with a lower sequence said
+	Document   int32           // of the snapshot, whatever its revision: a hash
 	RecordedAt Instant
 	EventID    string
 	Version    int64

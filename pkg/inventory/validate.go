@@ -198,6 +198,8 @@ func (c *Count) check() *Fault {
 		return fault(FaultCovers, "count.covers", "the states it reports must be declared")
 	case len(c.Balances) == 0 || len(c.Balances) > NumStates:
 		return fault(FaultBalances, "count.balances", "one per reported state")
+	case !partsRight(c.Part, c.Parts), c.Part != 0 && (!c.Complete || c.Snapshot == ""):
+		return fault(FaultParts, "count.part", "a part of a full snapshot is numbered from 1 to at most 10000")
 	case len(c.Includes) > NumStates, c.Basis != Physical && len(c.Includes) > 0:
 		return fault(FaultIncludes, "count.includes", "only a physical number includes other states")
 	}

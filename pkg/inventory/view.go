@@ -39,22 +39,26 @@ func (v *View) claimed(a Account) *StateBalance {
 
 // claim keeps the balances of a count that are about the given states as its
 // source's claimed view; the ledger stays as it is. Of two snapshots the later one
-// holds, whichever comes first; two of one moment add what each says, and where
-// both say it the one with the higher sequence, else the one recorded last.
+// holds, whichever comes first, but that a corrected one takes the place of what it
+// corrects; two of one moment add what each says, see beside.
 func (l *Ledger) claim(ev *Event, pl *plan, states uint8) {
 	c := ev.Count
 	pl.kind = Noted
 	v := View{
 		Key: ev.Key, Location: c.Location, Source: ev.Source, Basis: c.Basis, Includes: slices.Clone(c.Includes),
 		AsOf: c.AsOf, Sequence: c.Sequence, RecordedAt: ev.RecordedAt, EventID: ev.ID, Version: 1,
+		Document: countDocument(ev),
 	}
 	for _, b := range c.Balances {
 		if states&b.State.bit() != 0 {
 			v.Balances = append(v.Balances, b)
 		}
 	}
+	slices.SortFunc(v.Balances, func(a, b StateBalance) int { return cmp.Compare(a.State, b.State) })
+	older, previous := l.revised(ev, pl)
 	if old := l.view(ev.Source, c.Location); old != nil {
-		if old.AsOf > c.AsOf || old.AsOf == c.AsOf && old.Sequence > c.Sequence {
+		corrects := previous != "" && old.Document == v.Document
+		if older || old.AsOf > c.AsOf && !corrects || old.AsOf == c.AsOf && !v.beside(old) {
 			if !pl.rehearsed { // whose moves are no moves: it is noted, whatever else
 				pl.kind = Superseded
 				pl.detail = "a later view of this source is known"
@@ -63,15 +67,10 @@ func (l *Ledger) claim(ev *Event, pl *plan, states uint8) {
 		}
 		v.Version = old.Version + 1
 		v.Blurred = old.Blurred
-		v.Variance = old.Variance.next(old.AsOf == c.AsOf)
-		if old.AsOf == c.AsOf {
-			for _, b := range old.snapshot() {
-				if v.claimed(b.State) == nil {
-					v.Balances = append(v.Balances, b)
-				}
-			}
+		if v.AsOf < old.AsOf { // what came before that was not kept
+			v.Blurred = max(v.Blurred, old.AsOf)
 		}
-		slices.SortFunc(v.Balances, func(a, b StateBalance) int { return cmp.Compare(a.State, b.State) })
+		v.Variance = old.Variance.next(old.AsOf == c.AsOf || corrects)
 		for _, m := range old.Moved {
 			if m.At > v.AsOf {
 				v.move(m)
@@ -79,6 +78,45 @@ func (l *Ledger) claim(ev *Event, pl *plan, states uint8) {
 		}
 	}
 	pl.views = append(pl.views, &v)
+}
+
+// beside makes the view of a snapshot that of two snapshots of one moment: of each state
+// what the one says with the higher sequence, else the one recorded last. It is false
+// where the other view has nothing of this one.
+func (v *View) beside(old *View) (changed bool) {
+	was := View{Balances: v.Balances, Sequence: v.Sequence}
+	if old.Sequence > v.Sequence {
+		v.Basis, v.Includes, v.Sequence, v.Document = old.Basis, slices.Clone(old.Includes), old.Sequence, old.Document
+	}
+	v.Balances, v.Older = nil, nil
+	said := old.snapshot()
+	for a := range Account(NumStates) {
+		mine, at := was.claimed(a), was.Sequence
+		theirs := (&View{Balances: said}).claimed(a)
+		switch {
+		case mine == nil && theirs == nil:
+			continue
+		case mine == nil, theirs != nil && old.sequenceOf(a) > at:
+			mine, at = theirs, old.sequenceOf(a)
+		default:
+			changed = true
+		}
+		v.Balances = append(v.Balances, *mine)
+		if at < v.Sequence {
+			v.Older = append(v.Older, StateSequence{State: a, Sequence: at})
+		}
+	}
+	return changed
+}
+
+// sequenceOf is that of the snapshot which said a state.
+func (v *View) sequenceOf(a Account) int64 {
+	for i := range v.Older {
+		if v.Older[i].State == a {
+			return v.Older[i].Sequence
+		}
+	}
+	return v.Sequence
 }
 
 // snapshot is what the view's snapshot said, without the movements since.

@@ -8,4 +8,7 @@ const (
 	// LatencyBulk is for whole files, of counts say: they stand while the ledger is
 	// behind, so that nobody waits for them.
 	LatencyBulk = "bulk"
+	// LatencyScheduled is for flows that have their time of day: accepted at once, with
+	// what is bulk, and worked on in the source's windows.
+	LatencyScheduled = "scheduled"
 )

@@ -50,6 +50,7 @@ func LoadFS(fsys fs.FS) (*Set, error) {
 	l.promises(set)
 	l.check(set)
 	l.grants(set)
+	l.access(set)
 	if len(l.faults) > 0 {
 		return nil, errors.Join(l.faults...)
 	}
@@ -152,17 +153,10 @@ func (l *loader) bytes(file string) ([]byte, error) {
 
 func (l *loader) sources(folder string, into map[inventory.Source]*Source) {
 	for _, file := range l.files(folder) {
-		s := &Source{files: l.fsys}
-		if !l.read(file, "source", s) {
+		s := l.source(file)
+		if s == nil {
 			continue
 		}
-		s.File = file
-		l.mapping(s)
-		l.dictionary(s)
-		if err := s.Validate(); err != nil {
-			l.faults = append(l.faults, locate(file, l.roots[file], err)...)
-		}
-		s.Zone = l.zone(file, s.TimeZone)
 		for i, sample := range s.Samples {
 			for _, name := range []string{sample.File, sample.Expected} {
 				if _, err := fs.Stat(l.fsys, beside(file, name)); err != nil {
@@ -176,6 +170,24 @@ func (l *loader) sources(folder string, into map[inventory.Source]*Source) {
 		}
 		into[s.Name] = s
 	}
+}
+
+// source reads one file and what it names beside it, but for its samples; nil when it
+// cannot be read at all.
+func (l *loader) source(file string) *Source {
+	s := &Source{files: l.fsys}
+	if !l.read(file, "source", s) {
+		return nil
+	}
+	s.File = file
+	l.mapping(s)
+	l.dictionary(s)
+	l.names(s)
+	if err := s.Validate(); err != nil {
+		l.faults = append(l.faults, locate(file, l.roots[file], err)...)
+	}
+	s.Zone = l.zone(file, s.TimeZone)
+	return s
 }
 
 func (l *loader) mapping(s *Source) {

@@ -30,6 +30,7 @@ type Set struct {
 	ATPContent []byte
 	ATPHash    string
 	ERPs       []ERP // sorted by name
+	Access     Access
 }
 
 // Source returns a source by its name, nil when there is none.

@@ -57,7 +57,7 @@ func TestFaults(t *testing.T) {
 		{"nested, at its line", map[string]string{"sources/a.yaml": source + "balance:\n  basis: physical\n  covers: [on_hand, shelf]\n"}, []string{"sources/a.yaml:9:", "balance.covers.1: value must be one of"}},
 		{"too large", map[string]string{"sources/a.yaml": source + "limits: {max_bytes: 2000000}\n"}, []string{"sources/a.yaml:7:10: limits.max_bytes: maximum"}},
 		{"a key in clear", map[string]string{"sources/a.yaml": strings.Replace(source, "api_key_env: WMS_KEY", "api_keys: [secret]", 1)}, []string{"sources/a.yaml:4:", "auth.api_keys.0"}},
-		{"nobody need sign", map[string]string{"sources/a.yaml": strings.Replace(source, "api_key_env: WMS_KEY", "", 1)}, []string{"auth: an API key or an HMAC is required"}},
+		{"nobody need sign", map[string]string{"sources/a.yaml": strings.Replace(source, "api_key_env: WMS_KEY", "", 1)}, []string{"auth: an API key or a signature is required"}},
 		{"header with a secret", map[string]string{"sources/a.yaml": source + "headers: [Authorization]\n"}, []string{"headers[0]: Authorization carries a secret"}},
 		{"zone", map[string]string{"sources/a.yaml": source + "time_zone: Mars/Base\n"}, []string{`sources/a.yaml:7:1: time_zone: "Mars/Base" is no IANA time zone`}},
 		{"includes of a sellable number", map[string]string{"sources/a.yaml": source + "balance: {basis: sellable, covers: [on_hand], includes: [picked]}\n"}, []string{"balance.includes: only a physical number includes other states"}},
@@ -207,7 +207,7 @@ func TestSchemasFitStructs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		into := map[string]any{"source": &Source{}, "ledger": &ledgerFile{}, "atp": &ATPPolicy{}, "channel": &Channel{}, "erp": &ERP{}}[name]
+		into := map[string]any{"source": &Source{}, "ledger": &ledgerFile{}, "atp": &ATPPolicy{}, "channel": &Channel{}, "erp": &ERP{}, "access": &Principal{}, "issuer": &TokenIssuer{}}[name]
 		for _, field := range slices.Sorted(maps.Keys(root.fields["properties"].fields)) {
 			if err := decode([]byte(field+": null\n"), into); err != nil {
 				t.Errorf("%s: %s is in the schema only: %v", name, field, err)

@@ -14,7 +14,7 @@ import (
 )
 
 // schemaNames are the kinds of file, each with policies/schema/<name>.schema.json.
-var schemaNames = []string{"source", "ledger", "atp", "channel", "erp"}
+var schemaNames = []string{"source", "ledger", "atp", "channel", "erp", "access", "issuer"}
 
 // schema checks the shape of one kind of file.
 type schema struct{ compiled *jsonschema.Schema }

@@ -51,8 +51,14 @@ type Source struct {
 	ContentTypes []string `yaml:"content_types"`
 	Auth         Auth     `yaml:"auth"`
 	Limits       Limits   `yaml:"limits"`
+	Door         Door     `yaml:"door"`
+	HTTP         HTTP     `yaml:"http"`
+	// Transport is how ingest fetches its messages, where it does not send them.
+	Transport Transport `yaml:"transport"`
 	// LatencyClass of its messages; LatencyRealTime when empty.
 	LatencyClass string `yaml:"latency_class"`
+	// Windows of a scheduled source.
+	Windows []Window `yaml:"windows"`
 	// StreamKey is a JSON Pointer (RFC 6901) to what identifies the document in a
 	// JSON message; messages of one document keep their order. Empty: the source
 	// as a whole is one stream.
@@ -77,11 +83,19 @@ type Source struct {
 	Fixed    Fixed    `yaml:"fixed"`
 	XML      XML      `yaml:"xml"`
 	IDoc     IDoc     `yaml:"idoc"`
+	Acks     Acks     `yaml:"acks"`
 	// UnitAliases are the source's words for units of the item master.
 	UnitAliases map[string]string `yaml:"unit_aliases"`
 	// IDTypes say what the source's types of item number mean, in the order to try;
 	// what is not here means what its standard says.
 	IDTypes map[string][]string `yaml:"id_types"`
+	// Items and UnitAliases also come from tables beside the file: type,value,item and
+	// alias,unit. After Load they have both.
+	Items           []ItemName `yaml:"items"`
+	ItemsFile       string     `yaml:"items_file"`
+	UnitAliasesFile string     `yaml:"unit_aliases_file"`
+	// Without states what its messages truly have none of.
+	Without Statement `yaml:"without"`
 
 	// Mapping is a jq program from the message's tree to lines, or MappingFile
 	// names the file that holds it, relative to this one. After Load, Mapping has
@@ -118,7 +132,12 @@ type Auth struct {
 	APIKeys []string `yaml:"api_keys"`
 	// APIKeyEnv names an environment variable with one more key, in clear.
 	APIKeyEnv string `yaml:"api_key_env"`
-	HMAC      *HMAC  `yaml:"hmac"`
+	// Access asks for a key or a token of a principal that may write its messages.
+	Access bool  `yaml:"access"`
+	HMAC   *HMAC `yaml:"hmac"`
+
+	Signature  *Signature  `yaml:"signature"`
+	WSSecurity *WSSecurity `yaml:"ws_security"`
 }
 
 // HMAC is a signature over the raw body.
@@ -217,9 +236,10 @@ func (s *Source) Validate() error {
 	if s.Limits.MaxLines < 0 || s.Limits.MaxLines > DefaultMaxLines {
 		bad("limits.max_lines", "must be at most 10000")
 	}
-	if c := s.LatencyClass; c != "" && c != LatencyRealTime && c != LatencyBulk {
-		bad("latency_class", "must be real-time or bulk, not %q", c)
+	if c := s.LatencyClass; c != "" && c != LatencyRealTime && c != LatencyBulk && c != LatencyScheduled {
+		bad("latency_class", "must be real-time, bulk or scheduled, not %q", c)
 	}
+	errs = append(errs, s.validateSchedule()...)
 	if s.StreamKey != "" && (s.Format != FormatJSON || !strings.HasPrefix(s.StreamKey, "/")) {
 		bad("stream_key", "a JSON Pointer, for the json format only")
 	}
@@ -241,7 +261,18 @@ func (s *Source) Validate() error {
 			bad(fmt.Sprintf("headers[%d]", i), "%s carries a secret", h)
 		}
 	}
-	errs = append(errs, s.Auth.validate()...)
+	if s.Knocks() {
+		errs = append(errs, s.Auth.validate()...)
+	}
+	errs = append(errs, s.Acks.validate(s)...)
+	errs = append(errs, s.validateNames()...)
+	errs = append(errs, s.Door.validate()...)
+	errs = append(errs, s.Auth.validateSignature()...)
+	errs = append(errs, s.validateHTTP()...)
+	errs = append(errs, s.Transport.validate()...)
+	if s.Transport.Pull != nil && s.Format != FormatJSON {
+		bad("transport.pull", "what is pulled is json, not %s", s.Format)
+	}
 	if s.Balance != nil {
 		errs = append(errs, s.Balance.validate()...)
 	}
@@ -263,8 +294,8 @@ func (a *Auth) validate() []error {
 			errs = append(errs, &Fault{Field: fmt.Sprintf("auth.api_keys[%d]", i), Reason: "a SHA-256 in 64 lower-case hex digits, never the key itself"})
 		}
 	}
-	if len(a.APIKeys) == 0 && a.APIKeyEnv == "" && a.HMAC == nil {
-		errs = append(errs, &Fault{Field: "auth", Reason: "an API key or an HMAC is required"})
+	if len(a.APIKeys) == 0 && a.APIKeyEnv == "" && !a.Access && !a.signed() {
+		errs = append(errs, &Fault{Field: "auth", Reason: "an API key or a signature is required"})
 	}
 	if h := a.HMAC; h != nil {
 		if h.Header == "" || h.SecretEnv == "" {

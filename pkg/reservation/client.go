@@ -23,6 +23,8 @@ var (
 	ErrOther = errors.New("reservation: another request of this id is under way")
 	// ErrClosed is a request to a client that takes none any more.
 	ErrClosed = errors.New("reservation: the client is closed")
+	// ErrUnderWay is a confirmation of a request that is not answered yet.
+	ErrUnderWay = errors.New("reservation: the request is under way")
 )
 
 // An Appender appends records and returns when all are acked, or one has failed; a
@@ -51,7 +53,8 @@ type Client struct {
 	cfg Config
 
 	mu     sync.Mutex
-	runs   map[string]*run // under way, by id
+	runs   map[string]*run  // under way, by id
+	keeps  map[string]*keep // under way, by the id of an event
 	count  int
 	closed bool
 	idle   sync.WaitGroup
@@ -65,7 +68,7 @@ func NewClient(cfg Config) (*Client, error) {
 	if cfg.Terms == (Terms{}) {
 		cfg.Terms = DefaultTerms()
 	}
-	return &Client{cfg: cfg, runs: map[string]*run{}}, nil
+	return &Client{cfg: cfg, runs: map[string]*run{}, keeps: map[string]*keep{}}, nil
 }
 
 // Follow reads the answers of one partition of reservations.answers from a time on, for
@@ -195,6 +198,7 @@ func (c *Client) Cancel(ctx context.Context, r Request) error {
 func (c *Client) Answered(a *event.Answered) {
 	c.mu.Lock()
 	x := c.runs[a.Answer.Reservation]
+	c.keepAnswered(a)
 	c.mu.Unlock()
 	if x != nil {
 		x.step(func(m *Machine, now inventory.Instant) Output { return m.Answered(now, a) })

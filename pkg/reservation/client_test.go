@@ -221,6 +221,73 @@ func TestClient(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		},
+		"kept, for good": func(t *testing.T, f *fakeLog) {
+			r := ask("1", 2, "a", "b")
+			r.Hold = inventory.Instant(time.Now().Add(time.Minute).UnixMilli())
+			if reply, err := f.client.Reserve(t.Context(), r); err != nil || reply.Status != Granted {
+				t.Fatalf("%+v, %v", reply, err)
+			}
+			reply, err := f.client.Keep(t.Context(), r, 0)
+			if err != nil || reply.Status != Granted || len(reply.Lines) != 2 {
+				t.Errorf("%+v, %v", reply, err)
+			}
+			time.Sleep(time.Hour)
+			if reply, err := f.client.Keep(t.Context(), r, 0); err != nil || reply.Status != Granted || f.reserved("a") != 2*inventory.One {
+				t.Errorf("an hour later: %+v, %v", reply, err)
+			}
+		},
+		"kept when one of them is gone": func(t *testing.T, f *fakeLog) {
+			r := ask("1", 2, "a", "b")
+			if reply, err := f.client.Reserve(t.Context(), r); err != nil || reply.Status != Granted {
+				t.Fatalf("%+v, %v", reply, err)
+			}
+			one := r
+			one.Lines = one.Lines[1:]
+			if err := f.client.Cancel(t.Context(), one); err != nil {
+				t.Fatal(err)
+			}
+			reply, err := f.client.Keep(t.Context(), r, 0)
+			if err != nil || reply.Status != Cancelled || reply.Key != key("b") || reply.Code != inventory.CodeCancelled || len(reply.Lines) != 0 {
+				t.Errorf("%+v, %v", reply, err)
+			}
+			if q := f.reserved("a"); q != 0 {
+				t.Errorf("%v of the other is kept", q)
+			}
+		},
+		"kept before it is answered": func(t *testing.T, f *fakeLog) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			if _, err := f.client.Reserve(ctx, ask("1", 2, "a")); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v", err)
+			}
+			if _, err := f.client.Keep(t.Context(), ask("1", 2, "a"), 0); !errors.Is(err, ErrUnderWay) {
+				t.Errorf("%v", err)
+			}
+		},
+		"kept, and nobody answers": func(t *testing.T, f *fakeLog) {
+			if reply, err := f.client.Reserve(t.Context(), ask("1", 2, "a")); err != nil || reply.Status != Granted {
+				t.Fatalf("%+v, %v", reply, err)
+			}
+			f.silent = true
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := f.client.Keep(ctx, ask("1", 2, "a"), 0); !errors.Is(err, context.DeadlineExceeded) || f.reserved("a") == 0 {
+				t.Errorf("%v, %v is claimed", err, f.reserved("a"))
+			}
+		},
+		"in part": func(t *testing.T, f *fakeLog) {
+			r := ask("1", 5, "a")
+			r.Partial, r.Hold = true, inventory.Instant(time.Now().Add(time.Minute).UnixMilli())
+			reply, err := f.client.Reserve(t.Context(), r)
+			if err != nil || reply.Status != Granted || len(reply.Lines) != 1 || reply.Lines[0].Quantity != 3*inventory.One {
+				t.Errorf("%+v, %v", reply, err)
+			}
+			two := ask("2", 5, "a", "b")
+			two.Partial = true
+			if _, err := f.client.Reserve(t.Context(), two); !errors.Is(err, ErrRequest) {
+				t.Errorf("two items in part: %v", err)
+			}
+		},
 		"bad requests": func(t *testing.T, f *fakeLog) {
 			if _, err := f.client.Reserve(t.Context(), ask("1", 0, "a")); !errors.Is(err, ErrRequest) || f.count() != 0 {
 				t.Errorf("%v after %d events", err, f.count())

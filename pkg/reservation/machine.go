@@ -230,7 +230,7 @@ func (m *Machine) try(n int) {
 	if m.phase == inOrder {
 		step = stepAgain
 	}
-	m.send(step, n, inventory.Reservation{Action: inventory.Try, Lines: it.lines, ExpiresAt: m.expires})
+	m.send(step, n, inventory.Reservation{Action: inventory.Try, Lines: it.lines, Partial: m.r.Partial, ExpiresAt: m.expires})
 }
 
 // tried takes the answer to a try of this attempt.

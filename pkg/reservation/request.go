@@ -42,6 +42,7 @@ type Request struct {
 	// Hold is when what was granted lapses by itself; 0: it is kept until it is served
 	// or cancelled. It is log time.
 	Hold    inventory.Instant
+	Partial bool  // of one item alone: grant what fits
 	ReplyTo int32 // partition of the answers' topic
 }
 
@@ -137,6 +138,8 @@ func (r *Request) items() ([]item, error) {
 		return nil, fmt.Errorf("%w: it needs an id, and a name of the run", ErrRequest)
 	case len(all) == 0 || len(all) > MaxItems:
 		return nil, fmt.Errorf("%w: %d items, not 1 to %d", ErrRequest, len(all), MaxItems)
+	case r.Partial && len(all) > 1:
+		return nil, fmt.Errorf("%w: in part only one item can be granted", ErrRequest)
 	}
 	return all, nil
 }

@@ -26,7 +26,8 @@ const (
 )
 
 // Admin serves /metrics, /healthz (the process answers) and /readyz (503 with the
-// reasons while any check fails; restoring is not ready) on an address.
+// reasons while any check fails; restoring is not ready) on an address. Both have
+// details of what is wrong and makes nothing unready.
 //
 // With profiles it also serves /debug/pprof, which shows what a process holds in
 // memory: for an address that only operators reach.
@@ -38,21 +39,29 @@ func Admin(listen string, profiles bool, metrics prometheus.Gatherer, health *He
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, map[string]string{"status": "ok"}, log)
+		answer(w, http.StatusOK, detailed(map[string]any{"status": "ok"}, health), log)
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		bad := health.Check()
 		if len(bad) == 0 {
-			answer(w, http.StatusOK, map[string]string{"status": "ready"}, log)
+			answer(w, http.StatusOK, detailed(map[string]any{"status": "ready"}, health), log)
 			return
 		}
 		reasons := make(map[string]string, len(bad))
 		for name, err := range bad {
 			reasons[name] = err.Error()
 		}
-		answer(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "reasons": reasons}, log)
+		answer(w, http.StatusServiceUnavailable, detailed(map[string]any{"status": "not ready", "reasons": reasons}, health), log)
 	})
 	return Serve(listen, mux, nil)
+}
+
+// detailed adds what is wrong and does not make the process unready.
+func detailed(body map[string]any, health *Health) map[string]any {
+	if d := health.Details(); len(d) > 0 {
+		body["details"] = d
+	}
+	return body
 }
 
 func answer(w http.ResponseWriter, status int, body any, log *slog.Logger) {

@@ -43,8 +43,33 @@ func Run(ctx context.Context, tasks ...Task) error {
 
 // Health gathers what /readyz reports. It is safe for concurrent use.
 type Health struct {
-	mu     sync.Mutex
-	checks map[string]func() error
+	mu      sync.Mutex
+	checks  map[string]func() error
+	details map[string]func() map[string]string
+}
+
+// Detail adds what a part of the service has to say of itself that does not make it
+// unready, under a name: empty when nothing is wrong.
+func (h *Health) Detail(name string, tell func() map[string]string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.details == nil {
+		h.details = map[string]func() map[string]string{}
+	}
+	h.details[name] = tell
+}
+
+// Details is what every part has to say, by its name; without those that have nothing.
+func (h *Health) Details() map[string]map[string]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := map[string]map[string]string{}
+	for name, tell := range h.details {
+		if d := tell(); len(d) > 0 {
+			out[name] = d
+		}
+	}
+	return out
 }
 
 // Ready adds a readiness check under a name; nil means ready.

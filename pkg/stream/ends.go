@@ -35,3 +35,25 @@ func (r *RestoreReads) NextRecord(ctx context.Context, topic string, partition i
 	}
 	return max(t.offset, from), false, nil
 }
+
+// Count counts the committed records from an offset on, up to the last stable offset,
+// which is next; it stops behind the first that are more than most.
+func (r *RestoreReads) Count(ctx context.Context, topic string, partition int32, from, most int64) (n, next int64, err error) {
+	stable, err := r.LastStable(ctx, topic, partition)
+	if err != nil {
+		return 0, from, err
+	}
+	t := tail{reads: r, topic: topic, partition: partition, committed: true, offset: from}
+	for t.offset < stable && n <= most {
+		fp, err := t.fetch(ctx, probeBytes)
+		if err != nil {
+			return n, from, err
+		}
+		for _, rec := range fp.Records {
+			if rec.Offset < stable {
+				n++
+			}
+		}
+	}
+	return n, stable, nil
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -45,27 +47,101 @@ type groupOffsets struct {
 	at           map[int32]int64
 }
 
+// operatorGrace is how long an interrupted operator goes on trying to end its
+// transaction.
+const operatorGrace = 3 * time.Second
+
 // write commits records, each to its own partition, and a group's offsets, all or
-// nothing. An error leaves open which; the caller looks.
+// nothing. The error says which, where that is known; else the caller looks.
+//
+// A write whose context ends leaves no transaction open: it aborts it before it
+// returns, or says that the brokers will. Once it commits, it waits for the answer a
+// little longer than its context does.
 func (t *opTxn) write(ctx context.Context, recs []*Record, offsets *groupOffsets) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("beginning a transaction: %w", err)
+	}
 	if err := t.cl.BeginTransaction(); err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
-	err := t.cl.ProduceSync(context.WithoutCancel(ctx), recs...).FirstErr()
+	last, cancel := outlast(ctx, operatorGrace)
+	defer cancel()
+	err := t.produce(ctx, recs)
 	if err == nil && offsets != nil && len(offsets.at) > 0 {
 		err = t.commitOffsets(ctx, offsets)
 	}
-	if err != nil {
-		err = fmt.Errorf("writing in a transaction: %w", err)
-		if abort := t.cl.EndTransaction(context.WithoutCancel(ctx), kgo.TryAbort); abort != nil {
-			err = errors.Join(err, fmt.Errorf("aborting it: %w", abort))
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		if err = t.cl.EndTransaction(last, kgo.TryCommit); err != nil {
+			return fmt.Errorf("committing, which may have been done or not: %w", errors.Join(err, ctx.Err()))
 		}
+		return nil
+	}
+	err = fmt.Errorf("writing in a transaction: %w", err)
+	var abort error
+	if ctx.Err() != nil {
+		// Records may still be on their way. The identity taken over ends the transaction,
+		// and none of them gets into it.
+		abort = t.o.reads.settle(last, t.id, operatorTimeout)
+	} else {
+		abort = t.cl.EndTransaction(last, kgo.TryAbort)
+	}
+	if abort != nil {
+		return errors.Join(err, fmt.Errorf("aborting it, so that the brokers end it within %v: %w", operatorTimeout, abort))
+	}
+	return fmt.Errorf("%w (it is aborted: nothing of it is written)", err)
+}
+
+// produce writes records and waits until all of them are acknowledged, or until ctx
+// ends. No record has a context that ends: it might have been sent.
+func (t *opTxn) produce(ctx context.Context, recs []*Record) error {
+	if len(recs) == 0 {
+		return nil
+	}
+	var (
+		mu   sync.Mutex
+		left = len(recs)
+		fail error
+		done = make(chan error, 1)
+	)
+	for _, rec := range recs {
+		t.cl.Produce(context.WithoutCancel(ctx), rec, func(_ *Record, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if fail == nil {
+				fail = err
+			}
+			if left--; left == 0 {
+				done <- fail
+			}
+		})
+	}
+	select {
+	case err := <-done:
 		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	if err := t.cl.EndTransaction(context.WithoutCancel(ctx), kgo.TryCommit); err != nil {
-		return fmt.Errorf("committing: %w", err)
+}
+
+// outlast is a context that ends a while after another one does.
+func outlast(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		wait := time.NewTimer(by)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+			cancel()
+		case <-last.Done():
+		}
+	})
+	return last, func() {
+		stop()
+		cancel()
 	}
-	return nil
 }
 
 // commitOffsets puts a group's offsets into the open transaction. The group has no
@@ -92,7 +168,9 @@ func (t *opTxn) commitOffsets(ctx context.Context, g *groupOffsets) error {
 		if n > 20 || !errors.Is(err, kerr.ConcurrentTransactions) && !kerr.IsRetriable(err) {
 			return fmt.Errorf("adding offsets of group %s: %w", g.group, err)
 		}
-		pause(ctx, backoff(n))
+		if pause(ctx, backoff(n)); ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
 	req := kmsg.NewPtrTxnOffsetCommitRequest()
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch = t.id, producer, epoch

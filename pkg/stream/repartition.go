@@ -54,11 +54,38 @@ func (o *Operator) Still(ctx context.Context, writers []string) ([]Standing, err
 		for _, why := range s.Gaps() {
 			no.add("partition %d: %s", s.Partition, why)
 		}
-		if left := s.End - s.Applied() - 1; left > 0 {
-			no.add("partition %d: the state has applied offset %d and the log ends at %d: %d records are left to apply", s.Partition, s.Applied(), s.End, left)
+		if why, err := o.unapplied(ctx, s); err != nil {
+			return all, err
+		} else if why != "" {
+			no.add("partition %d: the state has applied offset %d and the log ends at %d: %s", s.Partition, s.Applied(), s.End, why)
 		}
 	}
 	return all, no.err()
+}
+
+// unappliedMost bounds how many records are counted that are left to apply.
+const unappliedMost = 1_000
+
+// unapplied says what of the log a state has not applied, or nothing where that is all.
+// Offsets do not tell: markers of transactions, aborted records and what was compacted
+// away have some, and are never applied.
+func (o *Operator) unapplied(ctx context.Context, s *Standing) (string, error) {
+	from := max(s.Applied()+1, s.First)
+	if from >= s.End {
+		return "", nil
+	}
+	left, next, err := o.reads.Count(ctx, o.led.Input, s.Partition, from, unappliedMost)
+	switch {
+	case err != nil:
+		return "", err
+	case left > unappliedMost:
+		return fmt.Sprintf("more than %d records are left to apply", unappliedMost), nil
+	case left > 0:
+		return fmt.Sprintf("%d records are left to apply", left), nil
+	case next < s.End:
+		return fmt.Sprintf("a transaction is open from offset %d on", next), nil
+	}
+	return "", nil
 }
 
 // Repartition copies a ledger at rest into topics of another partition count. What

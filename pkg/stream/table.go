@@ -7,7 +7,6 @@ import (
 	"log/slog"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // A Table reads a whole compacted topic, or the end of any, and goes on following
@@ -59,7 +58,7 @@ func (t *Table) Run(ctx context.Context) error {
 		return fmt.Errorf("loading %s: %w", t.cfg.Topic, err)
 	}
 	close(t.loaded)
-	return t.follow(ctx, positions)
+	return follow(ctx, t.cfg.Config, t.cfg.Topic, positions, t.cfg.ReadCommitted, t.cfg.Apply)
 }
 
 func (t *Table) load(ctx context.Context, reads *RestoreReads) (map[int32]int64, error) {
@@ -127,48 +126,4 @@ func (t *Table) first(ctx context.Context, reads *RestoreReads, id int32, end in
 		return end, nil
 	}
 	return at, nil
-}
-
-func (t *Table) follow(ctx context.Context, positions map[int32]int64) error {
-	at := make(map[int32]kgo.Offset, len(positions))
-	for id, off := range positions {
-		at[id] = kgo.NewOffset().At(off)
-	}
-	isolation := kgo.ReadUncommitted()
-	if t.cfg.ReadCommitted {
-		isolation = kgo.ReadCommitted()
-	}
-	cl, err := t.cfg.client(
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.cfg.Topic: at}),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchIsolationLevel(isolation),
-	)
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	for ctx.Err() == nil {
-		fs := cl.PollFetches(ctx)
-		var fault error
-		fs.EachError(func(topic string, partition int32, err error) {
-			if f := fetchFault(topic, partition, err); f != nil && fault == nil {
-				fault = f
-			}
-		})
-		if fault != nil && ctx.Err() == nil {
-			return fault
-		}
-		fs.EachRecord(func(rec *Record) {
-			if fault != nil {
-				return
-			}
-			if err := t.cfg.Apply(rec); err != nil {
-				fault = fmt.Errorf("applying %s partition %d offset %d: %w", t.cfg.Topic, rec.Partition, rec.Offset, err)
-			}
-		})
-		if fault != nil {
-			return fault
-		}
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -168,20 +169,36 @@ func (c *closing) batch(ctx context.Context, recs []*stream.Record) ([]*stream.R
 			err = letter(rec, codeSnapshotEnd, "the end of partition %d stands in partition %d", e.Partition, rec.Partition)
 		default:
 			e.names = namesOf(&e.End)
-			if e.policy, err = c.policies.Ledger(e.PolicyVersion, ""); err == nil {
-				ends = append(ends, e)
+			if e.policy, err = c.policies.Ledger(e.PolicyVersion, ""); err != nil {
+				break
 			}
+			if e.End.Part == 0 {
+				ends = append(ends, e)
+				break
+			}
+			all, why, fail := c.whole(ctx, e)
+			if err = fail; why != "" {
+				err = letter(rec, codeSnapshotOpen, "snapshot %s of %s is not closed: %s", e.End.ID, e.End.Source, why)
+			}
+			ends = append(ends, all...)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	if len(ends) == 0 {
-		return letters, nil
+	for some := range slices.Chunk(ends, closeTogether) {
+		if err := c.closeAll(ctx, recs[0].Partition, some, letter); err != nil {
+			return nil, err
+		}
 	}
-	found, err := c.survey(ctx, recs[0].Partition, ends)
+	return letters, nil
+}
+
+// closeAll closes snapshots, of a partition, that share one reading of the state.
+func (c *closing) closeAll(ctx context.Context, partition int32, ends []*ending, letter func(*stream.Record, string, string, ...any) error) error {
+	found, err := c.survey(ctx, partition, ends)
 	if err != nil {
-		return nil, fmt.Errorf("reading what partition %d holds: %w", recs[0].Partition, err)
+		return fmt.Errorf("reading what partition %d holds: %w", partition, err)
 	}
 	for i, e := range ends {
 		var err error
@@ -200,10 +217,10 @@ func (c *closing) batch(ctx context.Context, recs []*stream.Record) ([]*stream.R
 			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("closing %s (%d of %d): %w", of, i+1, len(ends), err)
+			return fmt.Errorf("closing %s (%d of %d): %w", of, i+1, len(ends), err)
 		}
 	}
-	return letters, nil
+	return nil
 }
 
 // close appends the zero counts of one snapshot.

@@ -22,6 +22,8 @@ type query struct {
 	group    string             // empty: none
 	channel  string             // empty: none
 	on       inventory.Day      // zero: today
+	quantity inventory.Quantity // from which day on may it be promised? zero: that is not asked
+	narrow   bool               // of the channel's own locations alone
 }
 
 // answer is what is known of an item. Quantities are plain decimals in the base
@@ -39,11 +41,13 @@ type answer struct {
 	Override      *overrideAnswer `json:"override,omitempty"`
 	Silent        []silentAnswer  `json:"silent,omitempty"`
 	Locations     []atLocation    `json:"locations"`
+	Promisable    *promisable     `json:"promisable,omitempty"`
 	Kit           []kitPart       `json:"kit,omitempty"`
 	Channel       *channelAnswer  `json:"channel,omitempty"`
 	Freshness     freshness       `json:"freshness"`
 
-	etag string
+	etag     string
+	recorded inventory.Instant // of the newest position of the item, or of a part
 }
 
 // atLocation is an item at a location.
@@ -102,6 +106,8 @@ type freshness struct {
 	AgeMS      int64  `json:"age_ms"`
 	CaughtUp   bool   `json:"caught_up"`
 	RecordedAt string `json:"recorded_at,omitempty"` // ledger time of the partition's last position
+	CopyMS     *int64 `json:"copy_ms,omitempty"`     // of the local copy: at most so long ago it was what stands in Redis
+	Stale      bool   `json:"stale,omitempty"`       // Redis does not say what stands there now
 }
 
 // wanted is a query with what policies say of it.
@@ -126,7 +132,7 @@ func (w *wanted) resolve() *problem {
 			return missing("unknown_channel", "Unknown channel", "no channel %q", q.channel)
 		}
 		if !c.Sells(q.key) {
-			return missing("not_listed", "Not listed", "channel %q does not list the item", q.channel)
+			return missing(codeNotListed, "Not listed", "channel %q does not list the item", q.channel)
 		}
 		w.channel, w.group = c, c.Locations
 	case q.group != "":
@@ -140,6 +146,8 @@ func (w *wanted) resolve() *problem {
 	}
 	return nil
 }
+
+const codeNotListed = "not_listed" // by the channel
 
 // answer asks the one function what the facts mean (DOMAIN §8).
 func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
@@ -157,6 +165,9 @@ func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
 	promised := r.promise(w, f, nil)
 	a.ATP, a.Override = promised.Quantity.String(), overridden(promised.Override)
 	a.flag(promised.Silent)
+	if w.quantity > 0 {
+		a.Promisable = r.promisable(w, f)
+	}
 	if w.channel != nil {
 		shown := r.promise(w, f, w.channel)
 		a.Channel = &channelAnswer{
@@ -174,6 +185,11 @@ func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
 		}
 	}
 	a.Locations = []atLocation{}
+	for _, ps := range f.of { // in any order: the latest counts
+		for i := range ps {
+			a.recorded = max(a.recorded, ps[i].RecordedAt)
+		}
+	}
 	for i := range f.of[w.key] {
 		p := &f.of[w.key][i]
 		a.Frozen = a.Frozen || p.Frozen
@@ -187,16 +203,20 @@ func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
 		return nil, &problem{status: 404, code: "unknown_location", title: "Unknown location", detail: fmt.Sprintf("the item has nothing recorded at %q", w.location)}
 	}
 	if err := a.tag(); err != nil {
-		return nil, &problem{status: 500, code: "unwritable_answer", title: "The answer cannot be written", cause: err}
+		return nil, unwritable(err)
 	}
 	a.Freshness = f.freshness(w.now)
 	return a, nil
 }
 
-// shows says whether the answer lists a location. A channel's lists all: what it
-// does not sell from is shown beside it.
+func unwritable(err error) *problem {
+	return &problem{status: 500, code: "unwritable_answer", title: "The answer cannot be written", cause: err}
+}
+
+// shows says whether the answer lists a location. A channel's lists all, for who may
+// read them: what it does not sell from is shown beside it.
 func (w *wanted) shows(l inventory.Location) bool {
-	return w.channel != nil || len(w.group) == 0 || slices.Contains(w.group, l)
+	return w.channel != nil && !w.narrow || len(w.group) == 0 || slices.Contains(w.group, l)
 }
 
 // promise asks what is promised of the query: to a channel, or to nobody in
@@ -228,9 +248,8 @@ func (r *reader) today(w *wanted, l inventory.Location) inventory.Day {
 	return place.DayAt(w.now, r.places.Zone(e, l, w.promises.Zone(e, l)))
 }
 
-// reachable says whether the day of delivery can be told about: the calendar day at
-// one of the locations asked about, or later, but not too far ahead.
-func (r *reader) reachable(w *wanted, f *facts) *problem {
+// days are the calendar days at the locations asked about, sorted; there is at least one.
+func (r *reader) days(w *wanted, f *facts) []inventory.Day {
 	var days []inventory.Day
 	for _, ps := range f.of { // in any order: they are sorted
 		for i := range ps {
@@ -243,6 +262,13 @@ func (r *reader) reachable(w *wanted, f *facts) *problem {
 		days = append(days, place.DayAt(w.now, time.UTC))
 	}
 	slices.Sort(days)
+	return days
+}
+
+// reachable says whether the day of delivery can be told about: the calendar day at
+// one of the locations asked about, or later, but not too far ahead.
+func (r *reader) reachable(w *wanted, f *facts) *problem {
+	days := r.days(w, f)
 	switch {
 	case w.on == 0:
 	case w.on < days[0]:
@@ -323,6 +349,10 @@ func (f *facts) freshness(now time.Time) freshness {
 		}
 	}
 	out.RecordedAt = instant(inventory.Instant(recorded))
+	if f.copied > 0 || f.stale {
+		ms := (f.copied + time.Millisecond - 1).Milliseconds()
+		out.CopyMS, out.Stale, out.CaughtUp = &ms, f.stale, out.CaughtUp && !f.stale
+	}
 	return out
 }
 

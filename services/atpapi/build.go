@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/stockweave/stockweave/pkg/access"
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/place"
@@ -33,7 +34,10 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if cfg.Getenv == nil {
 		cfg.Getenv = os.Getenv
 	}
-	keys, err := hashes(cfg.Keys)
+	if cfg.Fetch == nil {
+		cfg.Fetch = access.HTTPS()
+	}
+	porter, err := newPorter(&cfg, cfg.Fetch, env.Log, env.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +57,10 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if err != nil {
 		return nil, fmt.Errorf("opening producer: %w", err)
 	}
-	rdb := cfg.Redis.client(cfg.Getenv)
+	rdb, err := cfg.Redis.client(cfg.Getenv)
+	if err != nil {
+		return nil, err
+	}
 	st := &store{rdb: rdb}
 	letter := func(d stream.DeadLetter) (*stream.Record, error) { return deadLetter(cfg.Codecs, d) }
 	p := &projector{
@@ -92,10 +99,25 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		return nil, err
 	}
 	views := heard.NewViews(silence)
-	rd := &reader{store: st, codecs: cfg.Codecs, places: pl, policies: policies, heard: sources, views: views, now: env.Now}
-	a := &api{
-		reader: rd, entity: cfg.Entity, keys: keys, retryAfter: cfg.RetryAfter, now: env.Now, log: env.Log, count: count,
+	atDesk, err := newReservationMetrics(env.Metrics)
+	if err != nil {
+		return nil, err
 	}
+	desk := newDesk(cfg.Reservations, &book{rdb: rdb}, lifeName(cfg.Kafka.Instance, env.Now()), env.Now, env.Log, atDesk)
+	rd := &reader{store: st, codecs: cfg.Codecs, places: pl, policies: policies, heard: sources, views: views, now: env.Now}
+	rd.gather = &gather{load: st.items}
+	if cfg.Local.Bytes > 0 {
+		rd.local = newLocal(cfg.Local)
+	}
+	a := &api{
+		reader: rd, entity: cfg.Entity, porter: porter, retryAfter: cfg.RetryAfter, now: env.Now, log: env.Log, count: count,
+		desk: desk,
+	}
+	told, telling, err := buildChanges(&cfg, &env, view, rd, table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded())
+	if err != nil {
+		return nil, err
+	}
+	a.changes = told
 	env.Health.Ready("atp-api projector", worker.Ready)
 	env.Health.Ready("atp-api locations", table.Ready)
 	env.Health.Ready("atp-api policies", published.Ready)
@@ -113,6 +135,13 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		worker.Run,
 		func(ctx context.Context) error { return rd.learn(ctx, view, env.Log) },
 		func(ctx context.Context) error {
+			if rd.local == nil {
+				return nil
+			}
+			return rd.follow(ctx, cfg.Kafka, view, env.Log)
+		},
+		func(ctx context.Context) error { return desk.serve(ctx, &cfg, producer, view) },
+		func(ctx context.Context) error {
 			st.warnEviction(ctx, env.Log)
 			return nil
 		},
@@ -125,6 +154,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 			return service.Serve(cfg.Listen, a.handler(), cfg.Bound)(ctx)
 		},
 	}
+	tasks = append(tasks, telling...)
 	return []service.Task{func(ctx context.Context) error {
 		defer view.Close()
 		defer producer.Close()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/stockweave/stockweave/pkg/access"
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
@@ -21,17 +22,27 @@ type Config struct {
 	// ATP and Channels are the policy's, until one stands in policies.v1.
 	ATP      policy.ATPPolicy `yaml:"-"`
 	Channels []policy.Channel `yaml:"-"`
+	// Access is the policies': who may ask, and how often.
+	Access policy.Access `yaml:"-"`
+	// Fetch gets the keys of issuers; access.HTTPS when nil.
+	Fetch access.Fetch `yaml:"-"`
 	// Getenv reads the password that the configuration leaves to the environment.
 	Getenv func(string) string `yaml:"-"`
 	// Bound, when set, is told the address listened on.
 	Bound func(net.Addr) `yaml:"-"`
 
-	// Listen is the address of the API. Without keys it must be a loopback address.
+	// Listen is the address of the API. Without keys or principals it must be a loopback
+	// address, whoever reaches which may everything.
 	Listen string `yaml:"listen"`
-	// Keys may read; empty means everybody who reaches the loopback address.
+	// Keys read everything.
 	Keys []Key `yaml:"keys"`
+	// Principals says that a credential is asked for though there are no keys: that of a
+	// principal of policies/access.
+	Principals bool `yaml:"principals"`
 	// Entity is asked about when a request names none; empty: it must name one.
 	Entity inventory.Entity `yaml:"entity"`
+	// Local is the replica's copy of what it has read.
+	Local LocalConfig `yaml:"local"`
 	// Group is the projector's consumer group.
 	Group string `yaml:"group"`
 	// CheckEvery is how often Redis is asked whether it still holds what was written
@@ -39,8 +50,12 @@ type Config struct {
 	CheckEvery time.Duration `yaml:"check_every"`
 	// MaxRecords bounds one write to Redis.
 	MaxRecords int `yaml:"max_records"`
+	// Changes are the streams of changes.
+	Changes ChangesConfig `yaml:"changes"`
 	// RetryAfter is what a 503 tells the caller.
 	RetryAfter time.Duration `yaml:"retry_after"`
+	// Reservations bounds those made over HTTP.
+	Reservations ReservationsConfig `yaml:"reservations"`
 }
 
 // Key is an API key, known by the SHA-256 of it, hex.
@@ -52,8 +67,8 @@ type Key struct {
 // DefaultConfig is what holds where the file says nothing.
 func DefaultConfig() Config {
 	return Config{
-		Redis: DefaultRedis(), Listen: "127.0.0.1:8082", Group: "atp-api",
-		CheckEvery: 500 * time.Millisecond, MaxRecords: 5000, RetryAfter: time.Second,
+		Redis: DefaultRedis(), Local: DefaultLocal(), Listen: "127.0.0.1:8082", Group: "atp-api",
+		CheckEvery: 500 * time.Millisecond, MaxRecords: 5000, RetryAfter: time.Second, Changes: DefaultChanges(), Reservations: DefaultReservations(),
 	}
 }
 
@@ -75,8 +90,8 @@ func (c *Config) Validate() error {
 	}
 	if host, _, err := net.SplitHostPort(c.Listen); err != nil {
 		bad("listen: %v", err)
-	} else if len(c.Keys) == 0 && !loopback(host) {
-		bad("keys: required where others than this machine can connect")
+	} else if len(c.Keys) == 0 && !c.Principals && !loopback(host) {
+		bad("keys: required where others than this machine can connect, or principals: true")
 	}
 	for i, k := range c.Keys {
 		if k.Name == "" {
@@ -85,6 +100,13 @@ func (c *Config) Validate() error {
 		if b, err := hex.DecodeString(k.SHA256); err != nil || len(b) != 32 {
 			bad("keys[%d].sha256: must be 64 hex digits", i)
 		}
+	}
+	c.Reservations.validate(bad)
+	if err := c.Changes.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.Local.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if err := c.Redis.Validate(); err != nil {
 		errs = append(errs, err)

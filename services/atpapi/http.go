@@ -1,21 +1,20 @@
 package atpapi
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
+	"compress/gzip"
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/stockweave/stockweave/pkg/access"
+	"github.com/stockweave/stockweave/pkg/apidoc"
 	"github.com/stockweave/stockweave/pkg/inventory"
-	"github.com/stockweave/stockweave/pkg/place"
 )
 
 // maxName bounds an identifier in a request, bytes.
@@ -25,16 +24,22 @@ const maxName = 255
 type api struct {
 	reader     *reader
 	entity     inventory.Entity
-	keys       [][sha256.Size]byte
+	porter     *porter
+	desk       *desk // of reservations; nil: there are none
 	retryAfter time.Duration
 	now        func() time.Time
 	log        *slog.Logger
 	count      *metrics
+	changes    *changes
 }
 
 // handler is:
 //
-//	GET /v1/atp/{item}?entity=&on=2006-01-02&(location=|group=|channel=)
+//	GET /v1/atp/{item}?entity=&on=2006-01-02&quantity=&(location=|group=|channel=)&fields=&max_age_ms=
+//	POST /v1/atp/batch
+//	GET /v1/atp?entity=&below=&recorded_since=&limit=&after=
+//	GET /v1/changes?entity=&item=&(location=|group=|channel=)&after=&wait=
+//	GET /openapi.json, /docs
 //
 // Without on it is about today. Answers carry an ETag of item version, policy
 // version, local days, the overrides that hold and the owners that are silent; problems are RFC 9457 with a
@@ -42,8 +47,28 @@ type api struct {
 func (a *api) handler() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = a.failed
-	e.GET("/v1/atp/:item", a.authorised(a.item))
+	e.Use(middleware.GzipWithConfig(middleware.GzipConfig{Level: gzip.BestSpeed, MinLength: minCompressed, Skipper: streamed}))
+	doc, err := apidoc.FromYAML(openAPI)
+	if err == nil {
+		err = apidoc.Serve(e, doc)
+	}
+	if err != nil { // a test reads it
+		a.log.Error("the OpenAPI document is not served", slog.Any("err", err))
+	}
+	e.GET("/v1/atp", a.authorised(access.ATPRead, a.list))
+	e.GET("/v1/atp/:item", a.authorised(access.ATPRead, a.item))
+	e.POST("/v1/atp/batch", a.authorised(access.ATPRead, a.batch))
+	e.GET("/v1/changes", a.authorised(access.ATPRead, a.changed))
+	a.reservations(e)
 	return e
+}
+
+// minCompressed is the least body that is worth compressing, bytes.
+const minCompressed = 1 << 10
+
+// streamed says that an answer has no end, and is sent as it comes.
+func streamed(c echo.Context) bool {
+	return strings.Contains(c.Request().Header.Get(echo.HeaderAccept), "text/event-stream")
 }
 
 // problemBody is a problem detail (RFC 9457), with its code beside the type.
@@ -53,6 +78,14 @@ type problemBody struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail,omitempty"`
+	// Pointer is the field of the body that is at fault (RFC 6901).
+	Pointer string `json:"pointer,omitempty"`
+}
+
+func (p *problem) body() *problemBody {
+	return &problemBody{
+		Type: "urn:stockweave:problem:" + p.code, Title: p.title, Status: p.status, Code: p.code, Detail: p.detail, Pointer: p.pointer,
+	}
 }
 
 func (a *api) problem(c echo.Context, p *problem) error {
@@ -66,12 +99,15 @@ func (a *api) problem(c echo.Context, p *problem) error {
 	if p.status == http.StatusServiceUnavailable {
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(a.retryAfter.Seconds())))
 	}
-	if p.status == http.StatusUnauthorized {
+	switch p.code {
+	case "bad_key":
 		h.Set(echo.HeaderWWWAuthenticate, "Bearer")
+	case "bad_token":
+		h.Set(echo.HeaderWWWAuthenticate, `Bearer error="invalid_token"`)
+	case "insufficient_scope":
+		h.Set(echo.HeaderWWWAuthenticate, `Bearer error="insufficient_scope"`)
 	}
-	return c.JSON(p.status, problemBody{
-		Type: "urn:stockweave:problem:" + p.code, Title: p.title, Status: p.status, Code: p.code, Detail: p.detail,
-	})
+	return c.JSON(p.status, p.body())
 }
 
 // failed answers what no handler did: an unknown path, a wrong method.
@@ -93,35 +129,19 @@ func (a *api) failed(err error, c echo.Context) {
 	}
 }
 
-// authorised lets in who presents a known key as a bearer token or X-API-Key.
-func (a *api) authorised(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if len(a.keys) == 0 {
-			return next(c) // a loopback address, as the configuration checks
-		}
-		key := c.Request().Header.Get("X-API-Key")
-		if bearer, ok := strings.CutPrefix(c.Request().Header.Get(echo.HeaderAuthorization), "Bearer "); ok {
-			key = bearer
-		}
-		sum := sha256.Sum256([]byte(key))
-		found := 0
-		for i := range a.keys { // all of them: the time tells nothing
-			found |= subtle.ConstantTimeCompare(sum[:], a.keys[i][:])
-		}
-		if key == "" || found != 1 {
-			return a.problem(c, &problem{status: http.StatusUnauthorized, code: "unauthorised", title: "Unauthorised", detail: "the API key is missing or unknown"})
-		}
-		return next(c)
-	}
-}
-
 func (a *api) item(c echo.Context) error {
 	began := a.now()
-	q, bad := a.query(c)
+	q, shape, bad := a.query(c.Request())
+	if bad == nil {
+		bad = caller(c).reach(&q)
+	}
 	if bad != nil {
 		return a.problem(c, bad)
 	}
 	ans, bad := a.reader.read(c.Request().Context(), q)
+	if bad == nil {
+		bad = shape.fresh(ans)
+	}
 	if bad != nil {
 		return a.problem(c, bad)
 	}
@@ -134,62 +154,14 @@ func (a *api) item(c echo.Context) error {
 		return c.NoContent(http.StatusNotModified)
 	}
 	a.count.answers.WithLabelValues("200", "").Inc()
-	return c.JSON(http.StatusOK, ans)
-}
-
-// query reads and bounds what was asked.
-func (a *api) query(c echo.Context) (query, *problem) {
-	bad := func(code, detail string) (query, *problem) {
-		return query{}, &problem{status: http.StatusBadRequest, code: code, title: "Bad request", detail: detail}
+	if shape.fields == nil {
+		return c.JSON(http.StatusOK, ans)
 	}
-	// The raw path is unescaped exactly once, whatever the router saw.
-	item, err := url.PathUnescape(strings.TrimPrefix(c.Request().URL.EscapedPath(), "/v1/atp/"))
-	if err != nil || item == "" {
-		return bad("bad_item", "the item in the path cannot be read")
-	}
-	params, err := url.ParseQuery(c.Request().URL.RawQuery)
+	part, err := shape.fields.of(ans)
 	if err != nil {
-		return bad("bad_query", "the query cannot be read")
+		return a.problem(c, unwritable(err))
 	}
-	for name, values := range params {
-		switch name {
-		case "entity", "location", "group", "channel", "on":
-		default:
-			return bad("unknown_parameter", strconv.Quote(name)+" is no parameter")
-		}
-		if len(values) > 1 || len(values[0]) > maxName {
-			return bad("bad_parameter", name+" must stand once, in at most 255 bytes")
-		}
-	}
-	q := query{
-		key:      inventory.Key{Entity: inventory.Entity(params.Get("entity")), Item: inventory.Item(item)},
-		location: inventory.Location(params.Get("location")), group: params.Get("group"), channel: params.Get("channel"),
-	}
-	asked := 0
-	for _, name := range []string{"location", "group", "channel"} {
-		if params.Get(name) != "" {
-			asked++
-		}
-	}
-	if on := params.Get("on"); on != "" {
-		t, err := time.Parse(time.DateOnly, on)
-		if err != nil || t.Unix() <= 0 {
-			return bad("bad_day", "on must be a day such as 2026-11-24")
-		}
-		q.on = place.DayAt(t, time.UTC)
-	}
-	if q.key.Entity == "" {
-		q.key.Entity = a.entity
-	}
-	switch {
-	case len(item) > maxName:
-		return bad("bad_item", "an item has at most 255 bytes")
-	case q.key.Entity == "":
-		return bad("entity_required", "which legal entity's item?")
-	case asked > 1:
-		return bad("conflicting_parameters", "one of location, group and channel")
-	}
-	return q, nil
+	return c.JSON(http.StatusOK, part)
 }
 
 // matches is the weak comparison of RFC 9110 §13.1.2.
@@ -204,17 +176,4 @@ func matches(headers []string, etag string) bool {
 		}
 	}
 	return false
-}
-
-// hashes decodes the configured keys.
-func hashes(keys []Key) ([][sha256.Size]byte, error) {
-	out := make([][sha256.Size]byte, len(keys))
-	for i, k := range keys {
-		b, err := hex.DecodeString(k.SHA256)
-		if err != nil || len(b) != sha256.Size {
-			return nil, errors.New("api key hash is not 64 hex digits")
-		}
-		copy(out[i][:], b)
-	}
-	return out, nil
 }

@@ -1,8 +1,6 @@
 package atpapi
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -13,6 +11,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"github.com/stockweave/stockweave/pkg/apidoc"
+	"github.com/stockweave/stockweave/pkg/apidoc/apidoctest"
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
@@ -21,8 +21,10 @@ import (
 
 type web struct {
 	*rig
-	api  *api
-	mini *miniredis.Miniredis
+	api    *api
+	mini   *miniredis.Miniredis
+	router http.Handler
+	doc    *apidoctest.Document
 }
 
 func newWeb(t *testing.T) *web {
@@ -33,24 +35,66 @@ func newWeb(t *testing.T) *web {
 func newWebOf(t *testing.T, codecs *event.Codecs) *web {
 	t.Helper()
 	m := miniredis.RunT(t)
-	r := newRigOf(t, codecs, connect(t, m.Addr()), &fakeLog{topic: "t1"})
+	w := newWebOn(t, codecs, connect(t, m.Addr()))
+	w.mini = m
+	return w
+}
+
+// newWebOn is a web over a Redis.
+func newWebOn(t *testing.T, codecs *event.Codecs, s *store) *web {
+	t.Helper()
+	r := newRigOf(t, codecs, s, &fakeLog{topic: "t1"})
 	r.promiseBy(t, policy.ATPPolicy{Groups: map[string][]inventory.Location{"web": {"DC1", "DC2"}}}, policy.Channel{
 		Name: "shop", Entity: "acme", Locations: []inventory.Location{"DC1"}, Share: 50, Buffer: inventory.One, Unit: 2 * inventory.One,
 		Listings: map[inventory.Item]string{"A": "L-1"},
 	})
-	a := &api{reader: r.reader, entity: "acme", retryAfter: 2 * time.Second, now: r.projector.now, log: slog.New(slog.DiscardHandler), count: r.count}
-	return &web{r, a, m}
+	a := &api{
+		reader: r.reader, entity: "acme", retryAfter: 2 * time.Second, now: r.projector.now, log: slog.New(slog.DiscardHandler), count: r.count,
+		porter: &porter{open: true},
+	}
+	return &web{rig: r, api: a, router: a.handler(), doc: readDocument(t)}
 }
 
-func (w *web) get(t *testing.T, path string, headers ...string) *httptest.ResponseRecorder {
+func readDocument(t *testing.T) *apidoctest.Document {
 	t.Helper()
-	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+	text, err := apidoc.FromYAML(openAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := apidoctest.Read(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// ask answers a request and holds the answer against the document.
+func (w *web) ask(t *testing.T, req *http.Request, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
 	rec := httptest.NewRecorder()
-	w.api.handler().ServeHTTP(rec, req)
+	w.router.ServeHTTP(rec, req)
+	body := rec.Body.Bytes()
+	if rec.Header().Get("Content-Encoding") != "" {
+		return rec
+	}
+	if err := w.doc.Check(req, rec.Code, rec.Header(), body); err != nil {
+		t.Errorf("not as documented: %v", err)
+	}
+	// Where nothing was selected the whole answer is there.
+	if rec.Code == http.StatusOK && strings.HasPrefix(req.URL.Path, "/v1/atp/") && req.Method == http.MethodGet && !req.URL.Query().Has("fields") {
+		if err := w.doc.Is("Answer", body); err != nil {
+			t.Errorf("not as documented: %v", err)
+		}
+	}
 	return rec
+}
+
+func (w *web) get(t *testing.T, path string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	return w.ask(t, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil), headers...)
 }
 
 func (w *web) location(t *testing.T, name inventory.Location, zone string, publishable bool) {
@@ -182,33 +226,6 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-func TestAPIKeys(t *testing.T) {
-	w := newWeb(t)
-	w.flog.commit(t, w.codecs, "A", 3, map[inventory.Location]int64{"DC1": 10})
-	w.run(t, 10)
-	sum := sha256.Sum256([]byte("right"))
-	keys, err := hashes([]Key{{"other", strings.Repeat("00", 32)}, {"shop", hex.EncodeToString(sum[:])}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.api.keys = keys
-	for _, tt := range []struct {
-		header, value string
-		want          int
-	}{
-		{"X-API-Key", "right", 200},
-		{"Authorization", "Bearer right", 200},
-		{"X-API-Key", "wrong", 401},
-		{"Authorization", "Basic right", 401},
-		{"X-API-Key", "", 401},
-	} {
-		rec := w.get(t, "/v1/atp/A", tt.header, tt.value)
-		if rec.Code != tt.want {
-			t.Errorf("%s %q: %d, want %d", tt.header, tt.value, rec.Code, tt.want)
-		}
-	}
-}
-
 func TestConfig(t *testing.T) {
 	c := DefaultConfig()
 	if err := c.Validate(); err != nil {
@@ -225,5 +242,9 @@ func TestConfig(t *testing.T) {
 	c.Listen = ":8082"
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "keys") {
 		t.Errorf("open to the network without keys: %v", err)
+	}
+	c.Principals = true
+	if err := c.Validate(); err != nil {
+		t.Errorf("open to the network, by principals: %v", err)
 	}
 }

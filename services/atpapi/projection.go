@@ -18,7 +18,11 @@ func OpenProjection(cfg RedisConfig, getenv func(string) string) (*Projection, e
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Projection{&store{rdb: cfg.client(getenv)}}, nil
+	rdb, err := cfg.client(getenv)
+	if err != nil {
+		return nil, err
+	}
+	return &Projection{&store{rdb: rdb}}, nil
 }
 
 // Close ends it.

@@ -53,6 +53,7 @@ type projection struct {
 	topic    string // id
 	believed int64  // the mark's offset after the last call
 	read     int64  // offset behind the last record taken in
+	reached  int64  // the mark's after the last call
 	expect   int64  // after a start: the offset of the first record to come; then -1
 	target   int64
 	open     map[string]*commit // by item: a commit that some parts are missing of
@@ -119,7 +120,7 @@ func (p *projector) begin(ctx context.Context, topic string, partition int32, s 
 			return 0, err
 		}
 	}
-	s.topic, s.believed, s.target, s.open = id, m.next, end, map[string]*commit{}
+	s.topic, s.believed, s.reached, s.target, s.open = id, m.next, m.reached, end, map[string]*commit{}
 	s.read = max(m.next, start)
 	s.expect = s.read
 	if err := p.skip(ctx, topic, partition, s); err != nil {
@@ -149,7 +150,7 @@ func (p *projector) skip(ctx context.Context, topic string, partition int32, s *
 	}
 	calls := batch.calls(next, nil)
 	calls[len(calls)-1].watermark = at
-	if err := p.store.apply(ctx, partition, s.topic, s.believed, calls); err != nil {
+	if err := p.write(ctx, partition, s, calls, next); err != nil {
 		return err
 	}
 	s.believed, s.read, s.open, s.expect = max(s.believed, next), next, map[string]*commit{}, -1
@@ -202,7 +203,7 @@ func (p *projector) batch(ctx context.Context, recs []*stream.Record) ([]*stream
 	if len(open) == 0 { // else something older than last is not visible yet
 		calls[len(calls)-1].watermark = last.Timestamp.UnixMilli()
 	}
-	if err := p.store.apply(ctx, partition, s.topic, s.believed, calls); err != nil {
+	if err := p.write(ctx, partition, s, calls, read); err != nil {
 		if lostOf(err) {
 			p.logger.Error("redis is not where it was", slog.Int64("partition", int64(partition)), slog.Any("err", err))
 			return nil, p.rewind(ctx, topic, partition, s)
@@ -218,6 +219,19 @@ func (p *projector) batch(ctx context.Context, recs []*stream.Record) ([]*stream
 		}
 	}
 	return nil, nil
+}
+
+// write makes the calls that bring the partition to read. It needs the lock.
+func (p *projector) write(ctx context.Context, partition int32, s *projection, calls []call, read int64) error {
+	for i := range calls {
+		calls[i].since = s.reached
+	}
+	calls[len(calls)-1].reached = read
+	if err := p.store.apply(ctx, partition, s.topic, s.believed, calls); err != nil {
+		return err
+	}
+	s.reached = max(s.reached, read)
+	return nil
 }
 
 // lostOf says whether Redis does not hold what was written to it.
@@ -248,7 +262,7 @@ func (p *projector) check(ctx context.Context, topic string, partition int32) er
 	if err != nil {
 		return err
 	}
-	if found && m.topic == s.topic && m.next >= s.believed {
+	if found && m.topic == s.topic && m.next >= s.believed && m.reached >= s.reached {
 		err := p.skip(ctx, topic, partition, s)
 		if err == nil || !lostOf(err) {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/place"
+	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/policy/current"
 	"github.com/stockweave/stockweave/pkg/policy/heard"
 	"github.com/stockweave/stockweave/pkg/stream"
@@ -23,7 +24,9 @@ type problem struct {
 	code   string // stable, snake_case
 	title  string
 	detail string
-	cause  error // for the log
+	// pointer to the field of the body that is at fault (RFC 6901); empty: none is.
+	pointer string
+	cause   error // for the log
 }
 
 func (p *problem) Error() string { return p.code + ": " + p.detail }
@@ -37,6 +40,8 @@ type reader struct {
 	heard    *heard.Sources
 	views    *heard.Views
 	now      func() time.Time
+	local    *local  // nil: there is no copy
+	gather   *gather // nil: each reads for itself
 
 	mu         sync.RWMutex
 	partitions int32
@@ -63,69 +68,147 @@ func (r *reader) place(key string) (partition int32, seen mark, ok bool) {
 }
 
 func (r *reader) saw(partition int32, m mark) {
+	newer := func() bool {
+		s := &r.seen[partition]
+		return s.topic != m.topic || m.next >= s.next && m.reached >= s.reached && (m.next > s.next || m.reached > s.reached)
+	}
+	r.mu.RLock()
+	is := newer()
+	r.mu.RUnlock()
+	if !is {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := &r.seen[partition]; s.topic != m.topic || m.next > s.next {
-		*s = m
+	if newer() {
+		r.seen[partition] = m
 	}
 }
 
 // read answers a query or says why not.
 func (r *reader) read(ctx context.Context, q query) (*answer, *problem) {
-	w := wanted{query: q, promises: r.policies.Get(), now: r.now(), heard: r.heard.Steady()}
-	if bad := w.resolve(); bad != nil {
+	got := r.readAll(ctx, []query{q})
+	return got[0].answer, got[0].problem
+}
+
+// result is the answer to a query, or why there is none.
+type result struct {
+	answer  *answer
+	problem *problem
+}
+
+// readAll answers queries, in their order, each by what stands in Redis at one moment
+// or so: see store.items. They are decided by one policy and one time.
+func (r *reader) readAll(ctx context.Context, qs []query) []result {
+	return r.readHeld(ctx, qs).results
+}
+
+// reading is what readAll answered, and from what.
+type reading struct {
+	results  []result
+	promises *policy.Promises
+	at       map[inventory.Key]int // index into held
+	held     []standing
+}
+
+// readHeld is readAll, with the facts.
+func (r *reader) readHeld(ctx context.Context, qs []query) *reading {
+	out := make([]result, len(qs))
+	promises, now, steady := r.policies.Get(), r.now(), r.heard.Steady()
+	asked := make([]wanted, len(qs))
+	var keys []inventory.Key
+	at := map[inventory.Key]int{}
+	want := func(k inventory.Key) {
+		if _, ok := at[k]; !ok {
+			at[k] = len(keys)
+			keys = append(keys, k)
+		}
+	}
+	for i := range qs {
+		w := &asked[i]
+		*w = wanted{query: qs[i], promises: promises, now: now, heard: steady}
+		if out[i].problem = w.resolve(); out[i].problem != nil {
+			continue
+		}
+		want(w.key)
+		for _, part := range promises.Kit(w.key) {
+			want(part.Key)
+		}
+	}
+	held := r.load(ctx, keys)
+	for i := range qs {
+		if out[i].problem == nil {
+			out[i].answer, out[i].problem = r.from(&asked[i], func(k inventory.Key) *standing { return &held[at[k]] })
+		}
+	}
+	return &reading{out, promises, at, held}
+}
+
+// from answers a query from what was loaded.
+func (r *reader) from(w *wanted, loaded func(inventory.Key) *standing) (*answer, *problem) {
+	f := facts{of: map[inventory.Key][]inventory.Position{}}
+	add := func(k inventory.Key, needed bool) *problem {
+		h := loaded(k)
+		if h.problem != nil && (needed || h.problem.code != codeUnknownItem) {
+			return h.problem
+		}
+		f.marks = append(f.marks, h.mark)
+		f.copied, f.stale = max(f.copied, h.copied), f.stale || h.stale
+		if h.problem == nil {
+			f.of[k] = h.positions
+		}
+		return nil
+	}
+	parts := w.promises.Kit(w.key)
+	if bad := add(w.key, len(parts) == 0); bad != nil { // a kit need not have facts of its own
 		return nil, bad
 	}
-	f := facts{of: map[inventory.Key][]inventory.Position{}}
-	parts := w.promises.Kit(q.key)
-	if bad := r.load(ctx, q.key, &f); bad != nil && (len(parts) == 0 || bad.code != codeUnknownItem) {
-		return nil, bad // a kit need not have facts of its own
-	}
 	for _, part := range parts {
-		if bad := r.load(ctx, part.Key, &f); bad != nil && bad.code != codeUnknownItem {
+		if bad := add(part.Key, false); bad != nil {
 			return nil, bad
 		}
 	}
-	return r.answer(&w, &f)
+	return r.answer(w, &f)
 }
 
 // facts are what stands in Redis of an item, or of a kit and its parts.
 type facts struct {
-	of    map[inventory.Key][]inventory.Position
-	marks []mark // of the partitions they came from
+	of     map[inventory.Key][]inventory.Position
+	marks  []mark        // of the partitions they came from
+	copied time.Duration // at most so long ago they were what stands in Redis
+	stale  bool
 }
 
-// load reads the facts of one item.
-func (r *reader) load(ctx context.Context, k inventory.Key, f *facts) *problem {
-	key := k.String()
-	partition, seen, ok := r.place(key)
-	if !ok {
-		return notReady("the number of partitions is not known yet")
-	}
-	values, m, found, err := r.store.item(ctx, partition, key)
-	switch {
-	case err != nil:
-		return &problem{status: 503, code: "redis_unavailable", title: "The store does not answer", cause: err}
-	case !found:
-		return notReady("the partition is not loaded")
+// standing is what stands in Redis of one item, or why that is not known.
+type standing struct {
+	positions []inventory.Position
+	mark      mark
+	copied    time.Duration // at most so long ago it was what stands in Redis
+	stale     bool          // of the copy, since Redis does not say
+	problem   *problem
+}
+
+// stand is what may be answered of what stood in Redis of an item; seen is the mark
+// that was answered from before.
+func (r *reader) stand(k inventory.Key, s *stood, seen mark) ([]inventory.Position, *problem) {
+	switch m := s.mark; {
+	case !s.found:
+		return nil, notReady("the partition is not loaded")
 	case !m.caughtUp():
-		return notReady(fmt.Sprintf("the partition is being loaded: %d of %d", m.next, m.target))
-	case m.topic == seen.topic && m.next < seen.next:
+		return nil, notReady(fmt.Sprintf("the partition is being loaded: %d of %d", m.next, m.target))
+	case m.topic == seen.topic && (m.next < seen.next || m.reached < seen.reached):
 		// Invariant 5: a Redis that fell back is not answered from, even before the
 		// projector has noticed.
-		return notReady("the store fell back and is being loaded")
+		return nil, notReady("the store fell back and is being loaded")
 	}
-	f.marks = append(f.marks, m)
-	if len(values) == 0 {
-		return &problem{status: 404, code: codeUnknownItem, title: "Unknown item", detail: fmt.Sprintf("entity %q has no item %q", k.Entity, k.Item)}
+	if len(s.values) == 0 {
+		return nil, &problem{status: 404, code: codeUnknownItem, title: "Unknown item", detail: fmt.Sprintf("entity %q has no item %q", k.Entity, k.Item)}
 	}
-	ps, err := r.positions(k, values)
+	ps, err := r.positions(k, s.values)
 	if err != nil {
-		return &problem{status: 500, code: "unreadable_position", title: "A stored position cannot be read", cause: err}
+		return nil, &problem{status: 500, code: "unreadable_position", title: "A stored position cannot be read", cause: err}
 	}
-	r.saw(partition, m)
-	f.of[k] = ps
-	return nil
+	return ps, nil
 }
 
 const codeUnknownItem = "unknown_item"

@@ -2,66 +2,13 @@ package atpapi
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
-
-// RedisConfig says how to reach Redis: one address is one node, several are a
-// cluster. Its memory policy must be noeviction: an evicted item would look
-// unknown.
-type RedisConfig struct {
-	Addresses   []string      `yaml:"addresses"`
-	Username    string        `yaml:"username"`
-	PasswordEnv string        `yaml:"password_env"` // names the variable that has the password
-	Database    int           `yaml:"database"`     // 0 on a cluster
-	TLS         bool          `yaml:"tls"`
-	Timeout     time.Duration `yaml:"timeout"` // of one call
-	PoolSize    int           `yaml:"pool_size"`
-}
-
-// DefaultRedis is what holds where the file says nothing.
-func DefaultRedis() RedisConfig {
-	return RedisConfig{Addresses: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second, PoolSize: 32}
-}
-
-// Validate reports every fault at once.
-func (c *RedisConfig) Validate() error {
-	var errs []error
-	if len(c.Addresses) == 0 {
-		errs = append(errs, errors.New("redis.addresses: required"))
-	}
-	if c.Timeout <= 0 || c.Timeout > time.Minute {
-		errs = append(errs, errors.New("redis.timeout: must be above 0 and at most 1m"))
-	}
-	if c.PoolSize < 1 || c.PoolSize > 10_000 {
-		errs = append(errs, errors.New("redis.pool_size: must be between 1 and 10000"))
-	}
-	if c.Database < 0 || c.Database > 0 && len(c.Addresses) > 1 {
-		errs = append(errs, errors.New("redis.database: must be 0 on a cluster, and never negative"))
-	}
-	return errors.Join(errs...)
-}
-
-func (c *RedisConfig) client(getenv func(string) string) redis.UniversalClient {
-	o := &redis.UniversalOptions{
-		Addrs: c.Addresses, DB: c.Database, Username: c.Username, ClientName: "stockweave-atp-api",
-		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout, PoolTimeout: c.Timeout,
-		ContextTimeoutEnabled: true, PoolSize: c.PoolSize, MaxRetries: 1,
-	}
-	if c.PasswordEnv != "" {
-		o.Password = getenv(c.PasswordEnv)
-	}
-	if c.TLS {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	return redis.NewUniversalClient(o)
-}
 
 // store is the projection in Redis. The keys of one partition share a slot, so
 // that one script call may touch items and their partition's mark:
@@ -97,6 +44,7 @@ type mark struct {
 	target    int64  // reads are answered from here on: the log's end when its loading began
 	recorded  int64  // ledger time of the last applied record, ms
 	watermark int64  // every record that was in the log at this time has been applied, ms
+	reached   int64  // offset behind the last record taken in: beyond next while parts of a commit are waited for
 	topic     string // id of the topic; prefixed with '!' while the leftovers of another one are removed
 }
 
@@ -106,16 +54,16 @@ func (m mark) caughtUp() bool { return m.next >= m.target && !strings.HasPrefix(
 const wiping = "!"
 
 func (m mark) String() string {
-	return number(m.next) + " " + number(m.target) + " " + number(m.recorded) + " " + number(m.watermark) + " " + m.topic
+	return number(m.next) + " " + number(m.target) + " " + number(m.recorded) + " " + number(m.watermark) + " " + number(m.reached) + " " + m.topic
 }
 
 func parseMark(s string) (mark, error) {
 	var m mark
-	f := strings.SplitN(s, " ", 5)
-	if len(f) != 5 {
-		return m, errors.New("mark has not five fields")
+	f := strings.SplitN(s, " ", 6)
+	if len(f) != 6 {
+		return m, errors.New("mark has not six fields")
 	}
-	for i, into := range []*int64{&m.next, &m.target, &m.recorded, &m.watermark} {
+	for i, into := range []*int64{&m.next, &m.target, &m.recorded, &m.watermark, &m.reached} {
 		if len(f[i]) != numberWidth {
 			return m, errors.New("mark has a number of another width")
 		}
@@ -126,7 +74,7 @@ func parseMark(s string) (mark, error) {
 			*into = *into*10 + int64(f[i][j]-'0')
 		}
 	}
-	m.topic = f[4]
+	m.topic = f[5]
 	return m, nil
 }
 
@@ -134,18 +82,21 @@ func parseMark(s string) (mark, error) {
 // Redis is not where the caller believes it to be.
 //
 // KEYS: mark, item…  ARGV: topic id, offset believed, next offset, recorded,
-// watermark, then for each item the count of its fields and field, value of each.
-// It returns ok, missing, foreign, or behind and the mark.
+// watermark, reached believed, reached, then for each item the count of its fields and
+// field, value of each. It returns ok, missing, foreign, or behind and the mark.
+//
+// next alone does not tell a Redis that fell back: while parts of a commit are waited
+// for, items behind them are written and next stands still. reached moves with each.
 //
 // Invariant 5: a field is written only when its version is greater than the one
 // that stands there. Nothing here ever moves the mark back.
 const applyScript = `
 local cur = redis.call('GET', KEYS[1])
 if not cur then return 'missing' end
-if string.sub(cur, 85) ~= ARGV[1] then return 'foreign' end
+if string.sub(cur, 106) ~= ARGV[1] then return 'foreign' end
 local next = string.sub(cur, 1, 20)
-if next < ARGV[2] then return 'behind ' .. cur end
-local a = 6
+if next < ARGV[2] or string.sub(cur, 85, 104) < ARGV[6] then return 'behind ' .. cur end
+local a = 8
 for k = 2, #KEYS do
   local n = tonumber(ARGV[a])
   a = a + 1
@@ -163,7 +114,7 @@ local function latest(from, to, new)
   if old < new then return new end
   return old
 end
-local mark = latest(1, 20, ARGV[3]) .. string.sub(cur, 21, 42) .. latest(43, 62, ARGV[4]) .. ' ' .. latest(64, 83, ARGV[5]) .. string.sub(cur, 84)
+local mark = latest(1, 20, ARGV[3]) .. string.sub(cur, 21, 42) .. latest(43, 62, ARGV[4]) .. ' ' .. latest(64, 83, ARGV[5]) .. ' ' .. latest(85, 104, ARGV[7]) .. string.sub(cur, 105)
 if mark ~= cur then redis.call('SET', KEYS[1], mark) end
 return 'ok'
 `
@@ -182,6 +133,8 @@ type call struct {
 	next      int64
 	recorded  int64
 	watermark int64
+	reached   int64
+	since     int64 // reached, as believed before it
 }
 
 // What a call of apply may find.
@@ -207,8 +160,9 @@ func (s *store) apply(ctx context.Context, partition int32, topic string, believ
 				c := &calls[i]
 				keys := make([]string, 1, 1+len(c.items))
 				keys[0] = markKey(partition)
-				args := make([]any, 5, 5+8*len(c.items))
+				args := make([]any, 7, 7+8*len(c.items))
 				args[0], args[1], args[2], args[3], args[4] = topic, number(at), number(c.next), number(c.recorded), number(c.watermark)
+				args[5], args[6] = number(c.since), number(c.reached)
 				for _, it := range c.items {
 					keys = append(keys, itemKey(partition, it.key))
 					args = append(args, len(it.names))
@@ -286,7 +240,7 @@ func (s *store) mark(ctx context.Context, partition int32) (m mark, found bool, 
 // KEYS: mark. ARGV: topic id, end.
 const retargetScript = `
 local cur = redis.call('GET', KEYS[1])
-if not cur or #cur < 85 or string.sub(cur, 85) ~= ARGV[1] then return '' end
+if not cur or #cur < 106 or string.sub(cur, 106) ~= ARGV[1] then return '' end
 if string.sub(cur, 1, 20) > ARGV[2] then return '' end
 cur = string.sub(cur, 1, 21) .. ARGV[2] .. string.sub(cur, 42)
 redis.call('SET', KEYS[1], cur)
@@ -352,39 +306,6 @@ func (s *store) restart(ctx context.Context, partition int32, begin mark) error 
 		return fmt.Errorf("writing first mark: %w", err)
 	}
 	return nil
-}
-
-// item reads an item and its partition's mark in one round trip. found is false
-// when the partition has no mark.
-func (s *store) item(ctx context.Context, partition int32, key string) (values map[string]string, m mark, found bool, err error) {
-	var (
-		hash *redis.MapStringStringCmd
-		text *redis.StringCmd
-	)
-	// MULTI: the fields and the mark are of one moment.
-	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		text = p.Get(ctx, markKey(partition))
-		hash = p.HGetAll(ctx, itemKey(partition, key))
-		return nil
-	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, m, false, fmt.Errorf("reading item: %w", err)
-	}
-	raw, err := text.Result()
-	if errors.Is(err, redis.Nil) {
-		return nil, m, false, nil
-	}
-	if err != nil {
-		return nil, m, false, fmt.Errorf("reading mark: %w", err)
-	}
-	if m, err = parseMark(raw); err != nil {
-		return nil, m, false, nil // not written by us: nothing to answer from
-	}
-	values, err = hash.Result()
-	if err != nil {
-		return nil, m, false, fmt.Errorf("reading item: %w", err)
-	}
-	return values, m, true, nil
 }
 
 // warnEviction logs when the server may throw items away by itself.

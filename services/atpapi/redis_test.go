@@ -4,16 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"os"
-	"os/exec"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/go-redis/v9"
 )
 
 // onRedis runs a test on the in-process Redis and on a real server, whose Lua is
@@ -30,7 +26,10 @@ func connect(t *testing.T, addr string) *store {
 	t.Helper()
 	c := DefaultRedis()
 	c.Addresses = []string{addr}
-	rdb := c.client(func(string) string { return "" })
+	rdb, err := c.client(func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _ = rdb.Close() })
 	return &store{rdb: rdb}
 }
@@ -38,35 +37,18 @@ func connect(t *testing.T, addr string) *store {
 // realRedis starts a redis-server on a free loopback port and stops it at the end.
 func realRedis(t *testing.T) string {
 	t.Helper()
-	bin, err := exec.LookPath("redis-server")
+	s := newServer(t)
+	s.start(t)
+	return s.addr
+}
+
+// item reads an item of the first partition and its mark of one moment.
+func (s *store) item(ctx context.Context, key string) (values map[string]string, m mark, found bool, err error) {
+	out, err := s.items(ctx, []placed{{0, key}})
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("NOT RUN: redis-server is not installed")
-		}
-		t.Skip("NOT RUN: redis-server is not installed; only the in-process Redis was tested")
+		return nil, m, false, err
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	if err := ln.Close(); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), bin, "--port", port, "--bind", "127.0.0.1",
-		"--save", "", "--appendonly", "no", "--dir", t.TempDir(), "--maxmemory-policy", "noeviction")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	addr := net.JoinHostPort("127.0.0.1", port)
-	rdb := redis.NewClient(&redis.Options{Addr: addr})
-	defer rdb.Close()
-	eventually(t, "redis-server answers", func() bool { return rdb.Ping(t.Context()).Err() == nil })
-	return addr
+	return out[0].values, out[0].mark, out[0].found, nil
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -144,7 +126,7 @@ func TestVersionsNeverFall(t *testing.T) {
 			var last mark
 			seen := map[string]int64{}
 			for ctx.Err() == nil {
-				values, m, found, err := s.item(t.Context(), 0, "acme|A")
+				values, m, found, err := s.item(t.Context(), "acme|A")
 				if err != nil || !found {
 					t.Errorf("reading: found %v, %v", found, err)
 					return
@@ -181,7 +163,7 @@ func TestVersionsNeverFall(t *testing.T) {
 		if polls == 0 {
 			t.Error("the reader never read")
 		}
-		values, m, _, err := s.item(t.Context(), 0, "acme|A")
+		values, m, _, err := s.item(t.Context(), "acme|A")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,13 +256,13 @@ func TestScriptsAreForgotten(t *testing.T) {
 }
 
 func TestMarkRoundTrip(t *testing.T) {
-	for _, m := range []mark{{}, {1, 2, 3, 4, "abc"}, {1<<63 - 1, 1 << 53, 1<<53 + 1, 9, "!x y"}} {
+	for _, m := range []mark{{}, {1, 2, 3, 4, 5, "abc"}, {1<<63 - 1, 1 << 53, 1<<53 + 1, 9, 1 << 60, "!x y"}} {
 		got, err := parseMark(m.String())
 		if err != nil || got != m {
 			t.Errorf("%+v came back as %+v, %v", m, got, err)
 		}
 	}
-	for _, s := range []string{"", "1 2 3 4 t", mark{}.String()[:40], fmt.Sprintf("%020d %020d %020d %019dx t", 1, 2, 3, 4)} {
+	for _, s := range []string{"", "1 2 3 4 5 t", mark{}.String()[:40], fmt.Sprintf("%020d %020d %020d %019dx %020d t", 1, 2, 3, 4, 5)} {
 		if _, err := parseMark(s); err == nil {
 			t.Errorf("%q was taken for a mark", s)
 		}

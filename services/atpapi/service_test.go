@@ -151,7 +151,7 @@ func TestFromTheLogToTheAnswer(t *testing.T) {
 			var a answer
 			eventually(t, when+": "+item+" is "+want, func() bool {
 				code, a = get(t, url, item)
-				return code == 200 && a.Version >= version
+				return code == 200 && a.Version >= version && !a.Freshness.Stale
 			})
 			if a.ATP != want || a.Version != version || !a.Freshness.CaughtUp || a.Freshness.AgeMS > 10_000 {
 				t.Errorf("%s: %s: %d %+v, want %s", when, item, code, a, want)
@@ -173,11 +173,14 @@ func TestFromTheLogToTheAnswer(t *testing.T) {
 			return false
 		case code != 200 || a.Version != 30 || a.ATP != "33":
 			t.Fatalf("while reloading: %d %+v", code, a)
+		case a.Freshness.Stale: // of the local copy
+			refused++
+			return false
 		}
 		return true
 	})
 	if refused == 0 {
-		t.Error("no read was refused: the flush was never noticed")
+		t.Error("no read was refused, and none was of the copy: the flush was never noticed")
 	}
 	all("reloaded", 30, 30)
 

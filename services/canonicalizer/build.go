@@ -1,8 +1,8 @@
 // Package canonicalizer turns raw messages into canonical events: bytes → tree
-// (format, code) → lines (mapping, data) → resolved events (raw.messages and raw.bulk →
+// (format, code) → lines (mapping, data) → resolved events (raw.messages, raw.bulk and raw.retry →
 // inventory.events, orders.events, shipments.events, returns.events, master.items,
 // master.locations, canonicalizer.parked, canonicalizer.deadletter,
-// canonicalizer.receipts).
+// canonicalizer.receipts, raw.retry).
 //
 // It is at-least-once with deterministic ids: a message canonicalized twice gives
 // the same events, and duplicates are the ledger's job.
@@ -19,6 +19,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/pkg/policy/follow"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -44,11 +45,14 @@ type Config struct {
 	// BulkShare is the share of one core's time that mapping bulk messages takes at
 	// most, in (0, 1].
 	BulkShare float64 `yaml:"bulk_share"`
+	// RetryRate is the number of parked lines of a partition that run again in a second
+	// at most, when the master data they wait for has come.
+	RetryRate int `yaml:"retry_rate"`
 }
 
 // DefaultConfig is what holds where the file says nothing.
 func DefaultConfig() Config {
-	return Config{Group: "canonicalizer", MaxRecords: 200, Ledger: "atp", BulkShare: .5}
+	return Config{Group: "canonicalizer", MaxRecords: 200, Ledger: "atp", BulkShare: .5, RetryRate: 200}
 }
 
 // Validate reports every fault at once.
@@ -65,6 +69,9 @@ func (c *Config) Validate() error {
 	}
 	if c.BulkShare < .01 || c.BulkShare > 1 {
 		errs = append(errs, errors.New("canonicalizer.bulk_share: must be between 0.01 and 1"))
+	}
+	if c.RetryRate < 10 || c.RetryRate > 100_000 {
+		errs = append(errs, errors.New("canonicalizer.retry_rate: must be between 10 and 100000 lines a second"))
 	}
 	return errors.Join(errs...)
 }
@@ -105,7 +112,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if err != nil {
 		return nil, fmt.Errorf("reading locations: %w", err)
 	}
-	producer, err := stream.NewProducer(cfg.Kafka)
+	producer, err := stream.NewProducer(cfg.Kafka, stream.WithOwnPartition(event.TopicParked))
 	if err != nil {
 		return nil, fmt.Errorf("opening producer: %w", err)
 	}
@@ -129,32 +136,70 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		codecs: cfg.Codecs, sources: sources, masters: m, lines: lines, snapshots: snapshots, produce: producer.Produce, toPartition: byNumber.Produce,
 		chunk: maxChunk,
 	}
+	numbers, err := h.useMarks(&cfg, env.Now())
+	if err != nil {
+		shut()
+		return nil, err
+	}
+	published, err := h.follow(&cfg, env) // before the handler is copied for the classes
+	if err != nil {
+		shut()
+		return nil, err
+	}
+	retries, err := newRetrying(&cfg, env, h, brake.Wait)
+	if err != nil {
+		shut()
+		return nil, err
+	}
+	shutAll := func() {
+		shut()
+		retries.reads.Close()
+	}
+	h.acks = acksFrom(cfg.Codecs, retries.reads)
 	bulk := *h
 	bulk.chunk, bulk.wait, bulk.turn = bulkChunk, brake.Wait, make(chan struct{}, 1)
 	bulk.pace = &pace{share: cfg.BulkShare, now: env.Now}
+	planned := newSchedules(&cfg, env, &bulk)
+	bulk.leaves = planned.scheduled
+	if env.Metrics != nil {
+		if err := env.Metrics.Register(planned); err != nil {
+			shutAll()
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
 	worker, err := h.worker(&cfg, cfg.Group, event.TopicRaw)
 	if err != nil {
-		shut()
+		shutAll()
 		return nil, err
 	}
 	cfg.MaxRecords = 1 // of up to 10,000 lines; the next is mapped when the ledger has them
 	bulkWorker, err := bulk.worker(&cfg, cfg.Group+"-bulk", event.TopicRawBulk)
 	if err != nil {
-		shut()
+		shutAll()
 		return nil, err
 	}
 	env.Health.Ready("canonicalizer", worker.Ready)
 	env.Health.Ready("canonicalizer-bulk", bulkWorker.Ready)
+	env.Health.Ready("canonicalizer-retry", retries.worker.Ready)
 	work := whenLoaded(func(ctx context.Context) error {
 		partitions, err := partitionsOf(ctx, cfg.Kafka)
 		if err != nil {
 			return err
 		}
+		parked, err := parkedParts(ctx, cfg.Kafka)
+		if err != nil {
+			return err
+		}
+		h.live.Loaded()
 		h.partitions, bulk.partitions = partitions, partitions
-		return service.Run(ctx, worker.Run, bulkWorker.Run)
-	}, items.Loaded(), locations.Loaded())
-	return []service.Task{items.Run, locations.Run, func(ctx context.Context) error {
-		defer shut()
+		h.parkedParts, bulk.parkedParts = parked, parked
+		if err := planned.prepare(ctx); err != nil {
+			return err
+		}
+		return service.Run(ctx, worker.Run, bulkWorker.Run, planned.run, retries.table.Run, whenLoaded(retries.worker.Run, retries.table.Loaded()))
+	}, items.Loaded(), locations.Loaded(), numbers.Loaded(), published.Loaded())
+	return []service.Task{items.Run, locations.Run, numbers.Run, published.Run, func(ctx context.Context) error {
+		defer shutAll()
 		return work(ctx)
 	}}, nil
 }
@@ -163,7 +208,8 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 func (h *handler) worker(cfg *Config, group, topic string) (*stream.Worker, error) {
 	w, err := stream.NewWorker(stream.WorkerConfig{
 		Config: cfg.Kafka, Group: group, Topics: []string{topic},
-		Dead: deadLetter(cfg.Codecs), Batch: h.batch, MaxRecords: cfg.MaxRecords,
+		Dead: deadLetter(cfg.Codecs), Batch: h.lane, MaxRecords: cfg.MaxRecords,
+		Lost: func(string, int32) { h.acks.forget() },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("building worker %s: %w", group, err)
@@ -192,6 +238,7 @@ func whenLoaded(task service.Task, loaded ...<-chan struct{}) service.Task {
 type handler struct {
 	codecs  *event.Codecs
 	sources map[inventory.Source]*sourceProgram
+	live    *follow.Sources[*sourceProgram] // where sources follow policies.v1
 	masters *masters
 	lines   *prometheus.CounterVec
 	produce func(ctx context.Context, recs ...*stream.Record) error
@@ -201,11 +248,33 @@ type handler struct {
 	wait  func(ctx context.Context) error // before each append; nil: at once
 	turn  chan struct{}                   // of one batch after the other, of all partitions; nil: beside each other
 	pace  *pace                           // of mapping; nil: as fast as it goes
+	// leaves says of a record that another worker has it; nil: none.
+	leaves func(rec *stream.Record) bool
 
 	// Of ends of full snapshots, which concern every partition of the events.
 	snapshots   *prometheus.CounterVec
 	partitions  int32
 	toPartition func(ctx context.Context, recs ...*stream.Record) error
+
+	marks *marks // nil: no number is unique
+
+	// Of lines that are parked and run again.
+	parkedParts int32 // partitions of canonicalizer.parked
+	waits       *waits
+	retries     *prometheus.CounterVec
+
+	acks *acks // nil: no source gets any
+}
+
+// lane is batch without what others work on.
+func (h *handler) lane(ctx context.Context, recs []*stream.Record) ([]*stream.Record, error) {
+	if h.leaves != nil {
+		recs = slices.DeleteFunc(slices.Clone(recs), h.leaves)
+	}
+	if len(recs) == 0 {
+		return nil, nil
+	}
+	return h.batch(ctx, recs)
 }
 
 // batch writes everything the messages become and returns their receipts, which
@@ -236,8 +305,15 @@ func (h *handler) batch(ctx context.Context, recs []*stream.Record) ([]*stream.R
 		pending = nil
 		return nil
 	}
+	var replayed map[*stream.Record]map[string]string
+	if h.marks != nil {
+		var err error
+		if replayed, err = h.marks.screen(ctx, recs); err != nil {
+			return nil, err
+		}
+	}
 	for _, rec := range recs {
-		out, end, receipt, err := h.message(ctx, rec)
+		out, end, receipt, err := h.message(ctx, rec, replayed[rec])
 		if err != nil {
 			return nil, err
 		}
@@ -265,7 +341,8 @@ func (h *handler) batch(ctx context.Context, recs []*stream.Record) ([]*stream.R
 // message is what one raw message becomes, and what follows when that is durable: the
 // ends of its full snapshots, and its receipt. That is nil when the message itself
 // cannot be read: then it is a dead letter and nothing else.
-func (h *handler) message(ctx context.Context, rec *stream.Record) (out, ends []*stream.Record, receipt *stream.Record, err error) {
+// Interchanges that are replayed, by the values of their marks, are refused.
+func (h *handler) message(ctx context.Context, rec *stream.Record, replayed map[string]string) (out, ends []*stream.Record, receipt *stream.Record, err error) {
 	var raw event.RawMessage
 	if err := h.codecs.DecodeRaw(rec.Value, &raw); err != nil {
 		// Its beginning is kept; the whole of it stands where the dead letter says.
@@ -278,8 +355,11 @@ func (h *handler) message(ctx context.Context, rec *stream.Record) (out, ends []
 		return []*stream.Record{dead}, nil, nil, nil
 	}
 	var res Result
-	if p := h.sources[raw.Source]; p != nil {
-		if res, err = canonicalizeAt(ctx, p, &raw, h.masters, h.pace); err != nil {
+	p := h.program(raw.Source) // one for all of the message
+	if p != nil {
+		screened := *p
+		screened.parse = without(p.parse, replayed)
+		if res, err = canonicalizeAt(ctx, &screened, &raw, h.masters, h.pace); err != nil {
 			return nil, nil, nil, err
 		}
 	} else {
@@ -289,6 +369,18 @@ func (h *handler) message(ctx context.Context, rec *stream.Record) (out, ends []
 		res = r.out
 	}
 	w := writer{codecs: h.codecs, input: rec, trace: traceOf(rec), at: raw.ReceivedAt}
+	if p != nil && h.acks != nil {
+		list, err := h.acknowledge(ctx, p.src, &raw, replayed, &res)
+		if err == nil {
+			err = w.acks(list)
+		}
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("acknowledging message %s: %w", raw.ID, err)
+		}
+	}
+	if h.parkedParts > 0 {
+		w.parkedIn = stream.Partition([]byte(event.StreamKey(raw.Source, raw.StreamKey)), h.parkedParts)
+	}
 	if err := w.records(&res); err != nil {
 		return nil, nil, nil, err
 	}

@@ -375,7 +375,7 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 	bad := Config{}
-	if err := bad.Validate(); err == nil || strings.Count(err.Error(), "\n") != 3 {
+	if err := bad.Validate(); err == nil || strings.Count(err.Error(), "\n") != 4 {
 		t.Errorf("%v", err)
 	}
 	set := load(t, shipped)

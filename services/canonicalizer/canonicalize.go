@@ -44,6 +44,7 @@ type sourceProgram struct {
 	src     *policy.Source
 	parse   format.Parse
 	mapping *mapping
+	names   itemNames
 }
 
 // programs compiles the sources of a set; every fault is reported.
@@ -70,7 +71,11 @@ func program(src *policy.Source) (*sourceProgram, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sourceProgram{src, parse, m}, nil
+	names, err := namesOf(src)
+	if err != nil {
+		return nil, err
+	}
+	return &sourceProgram{src, parse, m, names}, nil
 }
 
 // canonicalize turns a raw message into events. The error is set only when ctx
@@ -82,17 +87,17 @@ func canonicalize(ctx context.Context, p *sourceProgram, raw *event.RawMessage, 
 // canonicalizeAt is canonicalize at a pace.
 func canonicalizeAt(ctx context.Context, p *sourceProgram, raw *event.RawMessage, m *masters, at *pace) (Result, error) {
 	at.begin()
-	units := 0
+	read := 0
 	r := run{p: p, raw: raw, masters: m, newItems: map[inventory.Key]int64{}, newLocations: map[inventory.Location]int64{}}
 	most := p.src.Limits.MaxLines
 	if most == 0 {
 		most = policy.DefaultMaxLines
 	}
-	for u := range p.parse(raw.Body, p.src) {
+	for u := range units(p, raw) {
 		if err := r.unit(ctx, u); err != nil {
 			return Result{}, err
 		}
-		if units++; units%restEvery == 0 {
+		if read++; read%restEvery == 0 {
 			at.rest(ctx)
 		}
 		if r.lines > most {
@@ -114,6 +119,7 @@ type run struct {
 	masters *masters
 	lines   int
 	out     Result
+	again   *event.ParkedLine // set where it is one that runs again
 
 	// Versions given by this message, so that an item listed twice grows twice.
 	newItems     map[inventory.Key]int64
@@ -136,7 +142,7 @@ func (r *run) input(tree any) map[string]any {
 			"name": string(src.Name), "entity": string(src.Entity), "default_location": string(src.DefaultLocation),
 		},
 		"raw": map[string]any{
-			"id": r.raw.ID, "filename": r.raw.Filename, "received_at": int(r.raw.ReceivedAt), "headers": headers,
+			"id": documentID(r.raw), "filename": r.raw.Filename, "received_at": int(r.raw.ReceivedAt), "headers": headers,
 		},
 	}
 }
@@ -220,7 +226,16 @@ func (r *run) line(u format.Unit, v any) {
 
 // place says where a line stands in its message.
 func (r *run) place(u format.Unit, at string) string {
-	label := map[string]string{policy.FormatX12: "segment ", policy.FormatEDIFACT: "segment ", policy.FormatCSV: "row "}[r.p.src.Format]
+	if r.again != nil {
+		return r.again.Place
+	}
+	label := ""
+	switch r.p.src.Format {
+	case policy.FormatX12, policy.FormatEDIFACT:
+		label = "segment "
+	case policy.FormatCSV:
+		label = "row "
+	}
 	if at == "" || label+at == u.Where {
 		return u.Where
 	}
@@ -245,11 +260,26 @@ func (r *run) refuse(id string, fault *lineError, v any) {
 // missing is a reference nobody has defined yet.
 type missing struct{ ref, code, reason string }
 
+// park sets a line aside, whole: it runs again from what is kept of it.
 func (r *run) park(id, where string, m *missing, v any) {
+	tree := keep(plain(v))
+	if tree == nil {
+		r.refuse(id, reject(m.code, "%s: %s, and the line is too long to wait", where, m.reason), nil)
+		return
+	}
 	r.out.Parked = append(r.out.Parked, event.ParkedLine{
 		ID: r.lineID(id), Missing: m.ref, Code: m.code, Reason: shorten(where+": "+m.reason, maxReason),
-		RawID: r.raw.ID, Line: int32(r.lines), Source: r.p.src.Name, Tree: keep(v), At: r.raw.ReceivedAt,
+		RawID: r.raw.ID, Line: int32(r.lines), Source: r.p.src.Name, Tree: tree, At: r.raw.ReceivedAt,
+		StreamKey: r.raw.StreamKey, Place: shorten(where, maxReason), Mapping: r.mapping(),
 	})
+}
+
+// mapping is the version that read the line.
+func (r *run) mapping() string {
+	if r.again != nil {
+		return r.again.Mapping
+	}
+	return r.p.src.MappingVersion
 }
 
 // keep is a line as JSON, for people; nothing when it is too long.
@@ -273,6 +303,6 @@ func (r *run) receipt() event.Receipt {
 		RawID: r.raw.ID, Source: r.p.src.Name, Lines: int32(r.lines), EventIDs: ids,
 		Rejected: int32(len(r.out.Rejected)), Parked: int32(len(r.out.Parked)),
 		Masters: int32(len(r.out.Items) + len(r.out.Locations)), Milestones: int32(len(r.out.Milestones)),
-		Mapping: r.p.src.MappingVersion, At: r.raw.ReceivedAt,
+		Mapping: r.mapping(), At: r.raw.ReceivedAt,
 	}
 }

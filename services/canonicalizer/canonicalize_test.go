@@ -116,7 +116,7 @@ func TestBadInput(t *testing.T) {
 		{"overflow", "wms-count", "count_id,sku,quantity\nC,SKU-1,123456789012345\nC,SKU-2,5\n", []string{"quantity_overflow"}, 1, ""},
 		{"overflow by the unit", "wms-count", "count_id,sku,quantity,unit\nC,SKU-1,99999999999999,CA\nC,SKU-2,5,\n", []string{"quantity_overflow"}, 1, ""},
 		{"five decimals", "wms-count", "count_id,sku,quantity\nC,SKU-3,1.00001\nC,SKU-2,5\n", []string{"bad_quantity"}, 1, ""},
-		{"unknown unit", "wms-count", "count_id,sku,quantity,unit\nC,SKU-1,1,XX\nC,SKU-2,5,\n", []string{"unknown_unit"}, 1, ""},
+		{"unknown unit", "wms-count", "count_id,sku,quantity,unit\nC,SKU-1,1,XX\nC,SKU-2,5,\n", nil, 1, "unit:SKU-1:XX"},
 		{"half of what is whole", "wms-count", "count_id,sku,quantity\nC,SKU-1,0.5\nC,SKU-2,5\n", []string{"fraction_of_indivisible"}, 1, ""},
 		{"ragged row", "wms-count", "count_id,sku,quantity\nC,SKU-1\nC,SKU-2,5\n", []string{"csv_ragged"}, 1, ""},
 		{"quote in a field", "wms-count", "count_id,sku,quantity\nC,SK\"U-1,1\nC,SKU-2,5\n", []string{"csv_quote"}, 1, ""},

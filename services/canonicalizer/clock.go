@@ -32,16 +32,30 @@ func parseTime(s string, src *policy.Source) (inventory.Instant, error) {
 	if len(s) > 64 {
 		return 0, errTime
 	}
+	if len(s) == len(time.DateOnly) && digits(s[:4]) && s[4] == '-' { // no other layout begins like this and is as short
+		return parseDate(s, src)
+	}
 	for _, layout := range zonedLayouts {
+		if !strings.ContainsAny(s[max(0, len(s)-len("+07:00")):], "Z+-") {
+			break // it ends without a zone; what does not fit costs an error each
+		}
 		if t, err := time.Parse(layout, s); err == nil {
 			return instant(t)
 		}
 	}
 	for _, layout := range localLayouts {
+		if n := len(layout) - len(s); n != 0 && n != 1 && !strings.ContainsAny(s, ".,") {
+			continue // an hour may have one digit, a second a fraction
+		}
 		if t, err := time.ParseInLocation(layout, s, src.Zone); err == nil {
 			return instant(t)
 		}
 	}
+	return parseDate(s, src)
+}
+
+// parseDate reads a date alone.
+func parseDate(s string, src *policy.Source) (inventory.Instant, error) {
 	for _, layout := range dateLayouts {
 		if t, err := time.ParseInLocation(layout, s, src.Zone); err == nil {
 			switch src.AsOf.Date {

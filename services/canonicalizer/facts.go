@@ -36,6 +36,13 @@ type Problem struct{ Code, Reason string }
 // Facts reads a message by its source's mapping without resolving anything, also
 // what would be rejected.
 func Facts(ctx context.Context, src *policy.Source, body []byte) ([]Fact, []Problem, error) {
+	if src.File == flatFile {
+		flat, fault := flatOf(src, body)
+		if fault != nil {
+			return nil, []Problem{{fault.Code, fault.Reason}}, nil
+		}
+		src = flat
+	}
 	p, err := program(src)
 	if err != nil {
 		return nil, nil, err
@@ -67,6 +74,8 @@ func Facts(ctx context.Context, src *policy.Source, body []byte) ([]Fact, []Prob
 				problems = append(problems, Problem{"bad_mapping", u.Where + ": " + reason})
 			case l.kind == kindError:
 				problems = append(problems, Problem{l.code, l.reason})
+			case l.kind == kindMilestone && l.status == statusEstimated:
+				// What may come is no fact yet.
 			default:
 				facts = append(facts, l.fact(code))
 			}

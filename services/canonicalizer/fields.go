@@ -3,7 +3,6 @@ package canonicalizer
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math/big"
 	"slices"
 	"strconv"
@@ -40,6 +39,9 @@ func (f *fields) fail(key, format string, args ...any) {
 }
 
 func (f *fields) get(key string) any {
+	if f.asked == nil {
+		f.asked = make([]string, 0, max(4, len(f.m)+4)) // most of them are asked for
+	}
 	f.asked = append(f.asked, key)
 	return f.m[key]
 }
@@ -154,11 +156,14 @@ func (f *fields) objects(key string) []*fields {
 // close reports keys that are not part of the line: a misspelt one must not pass
 // as absent.
 func (f *fields) close() {
-	for _, k := range slices.Sorted(maps.Keys(f.m)) {
-		if !slices.Contains(f.asked, k) {
-			f.fail(k, "is no field of it")
-			return
+	first, found := "", false
+	for k := range f.m {
+		if !slices.Contains(f.asked, k) && (!found || k < first) {
+			first, found = k, true
 		}
+	}
+	if found {
+		f.fail(first, "is no field of it")
 	}
 }
 

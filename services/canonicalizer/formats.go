@@ -1,6 +1,9 @@
 package canonicalizer
 
 import (
+	"iter"
+
+	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 	"github.com/stockweave/stockweave/services/canonicalizer/format/csv"
@@ -28,4 +31,25 @@ func formatOf(name string) (format.Parse, bool) {
 		policy.FormatFixed:   fixed.Parse,
 	}[name]
 	return parse, ok
+}
+
+// units are those of a message. Rows of a part of a file are numbered as in the file,
+// so that faults name its lines, and what is known by its line is known in all of it.
+func units(p *sourceProgram, raw *event.RawMessage) iter.Seq[format.Unit] {
+	part := map[string]func([]byte, *policy.Source, int) iter.Seq[format.Unit]{
+		policy.FormatCSV: csv.Part, policy.FormatFixed: fixed.Part, policy.FormatNDJSON: json.Part,
+	}[p.src.Format]
+	if first := raw.FirstLine(); first > 0 && part != nil {
+		return part(raw.Body, p.src, first)
+	}
+	return p.parse(raw.Body, p.src)
+}
+
+// documentID is what a message is to its mapping: parts of a file are one document,
+// however it was cut.
+func documentID(raw *event.RawMessage) string {
+	if raw.FileID != "" {
+		return raw.FileID
+	}
+	return raw.ID
 }

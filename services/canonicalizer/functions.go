@@ -6,14 +6,16 @@ import (
 	"time"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/stockweave/stockweave/pkg/jq"
 )
 
 // functions are what a mapping may call beside jq's own and the prelude.
-func functions() []gojq.CompilerOption {
-	return slices.Concat([]gojq.CompilerOption{
-		gojq.WithFunction("loops", 1, 1, loops),
-		gojq.WithFunction("x12_ids", 3, 3, x12IDs),
-		gojq.WithFunction("x12_when", 3, 3, x12When),
+func functions() []jq.Function {
+	return slices.Concat([]jq.Function{
+		{Name: "loops", Min: 1, Max: 1, Call: loops},
+		{Name: "x12_ids", Min: 3, Max: 3, Call: x12IDs},
+		{Name: "x12_when", Min: 3, Max: 3, Call: x12When},
 	}, ediFunctions(), xmlFunctions(), textFunctions(), cdcFunctions())
 }
 

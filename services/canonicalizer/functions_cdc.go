@@ -10,14 +10,15 @@ import (
 
 	"github.com/itchyny/gojq"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/services/canonicalizer/jsontext"
 )
 
 // cdcFunctions read changes of database rows, over the formats json and ndjson.
-func cdcFunctions() []gojq.CompilerOption {
-	return []gojq.CompilerOption{
-		gojq.WithFunction("cdc", 0, 0, cdc),
-		gojq.WithFunction("cdc_decimal", 1, 1, cdcDecimal),
+func cdcFunctions() []jq.Function {
+	return []jq.Function{
+		{Name: "cdc", Min: 0, Max: 0, Call: cdc},
+		{Name: "cdc_decimal", Min: 1, Max: 1, Call: cdcDecimal},
 	}
 }
 
@@ -104,7 +105,7 @@ func debezium(out, m, schema map[string]any) {
 	out["kind"] = "debezium"
 	op, _ := m["op"].(string)
 	out["op"] = operation(debeziumOps, op)
-	before := image(m["before"], fieldSchema(schema, "before"))
+	before := fill(out, image(m["before"], fieldSchema(schema, "before")), nil)
 	after := image(m["after"], fieldSchema(schema, "after"))
 	out["before"], out["after"] = before, fill(out, after, before)
 	source, _ := m["source"].(map[string]any)

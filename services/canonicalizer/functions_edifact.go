@@ -6,21 +6,23 @@ import (
 	"time"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/stockweave/stockweave/pkg/jq"
 )
 
 // ediFunctions are what a mapping may call on the segments of X12 and EDIFACT.
-func ediFunctions() []gojq.CompilerOption {
-	return []gojq.CompilerOption{
-		gojq.WithFunction("comp", 2, 3, comp),
-		gojq.WithFunction("reps", 1, 2, reps),
-		gojq.WithFunction("qseg", 2, 2, qseg),
-		gojq.WithFunction("qsegs", 2, 2, qsegs),
-		gojq.WithFunction("parties", 0, 0, parties),
-		gojq.WithFunction("hl", 0, 0, func(v any, _ []any) any { return hierarchy("hl", v, x12Hierarchy) }),
-		gojq.WithFunction("cps", 0, 0, func(v any, _ []any) any { return hierarchy("cps", v, edifactHierarchy) }),
-		gojq.WithFunction("edifact_when", 1, 2, edifactWhen),
-		gojq.WithFunction("edifact_period", 2, 2, edifactPeriod),
-		gojq.WithFunction("edifact_number", 1, 1, edifactNumber),
+func ediFunctions() []jq.Function {
+	return []jq.Function{
+		{Name: "comp", Min: 2, Max: 3, Call: comp},
+		{Name: "reps", Min: 1, Max: 2, Call: reps},
+		{Name: "qseg", Min: 2, Max: 2, Call: qseg},
+		{Name: "qsegs", Min: 2, Max: 2, Call: qsegs},
+		{Name: "parties", Min: 0, Max: 0, Call: parties},
+		{Name: "hl", Min: 0, Max: 0, Call: func(v any, _ []any) any { return hierarchy("hl", v, x12Hierarchy) }},
+		{Name: "cps", Min: 0, Max: 0, Call: func(v any, _ []any) any { return hierarchy("cps", v, edifactHierarchy) }},
+		{Name: "edifact_when", Min: 1, Max: 2, Call: edifactWhen},
+		{Name: "edifact_period", Min: 2, Max: 2, Call: edifactPeriod},
+		{Name: "edifact_number", Min: 1, Max: 1, Call: edifactNumber},
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // jq runs a program on a JSON text; an error comes out as its text.
-func jq(t *testing.T, program, input string) string {
+func runJQ(t *testing.T, program, input string) string {
 	t.Helper()
 	m, err := compile(&policy.Source{File: "test", Mapping: "[.tree | " + program + "]"})
 	if err != nil {
@@ -77,6 +77,8 @@ func TestFunctions(t *testing.T) {
 		{`gs1`, `"SKU-1"`, `null`},
 		{`gs1`, `"urn:epc:id:sgtin:1.2.3"`, `error: mapping_error: gs1: a wrong GS1 identifier: "urn:epc:id:sgtin:1.2.3" has no company prefix of 6 to 12 digits or not 3 parts`},
 		{`map(tonumber)`, `["5","1.50"," 7 ",3]`, `[5,1.50,7,3]`},
+		{`map(tonumber)`, `["0005","+5","-007.50","000",".5","5.","00.10e2"]`, `[5,5,-7.50,0,0.5,5,0.10e2]`},
+		{`map(digest) | .[0] == .[1], .[0] != .[2], (.[0] | length)`, `[{"a":1,"b":[2.50]},{"b":[2.50],"a":1},{"a":1,"b":[2.5]}]`, `true,true,32`},
 		{`tonumber`, `"1x"`, `error: mapping_error: tonumber: "1x" is no number`},
 		{`tonumber`, `"` + strings.Repeat("9", 129) + `"`, `error: mapping_error: tonumber: "9999999999999999999999999999999999999999" is no number`},
 		{`tonumber | . + 1`, `"` + strings.Repeat("9", 128) + `"`, `1` + strings.Repeat("0", 128)},
@@ -85,7 +87,7 @@ func TestFunctions(t *testing.T) {
 		{`fromjson`, `"{\"a\":1,\"a\":2}"`, `error: mapping_error: fromjson: json_duplicate_key: line 1 column 8 at /a: "a" stands there twice`},
 		{`[range(3)], [range(1;3)], [range(5;0;-2)]`, `null`, `[0,1,2],[1,2],[5,3,1]`},
 	} {
-		if got := jq(t, tc.program, tc.input); got != tc.want {
+		if got := runJQ(t, tc.program, tc.input); got != tc.want {
 			t.Errorf("%s of %.60s: %s\nwant %s", tc.program, tc.input, got, tc.want)
 		}
 	}
@@ -105,7 +107,7 @@ func TestBoundedArithmetic(t *testing.T) {
 		`[range(0; 1e9; 1e-9)] | length`: `null`,
 	} {
 		started := time.Now()
-		out := jq(t, program, input)
+		out := runJQ(t, program, input)
 		if took := time.Since(started); took > time.Second {
 			t.Errorf("%s took %s: %.100s", program, took, out)
 		}
@@ -129,6 +131,14 @@ func TestCDC(t *testing.T) {
 		{
 			"values that did not travel", `{"before":{"id":1,"a":"x"},"after":{"id":1,"a":"__debezium_unavailable_value","b":"__debezium_unavailable_value","c":"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="},"source":{},"op":"u"}`,
 			`{"after":{"a":"x","id":1},"at":null,"before":{"a":"x","id":1},"kind":"debezium","op":"update","position":null,"row":{"a":"x","id":1},"schema":null,"snapshot":false,"table":null,"unchanged":["b","c"]}`,
+		},
+		{
+			"delete of values that did not travel", `{"before":{"id":1,"a":"__debezium_unavailable_value"},"after":null,"source":{},"op":"d"}`,
+			`{"after":null,"at":null,"before":{"id":1},"kind":"debezium","op":"delete","position":null,"row":{"id":1},"schema":null,"snapshot":false,"table":null,"unchanged":["a"]}`,
+		},
+		{
+			"update of what neither side has", `{"before":{"id":1,"a":"__debezium_unavailable_value"},"after":{"id":1,"a":"__debezium_unavailable_value"},"source":{},"op":"u"}`,
+			`{"after":{"id":1},"at":null,"before":{"id":1},"kind":"debezium","op":"update","position":null,"row":{"id":1},"schema":null,"snapshot":false,"table":null,"unchanged":["a"]}`,
 		},
 		{
 			"with its schema", `{"schema":{"type":"struct","fields":[{"field":"after","type":"struct","fields":[
@@ -172,11 +182,11 @@ func TestCDC(t *testing.T) {
 		{"a row", `{"id":1}`, `{"after":{"id":1},"at":null,"before":null,"kind":"row","op":"insert","position":null,"row":{"id":1},"schema":null,"snapshot":false,"table":null,"unchanged":[]}`},
 		{"no object", `[1]`, `error: mapping_error: cdc: wants an object or null, not array`},
 	} {
-		if got := jq(t, "cdc", tc.input); got != tc.want {
+		if got := runJQ(t, "cdc", tc.input); got != tc.want {
 			t.Errorf("%s: %s\nwant %s", tc.name, got, tc.want)
 		}
 	}
-	if got := jq(t, `map(cdc_decimal(3))`, `["AA==","gAA=","fw==","12.5","!",null,7]`); got != `["0.000","-32.768","0.127","12.5","!",null,7]` {
+	if got := runJQ(t, `map(cdc_decimal(3))`, `["AA==","gAA=","fw==","12.5","!",null,7]`); got != `["0.000","-32.768","0.127","12.5","!",null,7]` {
 		t.Error(got)
 	}
 }

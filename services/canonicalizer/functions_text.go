@@ -11,23 +11,25 @@ import (
 
 	"github.com/itchyny/gojq"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/services/canonicalizer/gs1"
 	"github.com/stockweave/stockweave/services/canonicalizer/jsontext"
 )
 
 // textFunctions read numbers, times and identifiers as partners write them. What
 // they cannot read comes out as it is, so that the line names it.
-func textFunctions() []gojq.CompilerOption {
-	return []gojq.CompilerOption{
-		gojq.WithFunction("decimal", 1, 1, decimal),
-		gojq.WithFunction("implied", 1, 1, implied),
-		gojq.WithFunction("epoch", 1, 1, epoch),
-		gojq.WithFunction("sap_when", 2, 2, sapWhen),
-		gojq.WithFunction("alpha", 0, 0, alpha),
-		gojq.WithFunction("gs1", 0, 0, gs1ID),
-		gojq.WithFunction("gtin14", 0, 0, gtin14),
-		gojq.WithFunction("as_number", 0, 0, asNumber),
-		gojq.WithFunction("from_json", 0, 0, fromJSON),
+func textFunctions() []jq.Function {
+	return []jq.Function{
+		{Name: "decimal", Min: 1, Max: 1, Call: decimal},
+		{Name: "implied", Min: 1, Max: 1, Call: implied},
+		{Name: "epoch", Min: 1, Max: 1, Call: epoch},
+		{Name: "sap_when", Min: 2, Max: 2, Call: sapWhen},
+		{Name: "alpha", Min: 0, Max: 0, Call: alpha},
+		{Name: "gs1", Min: 0, Max: 0, Call: gs1ID},
+		{Name: "gtin14", Min: 0, Max: 0, Call: gtin14},
+		{Name: "digest", Min: 0, Max: 0, Call: contentDigest},
+		{Name: "as_number", Min: 0, Max: 0, Call: asNumber},
+		{Name: "from_json", Min: 0, Max: 0, Call: fromJSON},
 	}
 }
 
@@ -239,7 +241,28 @@ func asNumber(v any, _ []any) any {
 	if _, err := strconv.ParseFloat(t, 64); err != nil { // also when beyond any double
 		return fmt.Errorf("tonumber: %.40q is no number", s)
 	}
-	return json.Number(t)
+	return json.Number(bareNumber(t))
+}
+
+// bareNumber writes a number as JSON does: without a plus, zeros in front and a point
+// without digits on both sides.
+func bareNumber(t string) string {
+	sign := ""
+	if t[0] == '-' || t[0] == '+' {
+		sign, t = strings.TrimPrefix(t[:1], "+"), t[1:]
+	}
+	mantissa, exponent := t, ""
+	if i := strings.IndexAny(t, "eE"); i >= 0 {
+		mantissa, exponent = t[:i], t[i:]
+	}
+	whole, part, _ := strings.Cut(mantissa, ".")
+	if whole = strings.TrimLeft(whole, "0"); whole == "" {
+		whole = "0"
+	}
+	if part != "" {
+		part = "." + part
+	}
+	return sign + whole + part + exponent
 }
 
 // from_json stands behind fromjson: JSON in a text is read as strictly as a

@@ -8,15 +8,16 @@ import (
 
 	"github.com/itchyny/gojq"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/services/canonicalizer/xmltext"
 )
 
 // xmlFunctions are for the trees of XML: nodes, text and from_xml.
-func xmlFunctions() []gojq.CompilerOption {
-	return []gojq.CompilerOption{
-		gojq.WithFunction("nodes", 1, 1, nodes),
-		gojq.WithFunction("text", 0, 1, xmlText),
-		gojq.WithFunction("from_xml", 0, 0, fromXML),
+func xmlFunctions() []jq.Function {
+	return []jq.Function{
+		{Name: "nodes", Min: 1, Max: 1, Call: nodes},
+		{Name: "text", Min: 0, Max: 1, Call: xmlText},
+		{Name: "from_xml", Min: 0, Max: 0, Call: fromXML},
 	}
 }
 

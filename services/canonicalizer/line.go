@@ -52,6 +52,9 @@ type countLine struct {
 	sequence int64
 	complete bool
 	snapshot string
+	part     int64 // of a full snapshot in several messages
+	parts    int64
+	last     bool
 }
 
 type balanceLine struct{ state, quantity string }
@@ -142,6 +145,7 @@ func (l *line) readEvent(f *fields) {
 	case inventory.KindCount:
 		c := f.object("count")
 		l.count.sequence, l.count.complete, l.count.snapshot = c.number("sequence"), c.flag("complete"), c.text("snapshot")
+		l.count.part, l.count.parts, l.count.last = c.number("part"), c.number("parts"), c.flag("last")
 		for _, b := range c.objects("balances") {
 			l.count.balances = append(l.count.balances, balanceLine{b.text("state"), b.text("quantity")})
 			b.close()

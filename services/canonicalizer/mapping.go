@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/itchyny/gojq"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 )
 
@@ -38,7 +41,26 @@ var forbidden = []string{
 }
 
 // mapping is a compiled program. It is safe for concurrent use.
-type mapping struct{ code *gojq.Code }
+type mapping struct{ program *jq.Program }
+
+// interpreted is why the program is not compiled, and slower; empty when it is.
+func (m *mapping) interpreted() string { return m.program.Interpreted() }
+
+// Interpreted says of each source and partner whose mapping is not compiled why: it
+// gives the same, slower.
+func Interpreted(set *policy.Set) ([]string, error) {
+	all, err := programs(withPartners(set))
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if why := all[name].mapping.interpreted(); why != "" {
+			out = append(out, fmt.Sprintf("%s: the mapping is interpreted, and slower: it has %s", all[name].src.File, why))
+		}
+	}
+	return out, nil
+}
 
 // compile checks and compiles a source's program.
 func compile(src *policy.Source) (*mapping, error) {
@@ -59,16 +81,25 @@ func compile(src *policy.Source) (*mapping, error) {
 	if len(program.Imports) > 0 {
 		return nil, fmt.Errorf("%s: mapping: modules are not allowed", src.File)
 	}
-	program.FuncDefs = append(lib, program.FuncDefs...)
-	code, err := gojq.Compile(program, functions()...)
+	compiled, err := lib.Compile(program)
 	if err != nil {
 		return nil, fmt.Errorf("%s: mapping: %w", src.File, err)
 	}
-	return &mapping{code}, nil
+	return &mapping{compiled}, nil
 }
 
-// library is what every mapping may call.
-func library() ([]*gojq.FuncDef, error) {
+// library is what every mapping may call. It is part of the program, so it is
+// compiled once, when the first source is.
+var library = sync.OnceValues(func() (*jq.Library, error) {
+	defs, err := definitions()
+	if err != nil {
+		return nil, err
+	}
+	return jq.NewLibrary(defs, functions(), shortcuts(defs)...), nil
+})
+
+// definitions are the functions of the library that are written in jq.
+func definitions() ([]*gojq.FuncDef, error) {
 	texts := []string{prelude}
 	files, err := fs.Glob(standards, "standard/*.jq")
 	if err != nil {
@@ -144,23 +175,26 @@ func (e *mapError) Error() string { return e.code + ": " + e.reason }
 func (m *mapping) run(ctx context.Context, input map[string]any) ([]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, mappingTime)
 	defer cancel()
-	iter := m.code.RunWithContext(ctx, input)
-	v, ok := iter.Next()
-	if !ok {
-		return nil, &mapError{"bad_mapping", "the mapping gave nothing, not even an empty array"}
+	var lines []any
+	given := 0
+	err := m.program.Run(ctx, input, func(v any) error {
+		if given++; given > 1 {
+			return &mapError{"bad_mapping", "the mapping gave more than one array"}
+		}
+		var isArray bool
+		if lines, isArray = v.([]any); !isArray {
+			return &mapError{"bad_mapping", fmt.Sprintf("the mapping gave %s, not an array of lines", gojq.TypeOf(v))}
+		}
+		return nil
+	})
+	if bad, ok := errors.AsType[*mapError](err); ok {
+		return nil, bad
 	}
-	if err, bad := v.(error); bad {
+	if err != nil {
 		return nil, mapFault(err)
 	}
-	lines, isArray := v.([]any)
-	if !isArray {
-		return nil, &mapError{"bad_mapping", fmt.Sprintf("the mapping gave %s, not an array of lines", gojq.TypeOf(v))}
-	}
-	if v, more := iter.Next(); more {
-		if err, bad := v.(error); bad {
-			return nil, mapFault(err)
-		}
-		return nil, &mapError{"bad_mapping", "the mapping gave more than one array"}
+	if given == 0 {
+		return nil, &mapError{"bad_mapping", "the mapping gave nothing, not even an empty array"}
 	}
 	return lines, nil
 }

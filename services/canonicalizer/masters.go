@@ -21,6 +21,10 @@ type masters struct {
 	byID      map[idKey][]owned
 	locations map[placeKey]*event.MasterLocation
 	byAlias   map[placeKey][]inventory.Location
+
+	// came is told what each new version answers to; it asks nothing here. Nil: nobody
+	// waits.
+	came func(refs []reference)
 }
 
 type idKey struct {
@@ -201,6 +205,9 @@ func sameLocation(a, b *event.MasterLocation) bool {
 func (m *masters) putItem(i *event.MasterItem) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.came != nil {
+		defer func() { m.came(referencesTo(i)) }()
+	}
 	old := m.items[i.Key]
 	if old != nil {
 		if old.Version > i.Version {
@@ -228,6 +235,9 @@ func (m *masters) dropItem(old *event.MasterItem) {
 func (m *masters) putLocation(l *event.MasterLocation) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.came != nil {
+		defer func() { m.came(referencesToPlace(l)) }()
+	}
 	key := placeKey{l.Entity, string(l.Location)}
 	if old := m.locations[key]; old != nil {
 		if old.Version > l.Version {

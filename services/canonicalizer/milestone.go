@@ -84,8 +84,8 @@ func (r *run) ofItem(l *line, m *event.Milestone, numbers []event.Identifier) (*
 		return nil, nil //nolint:nilnil // nothing is wrong
 	}
 	m.HasQuantity, m.BaseUnit = true, item.BaseUnit
-	if m.Trace.UnitFactor, fault = factorOf(item, l.unit, r.p.src); fault != nil {
-		return nil, fault
+	if m.Trace.UnitFactor, gone = factorOf(item, l.unit, r.p.src); gone != nil {
+		return gone, nil
 	}
 	m.Quantity, fault = inBase(l.quantity, m.Trace.UnitFactor, item, r.p.src)
 	return nil, fault
@@ -108,3 +108,6 @@ func (r *run) ofNoItem(l *line, m *event.Milestone) *lineError {
 	m.StatedQuantity, fault = inBase(l.quantity, inventory.One, &event.MasterItem{}, r.p.src)
 	return fault
 }
+
+// statusEstimated is that of a milestone that says when a carrier thinks to deliver.
+const statusEstimated = "delivery_estimated"

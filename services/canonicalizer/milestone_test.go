@@ -94,7 +94,7 @@ func TestMilestone(t *testing.T) {
 		{"an unknown item", `"ids": [{"type": "tracking", "value": "1Z9"}, {"type": "sku", "value": "GHOST"}]`, nil, "item:sku:GHOST", ""},
 		{"an item nowhere", `"ids": [{"type": "sku", "value": "SKU-1"}], "location": "MARS"`, nil, "location:MARS", ""},
 		{"two items", `"ids": [{"type": "sku", "value": "SKU-1"}, {"type": "sku", "value": "SKU-2"}]`, nil, "", "item_conflict"},
-		{"an unknown unit", `"ids": [{"type": "sku", "value": "SKU-1"}], "quantity": 1, "unit": "XX"`, nil, "", "unknown_unit"},
+		{"an unknown unit", `"ids": [{"type": "sku", "value": "SKU-1"}], "quantity": 1, "unit": "XX"`, nil, "unit:SKU-1:XX", ""},
 		{"half of what is whole", `"ids": [{"type": "sku", "value": "SKU-1"}], "quantity": "0.5"`, nil, "", "fraction_of_indivisible"},
 		{"no number", `"quantity": "few"`, nil, "", "bad_quantity"},
 		{"no number of an unknown item", `"ids": [{"type": "sku", "value": "GHOST"}], "quantity": "few"`, nil, "", "bad_quantity"},
@@ -248,7 +248,7 @@ func TestMilestonesAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, _, err := h.message(t.Context(), &stream.Record{Topic: event.TopicRaw, Value: value}); err != nil {
+	if _, _, _, err := h.message(t.Context(), &stream.Record{Topic: event.TopicRaw, Value: value}, nil); err != nil {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewRegistry()

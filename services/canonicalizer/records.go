@@ -18,6 +18,8 @@ type writer struct {
 	trace  string
 	at     inventory.Instant
 	out    []*stream.Record
+
+	parkedIn int32 // partition of canonicalizer.parked for the message's stream
 }
 
 // records are a result's own: everything but the receipt, which comes when these
@@ -65,10 +67,8 @@ func (w *writer) records(r *Result) error {
 		if err != nil {
 			return fmt.Errorf("encoding parked line %s: %w", p.ID, err)
 		}
-		// The line is part of the key: the topic is compacted, and a message may miss
-		// one item in many of its lines (Invariant 2).
-		key := fmt.Sprintf("%s|%s|%d", inventory.Escape(p.Missing), p.RawID, p.Line)
-		w.add(event.TopicParked, key, value, p.ID, "canonicalizer.parked")
+		w.add(event.TopicParked, event.ParkedKey(p), value, p.ID, "canonicalizer.parked")
+		w.out[len(w.out)-1].Partition = w.parkedIn
 	}
 	for i := range r.Rejected {
 		if err := w.dead(&r.Rejected[i]); err != nil {

@@ -17,7 +17,7 @@ func (r *run) frame(l *line, id string) (*inventory.Event, *lineError) {
 	ev := &inventory.Event{
 		ID: id, Kind: l.kind, Source: src.Name, Document: l.document, ReceivedAt: r.raw.ReceivedAt,
 		Refs: l.refs, Attributes: l.attributes,
-		Trace: inventory.Trace{RawID: r.raw.ID, RawLine: int32(r.lines), MappingVersion: src.MappingVersion},
+		Trace: inventory.Trace{RawID: r.raw.ID, RawLine: int32(r.lines), MappingVersion: r.mapping()},
 	}
 	for i := range ev.Refs {
 		ev.Refs[i].Issuer = cmp.Or(ev.Refs[i].Issuer, string(src.Name))
@@ -51,8 +51,8 @@ func (r *run) event(l *line, id string) (*inventory.Event, *missing, *lineError)
 		return nil, gone, fault
 	}
 	ev.Key, ev.Trace.MasterVersion = item.Key, item.Version
-	if ev.Trace.UnitFactor, fault = factorOf(item, l.unit, src); fault != nil {
-		return nil, nil, fault
+	if ev.Trace.UnitFactor, gone = factorOf(item, l.unit, src); gone != nil {
+		return nil, gone, nil
 	}
 	switch l.kind { //nolint:exhaustive // readLine lets only these four come here
 	case inventory.KindMovement:
@@ -141,6 +141,7 @@ func (r *run) readable(l *line) *lineError {
 }
 
 func (r *run) findItem(ids []event.Identifier) (*event.MasterItem, *missing, *lineError) {
+	ids = r.p.names.translate(r.p.src, ids)
 	item, fault := r.masters.item(r.p.src, ids)
 	if fault != nil {
 		return nil, nil, fault
@@ -230,6 +231,9 @@ func (r *run) count(l *line, ev *inventory.Event, item *event.MasterItem, at *ev
 	}
 	if len(c.Snapshot) > maxCode {
 		return reject("too_long", "snapshot %.64q… has more than %d bytes", c.Snapshot, maxCode)
+	}
+	if fault := l.count.partOf(c); fault != nil {
+		return fault
 	}
 	ev.Count = c
 	balances := l.count.balances

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/event"
@@ -33,8 +34,12 @@ func CheckSamples(set *policy.Set) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		p := all[name]
+		own, err := m.with(p)
+		if err != nil {
+			return err
+		}
 		for _, s := range p.src.Samples {
-			got, err := runSample(p, s, m)
+			got, err := runSample(p, s, own)
 			if err != nil {
 				errs = append(errs, err)
 				continue
@@ -64,24 +69,53 @@ func withPartners(set *policy.Set) *policy.Set {
 	return &all
 }
 
-// sampleMasters takes the items and locations that samples define.
+// partnersFolder has the ready partners. What their samples define is theirs alone: a
+// shop's items are no other's.
+const partnersFolder = "partners/"
+
+// sampleMasters takes the items and locations that samples of sources define.
 func sampleMasters(set *policy.Set, all map[inventory.Source]*sourceProgram) (*masters, error) {
 	m := newMasters()
 	for _, name := range slices.Sorted(maps.Keys(set.Sources)) {
-		for _, s := range set.Sources[name].Samples {
-			res, err := sampleResult(all[name], s, newMasters())
-			if err != nil {
-				return nil, err
-			}
-			for i := range res.Items {
-				m.putItem(&res.Items[i])
-			}
-			for i := range res.Locations {
-				m.putLocation(&res.Locations[i])
-			}
+		if strings.HasPrefix(set.Sources[name].File, partnersFolder) {
+			continue
+		}
+		if err := m.define(all[name]); err != nil {
+			return nil, err
 		}
 	}
 	return m, nil
+}
+
+// with is the master data that samples of a source see.
+func (m *masters) with(p *sourceProgram) (*masters, error) {
+	if !strings.HasPrefix(p.src.File, partnersFolder) {
+		return m, nil
+	}
+	own := newMasters()
+	for _, i := range m.items {
+		own.putItem(i)
+	}
+	for _, l := range m.locations {
+		own.putLocation(l)
+	}
+	return own, own.define(p)
+}
+
+func (m *masters) define(p *sourceProgram) error {
+	for _, s := range p.src.Samples {
+		res, err := sampleResult(p, s, newMasters())
+		if err != nil {
+			return err
+		}
+		for i := range res.Items {
+			m.putItem(&res.Items[i])
+		}
+		for i := range res.Locations {
+			m.putLocation(&res.Locations[i])
+		}
+	}
+	return nil
 }
 
 func sampleResult(p *sourceProgram, s policy.Sample, m *masters) (Result, error) {

@@ -59,8 +59,12 @@ func writeSamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range slices.Sorted(maps.Keys(all)) {
+			own, err := m.with(all[name])
+			if err != nil {
+				t.Fatal(err)
+			}
 			for _, sample := range all[name].src.Samples {
-				got, err := runSample(all[name], sample, m)
+				got, err := runSample(all[name], sample, own)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -138,6 +138,8 @@ func scoreOne(ctx context.Context, src *policy.Source, body []byte, want *expect
 			s.Parked = append(s.Parked, p.Code+": "+p.Reason)
 		}
 		facts = read
+	} else {
+		s.Parked = append(s.Parked, codeNoSource+": no source or standard reads documents of this kind")
 	}
 	s.Quiet = len(facts) == 0 && len(s.Parked) == 0
 	left := slices.Clone(facts)

@@ -3,6 +3,7 @@ package canonicalizer
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/stockweave/stockweave/pkg/event"
@@ -24,6 +25,28 @@ func snapshotOf(d *inventory.Document) string {
 		id += "/" + d.Revision
 	}
 	return id
+}
+
+// partOf says which part of a full snapshot in several messages the line is of. The last
+// one needs no number of parts: its own is that.
+func (n *countLine) partOf(c *inventory.Count) *lineError {
+	if n.part == 0 && n.parts == 0 && !n.last {
+		return nil
+	}
+	parts := n.parts
+	switch {
+	case !c.Complete:
+		return reject(string(inventory.FaultParts), "a count that is not complete has no parts")
+	case n.last && parts != 0 && parts != n.part:
+		return reject(string(inventory.FaultParts), "part %d of %d is not the last", n.part, parts)
+	case n.last:
+		parts = n.part
+	}
+	if n.part < 1 || n.part > math.MaxInt32 || parts < 0 || parts > math.MaxInt32 {
+		return reject(string(inventory.FaultParts), "part %d of %d", n.part, parts)
+	}
+	c.Part, c.Parts = int32(n.part), int32(parts) // validated with the event
+	return nil
 }
 
 // snapshots looks for the full snapshots that the message lists. What a snapshot does
@@ -54,14 +77,19 @@ func (r *run) snapshots() {
 			of[name{entity: n.entity, place: n.place}]++
 			ends, doubts = append(ends, inventory.SnapshotEnd{
 				Source: ev.Source, ID: c.Snapshot, Entity: ev.Key.Entity, Location: c.Location, AsOf: c.AsOf, Basis: c.Basis, Covers: c.Covers,
+				Part: c.Part, Parts: c.Parts,
 			}), append(doubts, "")
 		}
 		ends[k].Lines++
 		switch {
+		case r.raw.FileID != "" && (r.raw.Part != 1 || r.raw.Parts != 1):
+			doubts[k] = "the message is a part of a file, and does not list all"
 		case len(r.out.Rejected)+len(r.out.Parked) > 0:
 			doubts[k] = fmt.Sprintf("of the message's lines %d are rejected and %d parked", len(r.out.Rejected), len(r.out.Parked))
 		case c.AsOfBasis == inventory.BasisReceipt:
 			doubts[k] = "nothing states its time"
+		case c.Part != ends[k].Part || c.Parts != ends[k].Parts:
+			doubts[k] = "its lines state different parts"
 		case c.AsOf != ends[k].AsOf:
 			doubts[k] = "its lines state different times"
 		}
@@ -80,11 +108,19 @@ func (r *run) snapshots() {
 			continue
 		}
 		r.out.Open = append(r.out.Open, event.DeadLetter{
-			ID:      event.EventID(e.Source, inventory.Document{Type: snapshotEndType, Number: e.ID, Line: string(e.Location)}),
+			ID:      event.EventID(e.Source, inventory.Document{Type: snapshotEndType, Number: e.ID, Revision: partText(e), Line: string(e.Location)}),
 			Service: serviceName, Code: codeSnapshotOpen, RawID: r.raw.ID, Source: e.Source, At: r.raw.ReceivedAt,
 			Reason: shorten(fmt.Sprintf("snapshot %s of %s is not closed, what it does not list stays as it is: %s", e.ID, e.Location, why), maxReason),
 		})
 	}
+}
+
+// partText tells the parts of a snapshot apart in ids; empty of one in one message.
+func partText(e *inventory.SnapshotEnd) string {
+	if e.Part == 0 {
+		return ""
+	}
+	return "part " + strconv.Itoa(int(e.Part))
 }
 
 // ends are the control records of a message's full snapshots, one a partition. Their
@@ -97,6 +133,7 @@ func (w *writer) ends(r *Result, raw *event.RawMessage, partitions int32) ([]*st
 			doc := inventory.Document{
 				Type: snapshotEndType, Number: end.ID, Line: inventory.Escape(string(end.Location)) + "|" + strconv.Itoa(int(p)),
 			}
+			doc.Revision = partText(end)
 			ev := inventory.Event{
 				ID: event.EventID(end.Source, doc), Kind: inventory.KindControl, Source: end.Source, Document: doc,
 				OccurredAt: end.AsOf, OccurredBasis: inventory.BasisDocument, ReceivedAt: raw.ReceivedAt,

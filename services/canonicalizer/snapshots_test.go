@@ -96,6 +96,69 @@ func TestSnapshotsAsMapped(t *testing.T) {
 	}
 }
 
+// A mapping numbers the parts of a snapshot in several messages, and each has an end of
+// its own.
+func TestPartsOfSnapshots(t *testing.T) {
+	all, m := world(t)
+	ids := map[string]bool{}
+	for _, tc := range []struct {
+		says        string
+		part, parts int32
+		fault       string
+	}{
+		{"part: 1", 1, 0, ""},
+		{"part: 2, parts: 3", 2, 3, ""},
+		{"part: 3, last: true", 3, 3, ""},
+		{"part: 2, parts: 3, last: true", 0, 0, "bad_parts"},
+		{"parts: 3", 0, 0, "bad_parts"},
+		{"part: 4, parts: 3", 0, 0, "bad_parts"},
+		{"part: -1", 0, 0, "bad_parts"},
+		{"part: 4294967297", 0, 0, "bad_parts"},
+		{"last: true", 0, 0, "bad_parts"},
+	} {
+		p := *all["wms-count"]
+		src := *p.src
+		src.Mapping = strings.Replace(src.Mapping, "count: {sequence: $r.sequence}", `count: {complete: true, snapshot: "S", `+tc.says+`}`, 1)
+		var err error
+		if p.mapping, err = compile(&src); err != nil {
+			t.Fatal(err)
+		}
+		res := read(t, &p, m, countHeader+"C,DC1,SKU-1,5,2026-11-02T10:00:00Z\n")
+		if tc.fault != "" {
+			if !slices.Equal(codes(&res), []string{tc.fault}) || len(res.Ends) > 0 {
+				t.Errorf("%s: %v", tc.says, codes(&res))
+			}
+			continue
+		}
+		if len(res.Ends) != 1 || res.Ends[0].Part != tc.part || res.Ends[0].Parts != tc.parts || res.Events[0].Count.Part != tc.part {
+			t.Fatalf("%s: %+v of %+v", tc.says, res.Ends, res.Events)
+		}
+		w := writer{codecs: event.TestCodecs()}
+		recs, err := w.ends(&res, &event.RawMessage{ID: "r"}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ev inventory.Event
+		if err := w.codecs.DecodeEvent(recs[0].Value, &ev); err != nil || ev.Validate() != nil {
+			t.Fatal(err, ev.Validate())
+		}
+		ids[ev.ID] = true
+	}
+	if len(ids) != 3 {
+		t.Errorf("%d ids of the ends of three parts", len(ids))
+	}
+	p := *all["wms-count"]
+	src := *p.src
+	src.Mapping = strings.Replace(src.Mapping, "count: {sequence: $r.sequence}", `count: {part: 1}`, 1)
+	var err error
+	if p.mapping, err = compile(&src); err != nil {
+		t.Fatal(err)
+	}
+	if res := read(t, &p, m, countHeader+"C,DC1,SKU-1,5,2026-11-02T10:00:00Z\n"); !slices.Equal(codes(&res), []string{"bad_parts"}) {
+		t.Errorf("a part of no full snapshot: %v", codes(&res))
+	}
+}
+
 // The end of a snapshot stands in every partition behind all of its lines, and before
 // the receipt.
 func TestEndsFollowTheirLines(t *testing.T) {

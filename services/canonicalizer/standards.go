@@ -33,6 +33,9 @@ func standardOf(kind string) (standard, bool) {
 func Choose(set *policy.Set) func(kind string) *policy.Source {
 	return func(kind string) *policy.Source {
 		family, name, _ := strings.Cut(kind, "/")
+		if family == "flat" {
+			return flatSource()
+		}
 		if s, ok := standardOf(family); ok {
 			return &policy.Source{
 				Name: "standard", Entity: "standard", Format: s.format, Mapping: s.mapping, MappingVersion: "1", File: "standard", Zone: time.UTC,

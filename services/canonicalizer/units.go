@@ -21,8 +21,8 @@ func reject(code, format string, args ...any) *lineError {
 }
 
 // factorOf is how many base units one of the stated unit is; no unit is the base
-// unit.
-func factorOf(item *event.MasterItem, unit string, src *policy.Source) (inventory.Quantity, *lineError) {
+// unit. A unit that the item master does not have yet is missing.
+func factorOf(item *event.MasterItem, unit string, src *policy.Source) (inventory.Quantity, *missing) {
 	if alias, ok := src.UnitAliases[unit]; ok {
 		unit = alias
 	}
@@ -34,14 +34,18 @@ func factorOf(item *event.MasterItem, unit string, src *policy.Source) (inventor
 			return u.Factor, nil
 		}
 	}
-	return 0, reject("unknown_unit", "item %s has no unit %.64q", item.Key.Item, unit)
+	unit = shorten(unit, 64)
+	return 0, &missing{
+		ref: "unit:" + string(item.Key.Item) + ":" + unit, code: "unknown_unit",
+		reason: fmt.Sprintf("item %s has no unit %q", item.Key.Item, unit),
+	}
 }
 
 // inBase converts a stated quantity to base units, exactly or not at all.
 func inBase(text string, factor inventory.Quantity, item *event.MasterItem, src *policy.Source) (inventory.Quantity, *lineError) {
 	if src.Format == policy.FormatCSV && src.CSV.Decimal == "," {
 		if strings.Contains(text, ".") {
-			return 0, reject("bad_quantity", "%.64q: the source writes a decimal comma", text)
+			return 0, reject("bad_quantity", "%.64q has a point, and the source writes a decimal comma; where points divide thousands map decimal(\",\") and leave csv.decimal out", text)
 		}
 		text = strings.Replace(text, ",", ".", 1)
 	}

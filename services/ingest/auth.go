@@ -3,7 +3,6 @@ package ingest
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -15,22 +14,29 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/services/ingest/signature"
 )
 
 // door is a source with its secrets, ready to check requests.
 type door struct {
 	src    *policy.Source
-	keys   [][sha256.Size]byte // hashes; empty: no key is asked for
+	asks   bool                // for a key or a token
+	keys   [][sha256.Size]byte // hashes of its own keys
 	secret []byte              // of the HMAC; nil: no signature is asked for
 	types  []string            // content types it takes
+	signed *signing            // by a scheme of a name; nil: by none
 }
 
 // doors reads every source's secrets; the error names all that are missing.
-func doors(set *policy.Set, getenv func(string) string) (map[inventory.Source]*door, error) {
+func doors(set *policy.Set, getenv func(string) string, fetch signature.Fetch) (map[inventory.Source]*door, error) {
 	out := map[inventory.Source]*door{}
 	var errs []error
+	var err error
 	for _, name := range slices.Sorted(maps.Keys(set.Sources)) {
 		src := set.Sources[name]
+		if !src.Knocks() {
+			continue // ingest fetches from it
+		}
 		d := &door{src: src, types: contentTypes(src)}
 		for _, k := range src.Auth.APIKeys {
 			sum, err := hex.DecodeString(k)
@@ -53,34 +59,16 @@ func doors(set *policy.Set, getenv func(string) string) (map[inventory.Source]*d
 		if h := src.Auth.HMAC; h != nil {
 			d.secret = []byte(secret(h.SecretEnv))
 		}
-		if len(d.keys) == 0 && d.secret == nil {
+		if d.signed, err = newSigning(src, secret, fetch); err != nil {
+			errs = append(errs, err)
+		}
+		d.asks = len(d.keys) > 0 || src.Auth.Access
+		if !d.asks && d.secret == nil && d.signed == nil {
 			errs = append(errs, fmt.Errorf("source %s: neither key nor signature: anybody could send", name))
 		}
 		out[name] = d
 	}
 	return out, errors.Join(errs...)
-}
-
-// keyOK checks the API key of a request, where the source has one. It takes the
-// same time for any key of any source, and for a source that does not exist (nil).
-func (d *door) keyOK(h http.Header) bool {
-	key := h.Get("X-Api-Key")
-	if scheme, token, ok := strings.Cut(h.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
-		key = strings.TrimSpace(token)
-	}
-	sum := sha256.Sum256([]byte(key))
-	if d == nil {
-		subtle.ConstantTimeCompare(sum[:], make([]byte, sha256.Size))
-		return false
-	}
-	if len(d.keys) == 0 {
-		return true
-	}
-	ok := 0
-	for i := range d.keys {
-		ok |= subtle.ConstantTimeCompare(sum[:], d.keys[i][:])
-	}
-	return ok == 1 && key != ""
 }
 
 // signatureOK checks the signature over the raw body, where the source has one,

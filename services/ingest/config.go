@@ -8,6 +8,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/stream"
+	"github.com/stockweave/stockweave/services/ingest/signature"
 )
 
 // Config is the service's configuration.
@@ -17,13 +18,16 @@ type Config struct {
 	Policies *policy.Set   `yaml:"-"`
 	// Getenv reads the secrets that the policies leave to the environment.
 	Getenv func(string) string `yaml:"-"`
+	// Fetch asks Amazon for the certificates that SNS signs with; signature.HTTPFetch
+	// when nil.
+	Fetch signature.Fetch `yaml:"-"`
 	// Bound, when set, is told the address listened on.
 	Bound func(net.Addr) `yaml:"-"`
 
 	// Listen is the address of the door.
 	Listen string `yaml:"listen"`
 	// MaxInFlight bounds the requests under way, each of which may hold a body of
-	// policy.MaxMessage bytes.
+	// policy.MaxMessage bytes. Those that are read to learn who sends them have half.
 	MaxInFlight int `yaml:"max_in_flight"`
 	// AckTimeout is how long a sender waits for the log before it is told to come
 	// back later.

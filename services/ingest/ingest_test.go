@@ -23,11 +23,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/stockweave/stockweave/pkg/access/idempotent"
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
+	"github.com/stockweave/stockweave/services/ingest/acks"
 )
 
 var (
@@ -82,17 +84,28 @@ func (l *log) ping(context.Context) error {
 
 func newTestServer(t *testing.T, l *log, now func() time.Time) *server {
 	t.Helper()
-	known, err := doors(testPolicies(), func(k string) string { return secrets[k] })
+	known, err := doors(testPolicies(), func(k string) string { return secrets[k] }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := DefaultConfig()
 	cfg.Codecs = event.TestCodecs()
+	discard := slog.New(slog.DiscardHandler)
+	porter, err := newPorter(testPolicies(), known, nil, discard, now)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &server{
-		cfg: cfg, doors: known, log: slog.New(slog.DiscardHandler), now: now, random: bytes.NewReader(make([]byte, 1<<16)),
-		produce: l.produce, gate: &gate{ping: l.ping, now: now}, slots: make(chan struct{}, 4),
+		porter: porter,
+		cfg:    cfg, log: discard, now: now, random: bytes.NewReader(make([]byte, 1<<16)), slots: make(chan struct{}, 4),
+		strangers: make(chan struct{}, 2), acks: acks.NewReader(noAcks{}, cfg.Codecs), asks: make(chan struct{}, mostAcks),
+		recv: &receiver{
+			codecs: cfg.Codecs, sources: testPolicies().Sources, log: discard, now: now, produce: l.produce,
+			gate: &gate{ping: l.ping, now: now}, wait: cfg.AckTimeout, took: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "t"}),
+		},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "r"}, []string{"source", "code"}),
-		took:     prometheus.NewHistogram(prometheus.HistogramOpts{Name: "t"}),
+		ids:      idempotent.NewWindow(idsKept, mostIDs, maxAnswer, now),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "m"}, []string{"source", "code"}),
 	}
 }
 
@@ -145,7 +158,8 @@ func TestDoor(t *testing.T) {
 		{name: "over the limit, no length stated", source: "wms", body: strings.Repeat("x", 1001), header: key, chunked: true, status: 413, code: "too_large"},
 		{name: "over 1 MiB", source: "web", body: strings.Repeat("x", 1<<20+1), status: 413, code: "too_large"},
 		{name: "wrong media type", source: "wms", body: "ISA*", header: with(key, "Content-Type", "application/x-www-form-urlencoded"), status: 415, code: "unsupported_media_type"},
-		{name: "gzip", source: "wms", body: "ISA*", header: with(key, "Content-Encoding", "gzip"), status: 415, code: "unsupported_encoding"},
+		{name: "not gzip", source: "wms", body: "ISA*", header: with(key, "Content-Encoding", "gzip"), status: 400, code: "bad_encoding"},
+		{name: "another encoding", source: "wms", body: "ISA*", header: with(key, "Content-Encoding", "br"), status: 415, code: "unsupported_encoding"},
 		{name: "charset", source: "wms", body: "ISA*", header: with(key, "Content-Type", "text/plain; charset=utf-16"), status: 415, code: "unsupported_charset"},
 		{name: "empty", source: "wms", body: " \n", header: key, status: 400, code: "empty_body"},
 	} {
@@ -195,6 +209,9 @@ func readProblem(t *testing.T, w *httptest.ResponseRecorder) problem {
 	if err := json.NewDecoder(bytes.NewReader(w.Body.Bytes())).Decode(&p); err != nil {
 		t.Fatal(err)
 	}
+	if _, codes := readAPI(t); codes[p.Code] != w.Code {
+		t.Errorf("%d %s is not in the OpenAPI document", w.Code, p.Code)
+	}
 	return p
 }
 
@@ -217,7 +234,7 @@ func TestLatencyClass(t *testing.T) {
 	for class, topic := range map[string]string{"": event.TopicRaw, policy.LatencyRealTime: event.TopicRaw, policy.LatencyBulk: event.TopicRawBulk} {
 		l := &log{}
 		s := newTestServer(t, l, func() time.Time { return noon })
-		s.doors["wms"].src.LatencyClass = class
+		s.door("wms").src.LatencyClass = class
 		req := httptest.NewRequest(http.MethodPost, "/v1/messages/wms", strings.NewReader("ISA"))
 		req.Header.Set("X-Api-Key", "wms-key")
 		w := httptest.NewRecorder()
@@ -315,7 +332,7 @@ func TestLogDown(t *testing.T) {
 			t.Fatalf("%d %+v", w.Code, p)
 		}
 	}
-	if s.gate.ready() == nil {
+	if s.recv.gate.ready() == nil {
 		t.Error("ready while the log is down")
 	}
 	l.mu.Lock()
@@ -353,7 +370,7 @@ func TestOtherRoutes(t *testing.T) {
 }
 
 func TestMissingSecrets(t *testing.T) {
-	_, err := doors(testPolicies(), func(string) string { return "" })
+	_, err := doors(testPolicies(), func(string) string { return "" }, nil)
 	for _, want := range []string{"SHOP_SECRET", "WMS_KEY"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
@@ -369,6 +386,17 @@ func TestStreamKey(t *testing.T) {
 		{"/id", `{`, ""},
 		{"/a/9", `{"a":[1]}`, ""},
 		{"/a/-1", `{"a":[1]}`, ""},
+		{"/a/1/b", ` [] `, ""},
+		{"/a/1/b", `{"x": {"a": [0, {"b": 1}]}, "y": "}\\\"{", "a" : [ {"b": [[9], "]"]} , {"c": null, "b": -1.50e2 } ] }`, "-1.50e2"},
+		{"/a", `{"b": [{"a": 1}, "a"], "\u0061": "\u00e9\n", "a": "second"}`, "é\n"},
+		{"/a", "\xef\xbb\xbf{\"a\":\"x\"} behind", "x"},
+		{"/id", `{"id": "A", "damaged`, "A"},
+		{"/id", `{"a": "\`, ""},
+		{"/id", `{"a" 1, "id": 2}`, ""},
+		{"/id", `{"id": 01}`, ""},
+		{"/id", `{"id": true}`, ""},
+		{"/id", strings.Repeat(`{"a":[`, 100_000), ""},
+		{"/", `{"": 7}`, "7"},
 	} {
 		if got := streamKey(&policy.Source{StreamKey: tc.pointer}, []byte(tc.body)); got != tc.want {
 			t.Errorf("%s of %s = %q, want %q", tc.pointer, tc.body, got, tc.want)
@@ -392,7 +420,7 @@ func TestAgainstKafka(t *testing.T) {
 	}
 	defer admin.Close()
 	for _, spec := range event.TopicSpecs() {
-		if spec.Name == event.TopicRaw {
+		if spec.Name == event.TopicRaw || spec.Name == event.TopicPolicies {
 			_, err = admin.EnsureTopics(t.Context(), false, stream.TopicSpec{Name: spec.Name, Partitions: 3, Replicas: 1, Configs: spec.Configs})
 		}
 	}

@@ -17,6 +17,8 @@ type problem struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail,omitempty"`
+	// Parts of a file that are stored, before the place where it ended.
+	Parts int `json:"parts,omitempty"`
 
 	retryAfter int // seconds; 0: no header
 }
@@ -68,7 +70,7 @@ func writeProblem(err error, c echo.Context) {
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
-	if p.Status == http.StatusUnauthorized {
+	if p.Status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
 	b, err := json.Marshal(p)

@@ -1,27 +1,24 @@
 package ingest
 
 import (
-	"context"
-	"encoding/hex"
+	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
-	"path"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/access/idempotent"
+	"github.com/stockweave/stockweave/pkg/apidoc"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
-	"github.com/stockweave/stockweave/pkg/stream"
+	"github.com/stockweave/stockweave/services/ingest/acks"
+	"github.com/stockweave/stockweave/services/ingest/body"
+	"github.com/stockweave/stockweave/services/ingest/signature"
 )
 
 // ceSource names this service as the source of its records.
@@ -34,17 +31,22 @@ const DedupeHeader = "dedupe_key"
 const maxHeader = 255
 
 type server struct {
-	cfg     Config
-	doors   map[inventory.Source]*door
-	log     *slog.Logger
-	now     func() time.Time
-	random  io.Reader
-	produce func(ctx context.Context, recs ...*stream.Record) error
-	gate    *gate
-	slots   chan struct{} // requests under way
+	cfg    Config
+	log    *slog.Logger
+	now    func() time.Time
+	random io.Reader
+	recv   *receiver
+	porter *porter
+	slots  chan struct{} // requests under way
+	// strangers are those of them that are read to learn who sends them: fewer, for
+	// anybody can hold them up.
+	strangers chan struct{}
 
-	requests *prometheus.CounterVec
-	took     prometheus.Observer
+	ids  *idempotent.Window // signed ids of messages, and nonces of tokens
+	acks *acks.Reader
+	asks chan struct{} // reads of acknowledgements under way
+
+	requests, messages *prometheus.CounterVec
 }
 
 func (s *server) handler() http.Handler {
@@ -57,19 +59,42 @@ func (s *server) handler() http.Handler {
 		return err
 	}}))
 	e.POST("/v1/messages/:source", s.post)
+	e.POST("/v1/soap/:source", s.soapPost)
+	e.GET("/v1/soap/:source", s.describe)
+	e.GET("/v1/acks/:source", s.getAcks)
+	if err := apidoc.Serve(e, openAPI); err != nil { // a test reads it
+		s.log.Error("the OpenAPI document is not served", slog.Any("err", err))
+	}
 	return e
 }
 
+// accepted says that messages are in the log.
 type accepted struct {
-	ID string `json:"id"`
+	ID       string         `json:"id"`                 // of the message, of the first, or of the file
+	Messages []acceptedPart `json:"messages,omitempty"` // of a multipart body
+	Parts    int            `json:"parts,omitempty"`    // of a file that was cut
+	Rows     int            `json:"rows,omitempty"`
+}
+
+type acceptedPart struct {
+	ID       string `json:"id"`
+	Filename string `json:"filename,omitempty"`
 }
 
 func (s *server) post(c echo.Context) error {
 	name := inventory.Source(c.Param("source"))
-	d := s.doors[name]
-	id, err := s.take(c.Request(), d, c.RealIP())
-	code, label := "accepted", string(name)
-	if d == nil {
+	answer, err := s.take(c, name)
+	s.count(name, "accepted", err)
+	if err != nil {
+		return err
+	}
+	return c.Blob(answer.Status, answer.Type, answer.Body) //nolint:wrapcheck // echo's own
+}
+
+// count notes what became of a request; well is the word for one that went well.
+func (s *server) count(name inventory.Source, well string, err error) {
+	code, label := well, string(name)
+	if s.door(name) == nil {
 		label = "unknown" // names from outside make no series
 	}
 	if p, ok := errors.AsType[*problem](err); ok {
@@ -79,172 +104,158 @@ func (s *server) post(c echo.Context) error {
 		s.log.Error("taking a message failed", slog.String("source", label), slog.Any("err", err))
 	}
 	s.requests.WithLabelValues(label, code).Inc()
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusAccepted, accepted{id}) //nolint:wrapcheck // echo's own
 }
 
-// take checks a request and makes its message durable; the id is the message's.
-func (s *server) take(r *http.Request, d *door, remote string) (string, error) {
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	default:
-		return "", later("overloaded", "too many requests under way", int(s.cfg.RetryAfter.Seconds()))
-	}
-	if !d.keyOK(r.Header) {
-		return "", badKey()
-	}
-	body, err := readBody(r, d.limit())
-	if err != nil {
-		return "", err
-	}
-	if !d.signatureOK(r.Header, body) {
-		return "", badSignature()
-	}
-	// Whoever sends is known from here on; before, nothing is said about content.
-	if err := d.checkContent(r.Header, body); err != nil {
-		return "", err
-	}
-	if !s.gate.open(r.Context()) {
-		return "", s.unavailable()
-	}
-	raw, err := s.message(r, d.src, body, remote)
-	if err != nil {
-		return "", err
-	}
-	rec, err := record(s.cfg.Codecs, d.src.LatencyClass, raw, traceParent(r.Header))
-	if err != nil {
-		return "", err
-	}
-	// Invariant 1: no 202 before every in-sync replica has the message. A sender
-	// that hangs up does not stop it, and one that is told 503 may send again: the
-	// events of both have the same ids.
-	started := s.now()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.cfg.AckTimeout)
-	defer cancel()
-	if err := s.produce(ctx, rec); err != nil {
-		s.gate.close()
-		s.log.Error("the log did not take a message", slog.String("source", string(d.src.Name)), slog.Any("err", err))
-		return "", s.unavailable()
-	}
-	s.took.Observe(s.now().Sub(started).Seconds())
-	return raw.ID, nil
-}
-
-func (s *server) unavailable() *problem {
-	return later("kafka_unavailable", "the message may not be stored; send it again", int(s.cfg.RetryAfter.Seconds()))
-}
-
-func (d *door) limit() int {
-	if n := d.src.Limits.MaxBytes; n > 0 {
-		return n
-	}
-	return policy.MaxMessage
-}
-
-func readBody(r *http.Request, limit int) ([]byte, error) {
-	if r.ContentLength > int64(limit) {
-		return nil, tooLarge(limit)
-	}
-	// One byte more than allowed tells an exact fit from too much; chunked requests
-	// state no length.
-	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
-	if err != nil {
-		return nil, newProblem(http.StatusBadRequest, "incomplete_body", "the body ended before its time")
-	}
-	if len(body) > limit {
-		return nil, tooLarge(limit)
-	}
-	return body, nil
-}
-
-func (d *door) checkContent(h http.Header, body []byte) error {
-	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return newProblem(http.StatusUnsupportedMediaType, "unsupported_encoding", "send the body as it is, without Content-Encoding")
-	}
-	if ct := h.Get("Content-Type"); ct != "" {
-		typ, params, err := mime.ParseMediaType(ct)
-		if err != nil || !slices.Contains(d.types, typ) {
-			return newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", "the source sends "+strings.Join(d.types, ", "))
-		}
-		if set := params["charset"]; set != "" && !charsetOK(d.src, set) {
-			return newProblem(http.StatusUnsupportedMediaType, "unsupported_charset", "the source does not send in this charset")
-		}
-	}
-	if len(strings.TrimSpace(string(body))) == 0 {
-		return newProblem(http.StatusBadRequest, "empty_body", "there is no message")
-	}
-	return nil
-}
-
-func (s *server) message(r *http.Request, src *policy.Source, body []byte, remote string) (*event.RawMessage, error) {
-	now := s.now()
-	id, err := newID(now, s.random)
+// take checks a request and makes its messages durable. The answer has their ids. It
+// goes in steps, each of which ends the request or leaves it to the next: a slot, who
+// sends, the signature over what came, the form of the content, whether it was here
+// before, and the log.
+func (s *server) take(c echo.Context, name inventory.Source) (*idempotent.Answer, error) {
+	release, err := s.slot()
 	if err != nil {
 		return nil, err
 	}
-	raw := &event.RawMessage{
-		ID: id, Source: src.Name, StreamKey: streamKey(src, body), ContentType: kept(r.Header.Get("Content-Type")),
-		Body: body, ReceivedAt: inventory.Instant(now.UnixMilli()), RemoteAddr: remote,
+	defer release()
+	v, err := s.porter.admit(c.Response().Header(), c.Request(), name)
+	if err != nil {
+		return nil, err
 	}
-	if src.DedupeHeader != "" {
-		raw.DedupeKey = kept(r.Header.Get(src.DedupeHeader))
+	defer v.leave()
+	in, claim, err := s.arrive(c, v)
+	if err != nil {
+		return nil, err
 	}
-	for _, name := range src.Headers {
-		if v := kept(r.Header.Get(name)); v != "" {
-			raw.Headers = append(raw.Headers, inventory.Attribute{Name: name, Value: v})
+	if claim.Confirm != nil {
+		if err := s.refused(claim.Confirm(c.Request().Context())); err != nil {
+			return nil, err
+		}
+		return &idempotent.Answer{Status: http.StatusOK, Type: echo.MIMEApplicationJSON, Body: []byte("{}\n")}, nil
+	}
+	switch in.media.shape {
+	case lineBatch:
+		return s.batch(in, claim)
+	case lineFile:
+		return s.file(in, claim)
+	case oneMessage, multipartForm:
+	}
+	return s.whole(in, claim)
+}
+
+func (s *server) slot() (release func(), err error) { return s.place(s.slots) }
+
+// place takes one of some places, or says that none is free.
+func (s *server) place(of chan struct{}) (release func(), err error) {
+	select {
+	case of <- struct{}{}:
+		return func() { <-of }, nil
+	default:
+		return nil, later("overloaded", "too many requests under way", int(s.cfg.RetryAfter.Seconds()))
+	}
+}
+
+// stranger takes a place for a request of which it is not known who sends it, until
+// it is.
+func (s *server) stranger(v *visit) (release func(), err error) {
+	if v.known {
+		return func() {}, nil
+	}
+	return s.place(s.strangers)
+}
+
+// arrival is a request whose sender is known.
+type arrival struct {
+	*visit
+	c       echo.Context
+	r       *http.Request
+	src     *policy.Source
+	media   media
+	wire    []byte    // the body as it came, where a signature covers it
+	room    int64     // bytes content may have
+	content io.Reader // the body without its Content-Encoding
+}
+
+// arrive reads as much of a request as must be known before its content is believed:
+// all of it where a signature covers it, else nothing. Whoever sends is known from
+// there on; before, nothing is said about content.
+func (s *server) arrive(c echo.Context, v *visit) (*arrival, signature.Claim, error) {
+	r, d := c.Request(), v.door
+	m, unwanted := d.media(r.Header)
+	in := &arrival{visit: v, c: c, r: r, src: d.src, media: m, room: d.room(m)}
+	var claim signature.Claim
+	var wire io.Reader = r.Body
+	if d.wholeFirst() {
+		var err error
+		if in.wire, claim, err = s.signed(v, r, in.room); err != nil {
+			return nil, claim, err
+		}
+		wire = bytes.NewReader(in.wire)
+	} else if _, err := s.verify(r.Context(), d, r, nil); err != nil {
+		return nil, claim, err
+	}
+	if unwanted != nil {
+		return nil, claim, unwanted
+	}
+	if r.ContentLength > in.room {
+		return nil, claim, tooLarge(int(in.room))
+	}
+	var err error
+	if in.content, err = body.NewReader(wire, r.Header.Get("Content-Encoding"), in.room, policy.MaxRatio); err != nil {
+		return nil, claim, unreadable(err, in.room)
+	}
+	return in, claim, nil
+}
+
+// signed reads a body and checks the signature over it.
+func (s *server) signed(v *visit, r *http.Request, room int64) ([]byte, signature.Claim, error) {
+	release, err := s.stranger(v)
+	if err != nil {
+		return nil, signature.Claim{}, err
+	}
+	defer release()
+	b, err := readWire(r, room)
+	if err != nil {
+		return nil, signature.Claim{}, err
+	}
+	claim, err := s.verify(r.Context(), v.door, r, b)
+	v.known = err == nil
+	return b, claim, err
+}
+
+// whole takes a body that is a message, or a form of some: all of them or none.
+func (s *server) whole(in *arrival, claim signature.Claim) (*idempotent.Answer, error) {
+	b, err := io.ReadAll(in.content)
+	if err != nil {
+		return nil, unreadable(err, in.room)
+	}
+	raws, err := s.messagesOf(in, b)
+	if err != nil {
+		return nil, err
+	}
+	t, said, err := s.porter.again(in.r, in.visit, b)
+	if err != nil || said != nil {
+		return said, err
+	}
+	defer t.end()
+	once, said, err := s.once(in.src, claim.ID, b)
+	if err != nil || said != nil {
+		return said, err
+	}
+	defer once.end()
+	for i, raw := range raws {
+		raw.ID, raw.DedupeKey = once.id(i, raw.Body, t.id(i, raw.Body, raw.ID)), t.dedupeKey(raw.DedupeKey)
+	}
+	if err := s.store(in.r, in.src, raws...); err != nil {
+		return nil, err
+	}
+	out := accepted{ID: raws[0].ID}
+	if in.media.shape == multipartForm && in.src.HTTP.Part == "" {
+		for _, raw := range raws {
+			out.Messages = append(out.Messages, acceptedPart{raw.ID, raw.Filename})
 		}
 	}
-	if f := r.Header.Get("X-Filename"); f != "" {
-		raw.Filename = kept(path.Base(strings.ReplaceAll(f, "\\", "/")))
+	a, err := t.answer(http.StatusAccepted, out)
+	if err == nil {
+		once.done(*a)
 	}
-	return raw, nil
-}
-
-func kept(s string) string {
-	if len(s) > maxHeader {
-		s = s[:maxHeader]
-	}
-	return strings.ToValidUTF8(s, "")
-}
-
-// newID is a UUID version 7 (RFC 9562 §5.7) in 32 hex digits: every receipt gets
-// its own, also of the same body again. It sorts by time of receipt.
-func newID(now time.Time, random io.Reader) (string, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", fmt.Errorf("reading random bytes: %w", err)
-	}
-	ms := uint64(now.UnixMilli())
-	for i := range 6 {
-		b[i] = byte(ms >> (8 * (5 - i)))
-	}
-	b[6] = b[6]&0x0f | 0x70
-	b[8] = b[8]&0x3f | 0x80
-	return hex.EncodeToString(b[:]), nil
-}
-
-// record is the raw message on the topic of its latency class.
-func record(c *event.Codecs, class string, raw *event.RawMessage, trace string) (*stream.Record, error) {
-	topic, encode := event.TopicRaw, c.AppendRaw
-	if class == policy.LatencyBulk {
-		topic, encode = event.TopicRawBulk, c.AppendRawBulk
-	}
-	value, err := encode(nil, raw)
-	if err != nil {
-		return nil, fmt.Errorf("encoding raw message: %w", err)
-	}
-	ce := event.CE{ID: raw.ID, Source: ceSource, Type: "raw.message", Time: raw.ReceivedAt, TraceParent: trace}
-	hs := ce.Headers()
-	headers := make([]stream.RecordHeader, 0, len(hs)+1)
-	for _, h := range hs {
-		headers = append(headers, stream.RecordHeader{Key: h.Key, Value: h.Value})
-	}
-	if raw.DedupeKey != "" {
-		headers = append(headers, stream.RecordHeader{Key: DedupeHeader, Value: []byte(raw.DedupeKey)})
-	}
-	key := inventory.Escape(string(raw.Source)) + "|" + inventory.Escape(raw.StreamKey)
-	return &stream.Record{Topic: topic, Key: []byte(key), Value: value, Headers: headers}, nil
+	return a, err
 }

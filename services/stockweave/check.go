@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -13,6 +14,7 @@ import (
 func checkCommand(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flags("check", stderr)
 	dir := fs.String("policies", "policies", "policies folder")
+	verbose := fs.Bool("v", false, "say which mappings are not compiled, and why")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
@@ -20,8 +22,17 @@ func checkCommand(_ context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	if err := canonicalizer.CheckSamples(set); err != nil {
+	if err := errors.Join(canonicalizer.CheckSamples(set), canonicalizer.CheckClaims(set)); err != nil {
 		return err
+	}
+	if *verbose {
+		slow, err := canonicalizer.Interpreted(set)
+		if err != nil {
+			return err
+		}
+		for _, line := range slow {
+			fmt.Fprintln(stdout, line)
+		}
 	}
 	samples := 0
 	for _, s := range set.Sources {

@@ -55,6 +55,12 @@ func commands() []command {
 			return err
 		}},
 		{"check", "check policies, mappings and schemas; print every fault", checkCommand},
+		{"source new", "scaffold a source from a sample message", sourceNew},
+		{"source test", "run the samples of sources, and show what differs", sourceTest},
+		{"source try", "show what a message would become, and what is left unmapped", sourceTry},
+		{"source coverage", "say how much of a folder of messages a source reads", sourceCoverage},
+		{"source diff", "compare two versions of a source over the last raw messages", sourceDiff},
+		{"key new", "make an API key and print it once, with the policy that lets it in", keyNew},
 		{"source score", "read a folder of documents whose facts are known, and compare", sourceScore},
 		{"txn list", "list the cluster's open transactions, hanging ones too", txnList},
 		{"txn abort", "abort an open transaction that holds readers up", txnAbort},
@@ -65,6 +71,9 @@ func commands() []command {
 		{"topics list", "list the generations of topics", topicsList},
 		{"topics use", "go back to an older generation of topics", topicsUse},
 		{"audit", "fold the log again and compare outcomes, state, positions and Redis with it", auditCommand},
+		{"parked list", "list the lines that wait for master data", linesList},
+		{"parked retry", "run lines that wait for master data again", linesRetry},
+		{"parked drop", "give up lines that wait for master data", linesDrop},
 		{"parked", "list the events that wait and the keys that take none", parkedCommand},
 		{"approve", "apply or drop an event that waits", approveCommand},
 		{"thaw", "release a frozen key", thawCommand},
@@ -102,6 +111,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errMisuse):
 		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
 		return exitMisuse
+	case errors.Is(err, errOtherwise):
+		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
+		return exitFailed
 	case errors.Is(err, errIncomplete):
 		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
 		return exitPart

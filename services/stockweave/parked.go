@@ -25,6 +25,7 @@ named ENTITY/ITEM or as it stands on topics, ENTITY|ITEM:
   frozen   a key that takes no events: since when, why, from which offset on, and how
            many it has not taken
 With --json each key is an object on a line of its own.
+Lines that wait before the ledger, for master data, are those of "parked list".
 It exits with 0 whether or not anything waits, and with 1 when the ledger has no such
 item. "approve" decides an event that waits, "thaw" releases a frozen key.
 `

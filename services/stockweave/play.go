@@ -68,7 +68,7 @@ func (p *player) hops(ctx context.Context, raw string) {
 	t := p.stage.tail
 	t.Lock()
 	events, outcomes := t.Events[p.mark.events:], t.Outcomes[p.mark.outcomes:]
-	history, dead, parked := t.History[p.mark.history:], t.Dead[p.mark.dead:], t.Parked[p.mark.parked:]
+	history, dead, parked := t.History[p.mark.history:], t.Dead[p.mark.dead:], t.Parked[min(p.mark.parked, len(t.Parked)):]
 	receipt := t.Receipts[raw]
 	p.mark = progress{len(t.Events), len(t.Outcomes), len(t.History), len(t.Dead), len(t.Parked)}
 	t.Unlock()

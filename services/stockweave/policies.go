@@ -61,6 +61,11 @@ func applyPolicies(ctx context.Context, kafka stream.Config, codecs *event.Codec
 	if err := sameContent(ctx, kafka, codecs, contents); err != nil {
 		return 0, err
 	}
+	sources, err := changedSources(ctx, kafka, codecs, set, at)
+	if err != nil {
+		return 0, err
+	}
+	contents = append(contents, sources...)
 	producer, err := stream.NewProducer(kafka)
 	if err != nil {
 		return 0, fmt.Errorf("opening producer: %w", err)

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -85,5 +87,68 @@ func TestApplyRefusesOtherPartitions(t *testing.T) {
 	_, err = applyTopics(t.Context(), kafka, registry.URL(), topicsConfig{ReplicationFactor: 1, Partitions: 12})
 	if err == nil || !strings.Contains(err.Error(), "6 partitions instead of 12") {
 		t.Fatalf("got %v", err)
+	}
+}
+
+// One mapping_version never means two mappings: a source that reads messages otherwise
+// than the one published is refused, nothing of the set is published, and with another
+// version it goes out. An item more in its cross-reference needs none.
+func TestOneMappingVersionIsOneMapping(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	registry := srfake.New()
+	t.Cleanup(registry.Close)
+	kafka := stream.Config{Brokers: cluster.ListenAddrs(), Log: slog.New(slog.DiscardHandler)}
+	if _, err := applyTopics(t.Context(), kafka, registry.URL(), topicsConfig{ReplicationFactor: 1}); err != nil {
+		t.Fatal(err)
+	}
+	codecs, err := loadCodecs(t.Context(), kafka)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := copied(t)
+	file := filepath.Join(dir, "sources", "wms-count.yaml")
+	first, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name, old, now string
+		refused        bool
+		version        int64
+	}{
+		{"first", "", "", false, 1},
+		{"again", "", "", false, 1},
+		{"another mapping", "quantity: $r.quantity", "quantity: $r.qty", true, 1},
+		{"another balance", "covers: [on_hand]", "covers: [on_hand, damaged]", true, 1},
+		{"an item", "default_location: DC1", "default_location: DC1\nitems: [{type: vendor, value: \"1\", item: SKU-1}]", false, 2},
+		{"the item means another", "default_location: DC1", "default_location: DC1\nitems: [{type: vendor, value: \"1\", item: SKU-2}]", true, 2},
+		{"another mapping, another version", "quantity: $r.quantity", "quantity: $r.qty", true, 2},
+	} {
+		text := strings.Replace(string(first), tc.old, tc.now, 1)
+		if strings.HasSuffix(tc.name, "another version") {
+			text, tc.refused, tc.version = strings.Replace(text, `mapping_version: "1"`, `mapping_version: "2"`, 1), false, 3
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		set, err := policy.Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = applyPolicies(t.Context(), kafka, codecs, set, time.Now)
+		if tc.refused != errors.Is(err, errMisuse) || !tc.refused && err != nil || tc.refused && !strings.Contains(err.Error(), "mapping_version") {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		known, err := readSources(t.Context(), kafka, codecs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := known.newest["wms-count"].Version; v != tc.version {
+			t.Errorf("%s: version %d, want %d", tc.name, v, tc.version)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -91,6 +92,9 @@ func (o *operating) repartition(ctx context.Context, partitions int32, yes bool,
 	}
 	moved, err := o.ledger.Repartition(ctx, r)
 	if err != nil {
+		if _, no := errors.AsType[*stream.Refused](err); !no || len(moved) > 0 {
+			fmt.Fprintf(stdout, "broken off: %d of %d topics were copied; nobody uses the copies, nothing has changed, and the next attempt begins from scratch\n", len(moved), len(r.Topics))
+		}
 		return err
 	}
 	tw := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
@@ -115,7 +119,7 @@ func (o *operating) use(ctx context.Context, after generation, aliases stream.Al
 	}
 	defer target.Close()
 	if err := target.Align(ctx); err != nil {
-		return err
+		return fmt.Errorf("aligning offsets, before any service uses the topics: %w", err)
 	}
 	g, err := publishGeneration(ctx, o.cfg.Kafka, o.codecs, after, aliases, time.Now())
 	if err != nil {

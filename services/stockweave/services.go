@@ -78,6 +78,7 @@ func buildATPAPI(ctx context.Context, c *Config, p parts, env service.Env) ([]se
 	cfg := c.ATPAPI
 	cfg.Kafka, cfg.Codecs, cfg.Getenv = c.Kafka, p.codecs, p.getenv
 	cfg.ATP, cfg.Channels, cfg.Redis = p.policies.ATP, p.policies.Channels, c.Redis
+	cfg.Access = p.policies.Access
 	return atpapi.Build(ctx, cfg, env)
 }
 

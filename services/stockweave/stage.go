@@ -171,6 +171,16 @@ func (st *stage) counterparts(ctx context.Context, s *road.Scenario) error {
 		if env := src.Auth.APIKeyEnv; env != "" {
 			st.secret(s, env, st.key)
 		}
+		if sig := src.Auth.Signature; sig != nil {
+			for _, env := range sig.SecretEnvs {
+				st.secret(s, env, "whsec_"+base64.StdEncoding.EncodeToString([]byte(rand.Text())))
+			}
+		}
+		if ws := src.Auth.WSSecurity; ws != nil {
+			for _, env := range ws.PasswordEnvs {
+				st.secret(s, env, rand.Text())
+			}
+		}
 	}
 	for i := range st.policies.ERPs {
 		e := &st.policies.ERPs[i]

@@ -18,6 +18,7 @@ not taken once more, in the order of the log, each marked as the copy of its off
 and behind them the word that ends the freeze. What has come in meanwhile is copied in
 the next round, until the ledger takes that word. Broken off anywhere, it may begin
 again: a copy that was taken is a repeat.
+An event that went to the dead letters has had its end there: it is named, and not copied.
 It stops where a copy is too much still: make room with "approve", or raise the limit
 it names, and give the command again.
 --drop gives up what the key has not taken, which is the only way when retention took it.
@@ -60,6 +61,8 @@ type thaw struct {
 	w     io.Writer
 	state asideReader
 	from  inventory.Fence // of the key, when it was looked at last
+	dead  map[int64]deadEvent
+	told  map[int64]bool // of those, the ones that were named
 }
 
 func (t *thaw) run(ctx context.Context, drop bool) error {
@@ -166,10 +169,16 @@ func (t *thaw) round(ctx context.Context, f inventory.Frozen) (*round, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := t.buried(ctx); err != nil {
+		return nil, fmt.Errorf("reading dead letters: %w", err)
+	}
 	r, appended := &round{last: -1}, int64(-1)
 	err = t.reads.Each(ctx, event.TopicEvents, t.partition, from, end, func(rec *stream.Record) error {
 		switch {
 		case !t.misses(f, rec):
+			return nil
+		case t.isDead(rec):
+			t.name(rec)
 			return nil
 		case r.copies == maxCopies:
 			return errFull

@@ -376,6 +376,38 @@ func TestThawOfAnOversizeEvent(t *testing.T) {
 	}
 }
 
+// An event whose freeze no transaction could hold went to the dead letters, which is its
+// one outcome: it is named and not copied.
+func TestThawLeavesDeadLetters(t *testing.T) {
+	l := newLone(t, 10)
+	item := loneKey.String()
+	big, dead := loneReceipt("R1", 5*inventory.One), loneReceipt("R2", 100*inventory.One)
+	for i := range 30 {
+		big.Attributes = append(big.Attributes, inventory.Attribute{Name: fmt.Sprint("note", i), Value: rand.Text() + strings.Repeat(rand.Text(), 20)})
+	}
+	for range 16 { // these are in its outcome, whatever else is left out
+		dead.Refs = append(dead.Refs, inventory.Ref{Issuer: "erp", Type: "shipment", Number: strings.Repeat(rand.Text(), 2) + rand.Text() + rand.Text() + rand.Text() + rand.Text() + rand.Text() + rand.Text() + rand.Text()})
+	}
+	stop := l.startTight(4000)
+	l.send(loneReceipt("R0", inventory.One), big)
+	offset := l.send(dead)
+	l.send(loneReceipt("R3", inventory.One))
+	l.settled()
+	l.command(exitOK, "2 events are not taken", "parked", item)
+	l.command(exitOK, "1 dead letters", "audit", "--redis=false")
+	stop()
+	defer l.start()()
+	out := l.command(exitOK, "round 1: 2 copies, unfreeze applied", "thaw", item, "--author", "ann")
+	if !strings.Contains(out, fmt.Sprintf("offset %d is not copied: it went to the dead letters (diverted, ", offset)) {
+		t.Errorf("told\n%s", out)
+	}
+	l.wantCopies(2)
+	l.command(exitOK, "all that was checked is right", "audit", "--redis=false")
+	if f := l.figures(); f != fmt.Sprintf("DC1 [%s 0 0 0 0 0] [] [] 0 false 0\n", 7*inventory.One) {
+		t.Errorf("figures %s", f)
+	}
+}
+
 // wantCopies demands so many copies in the log, each of the place and the ledger time
 // that its event has.
 func (l *lone) wantCopies(want int) {

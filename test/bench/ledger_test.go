@@ -56,6 +56,7 @@ func TestBenchLedger(t *testing.T) {
 		rows = append(rows, steadyRig(t, ledgerLocations).loaded(t, events).latency(t, events, ledgerRate, 40, 65)...)
 	})
 	t.Run("count", func(t *testing.T) { rows = append(rows, steadyRig(t, ledgerLocations).besideCount(t)...) })
+	t.Run("lanes", func(t *testing.T) { rows = append(rows, steadyRig(t, ledgerLocations).realTimeBesideCount(t)...) })
 	if t.Failed() {
 		t.FailNow()
 	}
@@ -82,6 +83,8 @@ func TestBenchLedger(t *testing.T) {
 			miss = r.Value < 100_000
 		case "ledger.atp.snapshot_start_s":
 			miss = r.Value > 2
+		case "ledger.realtime.visible_p99_ms":
+			miss = r.Ratio > laneBar
 		case "ledger.reservation.p99_ms":
 			miss = r.Value > 100
 		}

@@ -26,7 +26,7 @@ func services(t *testing.T) []string {
 	if code := p.Wait(t, time.Minute); code != 2 {
 		t.Fatalf("no command: exit code %d", code)
 	}
-	commands := []string{"demo", "topics", "policies", "version", "check", "probe", "counterparts", "txn", "audit", "cutover", "replay", "repartition", "explain", "parked", "approve", "thaw", "snapshots", "source"}
+	commands := []string{"demo", "topics", "policies", "version", "check", "probe", "counterparts", "txn", "audit", "cutover", "replay", "repartition", "explain", "parked", "approve", "thaw", "snapshots", "source", "key"}
 	var names []string
 	for line := range strings.Lines(p.Log(t)) {
 		fields := strings.Fields(line)

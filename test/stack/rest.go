@@ -19,6 +19,7 @@ func Readers(erps, channels []string) []Reader {
 	all := []Reader{
 		{"canonicalizer", event.TopicRaw},
 		{"canonicalizer-bulk", event.TopicRawBulk},
+		{"canonicalizer-retry", event.TopicRetry},
 		{"atp", event.TopicEvents},
 		{"atp-api", event.TopicPositions},
 		{"erp-writer-planner", event.TopicOutcomes},

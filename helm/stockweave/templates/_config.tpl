@@ -14,8 +14,8 @@
   "atp_api" (dict "listen" ":8082") }}
 {{- if .Values.snapshots.enabled }}{{ $_ := set $own "atp" (dict "snapshot_dir" "/var/lib/stockweave") }}{{ end }}
 {{- $all := mergeOverwrite $own (deepCopy .Values.config) }}
-{{- if and (include "stockweave.settings" (dict "root" . "name" "atp-api") | fromYaml).enabled (not $all.atp_api.keys) }}
-{{- fail "config.atp_api.keys is required while atp-api is enabled: [{name: shop, sha256: <SHA-256 of the key, hex>}]" }}
+{{- if and (include "stockweave.settings" (dict "root" . "name" "atp-api") | fromYaml).enabled (not $all.atp_api.keys) (not $all.atp_api.principals) }}
+{{- fail "config.atp_api.keys is required while atp-api is enabled: [{name: shop, sha256: <SHA-256 of the key, hex>}], or atp_api.principals: true and policies/access" }}
 {{- end }}
 {{- $given := or .Values.policies .Values.existingSecret .Values.defaults.env }}
 {{- range $name := list "ingest" "erp-writer" "channel-publisher" }}

@@ -7,6 +7,7 @@ package road
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -129,10 +130,20 @@ func (t *Tail) Follow(kafka stream.Config) ([]service.Task, error) {
 			if err := t.codecs.DecodeReceipt(r.Value, &c); err != nil {
 				return err
 			}
+			if c.Line != 0 { // of a line that was run again: it waits no more
+				of := t.Receipts[c.RawID]
+				of.Parked, of.Rejected, of.Milestones = of.Parked-1, of.Rejected+c.Rejected, of.Milestones+c.Milestones
+				of.EventIDs = slices.Concat(of.EventIDs, c.EventIDs)
+				c = of
+			}
 			t.Receipts[c.RawID] = c
 			return nil
 		},
 		event.TopicParked: func(r *stream.Record) error {
+			if r.Value == nil {
+				t.Parked = slices.DeleteFunc(t.Parked, func(p event.ParkedLine) bool { return event.ParkedKey(&p) == string(r.Key) })
+				return nil
+			}
 			var p event.ParkedLine
 			if err := t.codecs.DecodeParked(r.Value, &p); err != nil {
 				return err
@@ -158,7 +169,7 @@ func (t *Tail) Follow(kafka stream.Config) ([]service.Task, error) {
 		table, err := stream.NewTable(stream.TableConfig{
 			Config: kafka, Topic: topic, ReadCommitted: true,
 			Apply: func(r *stream.Record) error {
-				if r.Value == nil {
+				if r.Value == nil && topic != event.TopicParked {
 					return nil
 				}
 				t.Lock()

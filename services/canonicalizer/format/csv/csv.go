@@ -25,7 +25,11 @@ import (
 // Its fault codes are csv_header, csv_encoding and csv_rows for the whole table,
 // csv_ragged, csv_quote, csv_nul, csv_record_type, csv_part and invalid_utf8 for a
 // row.
-func Parse(body []byte, src *policy.Source) iter.Seq[format.Unit] {
+func Parse(body []byte, src *policy.Source) iter.Seq[format.Unit] { return Part(body, src, 0) }
+
+// Part is Parse of a part of a file, whose first row is in line first of the file, from
+// 1; rows are numbered as in the file then.
+func Part(body []byte, src *policy.Source, first int) iter.Seq[format.Unit] {
 	return func(yield func(format.Unit) bool) {
 		body, fault := decode(body, src.Encoding)
 		if fault != nil {
@@ -53,6 +57,9 @@ func Parse(body []byte, src *policy.Source) iter.Seq[format.Unit] {
 				yield(format.Unit{Where: "header", Fault: fault})
 				return
 			}
+		}
+		if first > 0 {
+			t.before = first - 1 - bytes.Count(body[:t.r.InputOffset()], []byte("\n"))
 		}
 		var a format.Assembler
 		for {
@@ -123,6 +130,7 @@ type table struct {
 	columns []string
 	types   map[string]int
 	said    string // who says how many columns there are
+	before  int    // lines of the file that are not in the body
 }
 
 // row reads one row; false at the end of the table.
@@ -134,12 +142,14 @@ func (t *table) row() (format.Row, bool) {
 	if err != nil {
 		line := 0
 		if p, ok := errors.AsType[*csv.ParseError](err); ok {
-			line = p.StartLine
+			line = p.StartLine + t.before
+			p.StartLine, p.Line = line, p.Line+t.before
 		}
 		where := fmt.Sprintf("row %d", line)
 		return format.Row{Where: where, Role: format.RoleUnknown, Fault: format.Faultf("csv_quote", "%s: %v", where, err)}, true
 	}
 	line, _ := t.r.FieldPos(0)
+	line += t.before
 	r := format.Row{Where: fmt.Sprintf("row %d", line), Tree: map[string]any{"row": line}}
 	columns, known := t.columns, true
 	if t.types != nil {

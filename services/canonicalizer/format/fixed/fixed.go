@@ -19,7 +19,11 @@ import (
 // Its fault codes are fixed_encoding and fixed_rows for the whole file,
 // fixed_record_type, fixed_length, fixed_nul, fixed_part and invalid_utf8 for a
 // record.
-func Parse(body []byte, src *policy.Source) iter.Seq[format.Unit] {
+func Parse(body []byte, src *policy.Source) iter.Seq[format.Unit] { return Part(body, src, 1) }
+
+// Part is Parse of a part of a file, whose first record is in line first of the file,
+// from 1.
+func Part(body []byte, src *policy.Source, first int) iter.Seq[format.Unit] {
 	return func(yield func(format.Unit) bool) {
 		text, err := format.Decode(body, src.Encoding)
 		if err != nil {
@@ -36,7 +40,7 @@ func Parse(body []byte, src *policy.Source) iter.Seq[format.Unit] {
 			return
 		}
 		var a format.Assembler
-		n := 0
+		n := first - 1
 		for text := range list {
 			n++
 			if strings.TrimSpace(text) == "" {

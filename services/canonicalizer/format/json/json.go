@@ -23,7 +23,10 @@ func Parse(body []byte, _ *policy.Source) iter.Seq[format.Unit] {
 // Lines is a format.Parse of newline-delimited JSON (ndjson): each line that is
 // not blank is a unit, and a fault in one costs no more than its line. Codes are
 // those of Parse, and ndjson_lines for a message with too many.
-func Lines(body []byte, _ *policy.Source) iter.Seq[format.Unit] {
+func Lines(body []byte, src *policy.Source) iter.Seq[format.Unit] { return Part(body, src, 1) }
+
+// Part is Lines of a part of a file, which begins in line first of the file, from 1.
+func Part(body []byte, _ *policy.Source, first int) iter.Seq[format.Unit] {
 	return func(yield func(format.Unit) bool) {
 		body, fault := jsontext.Text(body)
 		if fault != nil {
@@ -34,7 +37,7 @@ func Lines(body []byte, _ *policy.Source) iter.Seq[format.Unit] {
 			yield(format.Unit{Where: "message", Fault: format.Faultf("ndjson_lines", "%d lines, more than %d", n, format.MaxRows)})
 			return
 		}
-		n := 0
+		n := first - 1
 		for line := range bytes.SplitSeq(body, []byte("\n")) {
 			n++
 			line = bytes.TrimRight(line, "\r")

@@ -64,7 +64,7 @@ func (a *Adapter) load(ctx context.Context) (*master, error) {
 		return nil, setUp(err)
 	}
 	if len(companies) != 1 {
-		return nil, erp.Outage(codeSetUp, 0, &refusal{"not exactly one company called " + quote(a.cfg.Company)})
+		return nil, erp.Outage(codeSetUp, 0, &refusal{Message: "not exactly one company called " + quote(a.cfg.Company)})
 	}
 	m.company, m.currency = companies[0].ID, companies[0].Currency
 	for _, p := range []struct {
@@ -76,7 +76,7 @@ func (a *Adapter) load(ctx context.Context) (*master, error) {
 			return nil, setUp(err)
 		}
 		if len(found) == 0 || len(found[0].Addresses) == 0 {
-			return nil, erp.Outage(codeSetUp, 0, &refusal{"no party with an address has code " + quote(p.code)})
+			return nil, erp.Outage(codeSetUp, 0, &refusal{Message: "no party with an address has code " + quote(p.code)})
 		}
 		*p.into = found[0]
 	}

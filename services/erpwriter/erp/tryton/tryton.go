@@ -18,6 +18,7 @@ import (
 	"sync"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/tryton"
 	"github.com/stockweave/stockweave/services/erpwriter/erp"
 )
 
@@ -35,7 +36,7 @@ type Config struct {
 // Adapter is an erp.ERP. It is safe for concurrent use.
 type Adapter struct {
 	cfg  Config
-	base string
+	rest *tryton.Client
 
 	mu     sync.Mutex // held while master is learned
 	master *master
@@ -46,7 +47,7 @@ func New(cfg Config) *Adapter {
 	if cfg.Client == nil {
 		cfg.Client = erp.NewClient(0)
 	}
-	return &Adapter{cfg: cfg, base: strings.TrimSuffix(cfg.URL, "/") + "/" + cfg.Database + "/rest/model/"}
+	return &Adapter{cfg: cfg, rest: client(&cfg)}
 }
 
 // moveRecord is a stock.move as read.
@@ -227,7 +228,7 @@ func (a *Adapter) Adopt(ctx context.Context, d erp.Document, ref string) error {
 	if !errors.As(err, &no) {
 		return err
 	}
-	return fmt.Errorf("%w: %s", erp.ErrExists, no.message)
+	return fmt.Errorf("%w: %s", erp.ErrExists, no.Message)
 }
 
 // Create implements erp.ERP. A request has one line: a posting is one move.
@@ -308,7 +309,7 @@ func (a *Adapter) Finish(ctx context.Context, d erp.Document) (erp.Document, err
 				return d, readErr
 			}
 			if now.State == before.State {
-				return d, erp.Refuse(erp.CodeRefused, "%s on %s: %s", button, d.Number, no.message)
+				return d, erp.Refuse(erp.CodeRefused, "%s on %s: %s", button, d.Number, no.Message)
 			}
 			r = now
 			continue

@@ -32,6 +32,9 @@ type Options struct {
 	At      time.Time // of the answer, written as it is, in its own zone
 	// Notes are what was found inside the sets, beside what their envelopes say.
 	Notes []Note
+	// Duplicate refuses the interchange as a whole: its control number was used before.
+	// Its groups are not looked at, so none is answered.
+	Duplicate bool
 }
 
 // Note is about one segment of a set.
@@ -72,6 +75,9 @@ func Answer(in x12.Interchange, o Options) ([]byte, error) {
 		return nil, fmt.Errorf("acknowledging: control numbers %d and %d are beyond 9 digits", o.Control, o.Group)
 	}
 	ta1 := interchangeStatus(in)
+	if o.Duplicate {
+		groups, ta1 = nil, []string{"R", "025"} // duplicate interchange control number (X12 I18)
+	}
 	if len(groups) == 0 && ta1 == nil {
 		return nil, nil
 	}

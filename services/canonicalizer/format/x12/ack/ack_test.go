@@ -261,3 +261,16 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// A duplicate is refused as a whole, whatever it asks for and whatever it is like.
+func TestDuplicate(t *testing.T) {
+	o := options
+	o.Duplicate = true
+	for _, received := range []string{isa + gs + one + "GE*1*70~" + end, isa + gs + one + "GE*2*70~IEA*1*000000009~", strings.Replace(isa, "*0*P*", "*1*P*", 1) + "IEA*0*000000007~"} {
+		got := answer(t, received, o)
+		own(t, got)
+		if b := body(got); b != "TA1*000000007*261102*1015*R*025" {
+			t.Errorf("%s", got)
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package inventory_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	. "github.com/stockweave/stockweave/pkg/inventory"
+)
+
+// sharedHistory draws documents of several orders and of advices over them, corrected
+// ones as well: some name an order, some an advice, some both or two orders.
+func sharedHistory(t *rapid.T) []Event {
+	day, _ := clock("00:00")
+	n := rapid.IntRange(1, 12).Draw(t, "events")
+	evs := make([]Event, 0, n)
+	for i := range n {
+		pick := func(label string, to int) int { return rapid.IntRange(0, to-1).Draw(t, label) }
+		location := []Location{"DC1", "DC2"}[pick("location", 2)]
+		q := Quantity(pick("quantity", 9)+1) * One
+		po := func() Ref {
+			return Ref{Issuer: "buyer", Type: "purchase_order", Number: strconv.Itoa(pick("po", 4))}
+		}
+		asn := Ref{Issuer: "vendor", Type: "asn", Number: []string{"A", "B"}[pick("asn", 2)]}
+		ev := Event{
+			Key: scenarioKey, Source: []Source{"3pl", "wms"}[pick("source", 2)], OccurredBasis: BasisDocument,
+			OccurredAt: day + Instant(pick("minute", 20))*60_000, Refs: []Ref{po()},
+		}
+		kind := pick("kind", 8)
+		switch kind {
+		case 0, 1, 2:
+			ev.Kind, ev.Supply = KindSupply, &Supply{Stage: Ordered, Location: location, Quantity: q, Due: scenarioDay + Day(pick("due", 3))}
+		case 3:
+			ev.Kind, ev.Supply = KindSupply, &Supply{Stage: Expected, Location: location, Quantity: q, Due: scenarioDay + Day(pick("due", 3))}
+		case 4:
+			ev.Kind, ev.Supply = KindSupply, &Supply{Stage: Closed, Location: location, Quantity: q}
+		default:
+			ev.Kind = KindMovement
+			ev.Movement = &Movement{Type: Receipt, Location: location, Quantity: q, ToState: []Account{OnHand, OnHand, Quarantine}[pick("into", 3)]}
+		}
+		if ev.Refs[0].Number == "2" && pick("alias", 2) == 0 {
+			ev.Refs = append(ev.Refs, Ref{Issuer: "anybody", Type: "purchase_order", Number: "9"})
+			if pick("swap", 2) == 0 {
+				slices.Reverse(ev.Refs)
+			}
+		} else if kind >= 3 {
+			switch pick("shares", 5) {
+			case 0, 1:
+				ev.Refs = append(ev.Refs, asn)
+				if pick("both", 4) == 0 {
+					ev.Refs = append(ev.Refs, Ref{Issuer: "vendor", Type: "asn", Number: "C"})
+				}
+			case 2:
+				ev.Refs = []Ref{asn}
+			case 3:
+				if two := po(); two != ev.Refs[0] {
+					ev.Refs = append(ev.Refs, two)
+				}
+			}
+		}
+		ev.Document = Document{Type: documentType(&ev), Number: strconv.Itoa(pick("document", n)), Revision: strconv.Itoa(i)}
+		ev.ID = testID(string(ev.Source), ev.Document.Type, ev.Document.Number, ev.Document.Revision)
+		evs = append(evs, ev)
+	}
+	return evs
+}
+
+// Whatever orders share whatever documents, any permutation of them, with any of it sent
+// twice, gives the same positions and the same balances outside.
+func TestSharedDocumentsAreRightInAnyOrder(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		policy := Policy{}
+		if rapid.Bool().Draw(rt, "title at origin") {
+			policy.Lanes = []Lane{{Title: TitleOrigin}}
+		}
+		evs := sharedHistory(rt)
+		other := slices.Clone(evs)
+		for _, i := range rapid.SliceOfN(rapid.IntRange(0, len(evs)-1), 0, 3).Draw(rt, "again") {
+			other = append(other, evs[i])
+		}
+		other = rapid.Permutation(other).Draw(rt, "order")
+
+		a, b := replay(t, policy, evs, false), replay(t, policy, other, true)
+		samePieces(rt, a, replay(t, policy, evs, true))
+		if x, y := describe(a.positions()), describe(b.positions()); x != y {
+			rt.Fatalf("in order:\n%s\npermuted:\n%s\n%s", x, y, tell(evs, other))
+		}
+		if x, y := outsides(a.ledger), outsides(b.ledger); x != y {
+			rt.Fatalf("outside accounts: %v in order, %v permuted\n%s", x, y, tell(evs, other))
+		}
+	})
+}
+
+// What several orders share is found as long as one of them is kept, and is forgotten
+// with the last.
+func TestSharedRefsGoWithTheirLastOrder(t *testing.T) {
+	for _, goes := range []string{"77", "78"} {
+		for _, again := range []bool{false, true} {
+			t.Run(fmt.Sprint(goes, " goes first, receipts follow ", again), func(t *testing.T) { sharedRefsGo(t, goes, again) })
+		}
+	}
+}
+
+func sharedRefsGo(t *testing.T, goes string, again bool) {
+	start, _ := clock("00:00")
+	po := func(number string) Ref { return Ref{Issuer: "buyer", Type: "purchase_order", Number: number} }
+	asn, load := Ref{Issuer: "vendor", Type: "asn", Number: "A"}, Ref{Issuer: "carrier", Type: "shipment", Number: "S"}
+	stays := map[string]string{"77": "78", "78": "77"}[goes]
+	at, n := start, 0
+	g := newLog(t, scenarioKey, true)
+	say := func(stage Stage, q int, refs ...Ref) {
+		n++
+		at += hour
+		ev := lineAt(n, KindSupply, stage, q, "", at)
+		ev.Refs = refs
+		if stage == StageReceived {
+			ev.Kind, ev.Supply, ev.Movement = KindMovement, nil, &Movement{Type: Receipt, Location: "DC1", Quantity: units(q)}
+		}
+		if _, err := g.append(ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	daysGoBy := func() {
+		for range 40 {
+			n++
+			at += 24 * hour
+			if _, err := g.append(movedAt(n, Damage, 1, at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, number := range []string{goes, stays} {
+		say(Ordered, 10, po(number))
+		say(Expected, 10, po(number), asn, load)
+	}
+	say(StageReceived, 2, po("77"), po("78"), asn, load)
+	say(Closed, 10, po(goes))
+	say(Expected, 10, po("79"), load) // it stays open, and is one of the second list only
+	daysGoBy()
+	if got := g.stored(PieceSupply); got != 2 {
+		t.Fatalf("%d supply lines are left, want those that are open", got)
+	}
+	open := supplyAt(g, "DC1")
+	if again {
+		say(StageReceived, 4, asn)
+		if got := open - supplyAt(g, "DC1"); got != 4*One {
+			t.Errorf("a receipt by the advice took %v of what is to come, want 4", got)
+		}
+		say(StageReceived, 1, load)
+		if got := open - supplyAt(g, "DC1"); got != 5*One {
+			t.Errorf("a receipt by the load took %v of what is to come, want 5", got)
+		}
+	}
+	say(Closed, 10, po(stays))
+	say(Closed, 10, po("79"))
+	daysGoBy()
+	daysGoBy()
+	if lines, refs := g.stored(PieceSupply), g.stored(PieceRef); lines != 0 || refs != 0 {
+		t.Errorf("%d supply lines and %d refs are left", lines, refs)
+	}
+}
+
+// samePieces says whether a ledger that was kept writes what one writes that was
+// restored after every event.
+func samePieces(t *rapid.T, kept, restored *log) {
+	kept.mem.store(kept.t, kept.ledger)
+	for k, p := range kept.mem.pieces {
+		if normal(p) != normal(restored.mem.pieces[k]) {
+			t.Fatalf("piece %s:\nkept     %+v\nrestored %+v", k, normal(p), normal(restored.mem.pieces[k]))
+		}
+	}
+	if len(kept.mem.pieces) != len(restored.mem.pieces) {
+		t.Fatalf("%d pieces kept, %d restored", len(kept.mem.pieces), len(restored.mem.pieces))
+	}
+}
+
+func supplyAt(g *log, name Location) (sum Quantity) {
+	p, _ := g.ledger.Position(name)
+	for _, b := range p.Supply {
+		sum += b.Quantity
+	}
+	return sum
+}

@@ -1,0 +1,209 @@
+// Package jq runs programs of the jq language fast. gojq parses them and is what the
+// language means; this package compiles its syntax tree to Go closures, once, with
+// variables in numbered slots and functions written into where they are called.
+//
+// What it does not compile (recursive functions, labels, alternatives of patterns,
+// paths of anything but fields, elements and conditions, modules) runs in gojq as a
+// whole program, and Interpreted says why. What a program gives is the same either
+// way: the values, their order, errors and the texts of errors. Whatever is not a
+// common case of an operator or a function is asked of gojq itself at run time.
+//
+// Values are gojq's: nil, bool, int, float64, *big.Int, json.Number, string, []any
+// and map[string]any. They are never changed in place, and results share parts with
+// the input and with each other.
+package jq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/itchyny/gojq"
+)
+
+// Function is a function written in Go. Call has the input and the arguments, which
+// it must not keep, and gives the value or an error.
+type Function struct {
+	Name     string
+	Min, Max int // arguments
+	Call     func(in any, args []any) any
+}
+
+// Shortcut is a definition of a library written again in Go, for the inputs it has
+// most: Call gives what the definition gives, or false, and then the definition is
+// asked. The definition stays what gojq runs, and what the shortcut means.
+type Shortcut struct {
+	Name string
+	Args int // its parameters, all of them values
+	Call func(in any, args []any) (any, bool)
+}
+
+// Library is functions that programs share, compiled once. It is safe for concurrent
+// use.
+type Library struct {
+	defs    []*gojq.FuncDef
+	options []gojq.CompilerOption
+	asks    asks
+	c       compiler // of the definitions; programs go on from a copy
+	scope   *scope
+}
+
+// NewLibrary makes a library of definitions, later ones over earlier ones, and
+// functions, over which definitions go. A shortcut is of the last definition of its
+// name; one that has none is left out.
+func NewLibrary(defs []*gojq.FuncDef, functions []Function, shortcuts ...Shortcut) *Library {
+	l := &Library{defs: defs}
+	l.c = compiler{asks: &l.asks, functions: map[string]Function{}, shared: map[*gojq.FuncDef]proc{}, shortcuts: map[*gojq.FuncDef]Shortcut{}}
+	for _, s := range shortcuts {
+		for _, d := range slices.Backward(defs) {
+			if d.Name == s.Name && len(d.Args) == s.Args {
+				l.c.shortcuts[d] = s
+				break
+			}
+		}
+	}
+	l.c.procs = l.c.shared
+	for _, f := range functions {
+		l.options = append(l.options, gojq.WithFunction(f.Name, f.Min, f.Max, f.Call))
+		for n := f.Min; n <= f.Max; n++ {
+			l.c.functions[arity(f.Name, n)] = f
+		}
+	}
+	for _, d := range defs {
+		l.scope = &scope{up: l.scope, name: d.Name, arity: len(d.Args), def: d}
+		if l.c.onceOnly(l.scope) {
+			// What cannot be compiled is told of the program that calls it.
+			l.c.nodes = 0
+			l.c.proc(l.scope)
+		}
+	}
+	return l
+}
+
+// Program is a compiled program. It is safe for concurrent use.
+type Program struct {
+	node  node
+	slots int
+	pool  sync.Pool
+
+	code   *gojq.Code // set when it is interpreted
+	reason string
+}
+
+// Compile compiles a parsed program. What gojq refuses is refused with gojq's error;
+// the program is not changed.
+func (l *Library) Compile(program *gojq.Query) (*Program, error) {
+	c := l.c
+	c.procs = map[*gojq.FuncDef]proc{}
+	n, err := c.program(program, l.scope)
+	var no *notCompiled
+	if err != nil && !errors.As(err, &no) {
+		return nil, err
+	}
+	if err == nil {
+		return &Program{node: n, slots: c.slots}, nil
+	}
+	p, err := l.Interpret(program)
+	if err != nil {
+		return nil, err
+	}
+	p.reason = no.what
+	return p, nil
+}
+
+// Interpret makes a program that gojq runs: the reference for Compile.
+func (l *Library) Interpret(program *gojq.Query) (*Program, error) {
+	q := *program
+	q.FuncDefs = slices.Concat(l.defs, program.FuncDefs)
+	code, err := gojq.Compile(&q, l.options...)
+	if err != nil {
+		return nil, fmt.Errorf("%w", err)
+	}
+	return &Program{code: code, reason: "as asked"}, nil
+}
+
+// Interpreted is why gojq runs the program, empty when it is compiled.
+func (p *Program) Interpreted() string { return p.reason }
+
+// Run gives the values of a program for an input to out, one by one. It ends with
+// the error of the program, of out, or of ctx.
+func (p *Program) Run(ctx context.Context, in any, out func(any) error) error {
+	if p.code != nil {
+		for iter := p.code.RunWithContext(ctx, in); ; {
+			v, ok := iter.Next()
+			if !ok {
+				return nil
+			}
+			if err, bad := v.(error); bad {
+				return err
+			}
+			if err := out(v); err != nil {
+				return err
+			}
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m, ok := p.pool.Get().(*vm)
+	if !ok {
+		m = &vm{slots: make([]any, p.slots)}
+	}
+	m.ctx = ctx
+	err := p.node.each(m, in, out)
+	clear(m.slots)
+	clear(m.args[:cap(m.args)])
+	m.args, m.ctx = m.args[:0], nil
+	p.pool.Put(m)
+	if a, ok := errors.AsType[*aborted](err); ok {
+		return a.err
+	}
+	return err
+}
+
+// vm is a run.
+type vm struct {
+	ctx   context.Context //nolint:containedctx // a run's own, no longer than it
+	slots []any           // of variables
+	args  []any           // of functions being called
+	ticks int
+}
+
+// checkEvery is after how many steps of loops a run looks at the clock.
+const checkEvery = 1024
+
+// tick counts a step of a loop.
+func (m *vm) tick() error {
+	if m.ticks++; m.ticks%checkEvery != 0 {
+		return nil
+	}
+	if err := m.ctx.Err(); err != nil {
+		return &aborted{err}
+	}
+	return nil
+}
+
+// aborted is the end of the run's context; no try catches it.
+type aborted struct{ err error }
+
+func (e *aborted) Error() string { return e.err.Error() }
+func (e *aborted) Unwrap() error { return e.err }
+
+// errStop ends a generator whose caller has what it wanted. It never comes further.
+var errStop = errors.New("jq: enough")
+
+// caught is what a try sees of an error; false when it sees none.
+func caught(err error) (any, bool) {
+	switch e := err.(type) { //nolint:errorlint // as gojq: an error is caught as itself
+	case *aborted, *gojq.HaltError:
+		return nil, false
+	case gojq.ValueError:
+		return e.Value(), true
+	}
+	if err == errStop { //nolint:errorlint // never wrapped
+		return nil, false
+	}
+	return err.Error(), true
+}

@@ -1,0 +1,169 @@
+package policy
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/stockweave/stockweave/pkg/inventory"
+)
+
+// Names in policies.v1: one record for each version of a source, and the list of
+// those that hold, which comes after them.
+const (
+	SourcesName  = "sources"
+	SourcePrefix = "source/"
+)
+
+// MaxSourceContent bounds what is published of a source, bytes: a record of policies.v1
+// holds it.
+const MaxSourceContent = 900_000
+
+// sourceContent is a source as it travels: its file and those it names, without
+// samples, which no service reads.
+type sourceContent struct {
+	File  string            `json:"file"`
+	Files map[string]string `json:"files"`
+}
+
+// parts are the files a source is made of.
+func (s *Source) parts() []string {
+	out := []string{s.File}
+	for _, name := range []string{s.MappingFile, s.IDoc.Dictionary, s.ItemsFile, s.UnitAliasesFile} {
+		if name != "" {
+			out = append(out, beside(s.File, name))
+		}
+	}
+	return out
+}
+
+// EncodeSource is a source that Load has read as it is published, and its SHA-256 in
+// hex. Equal files give equal bytes.
+func EncodeSource(s *Source) (content []byte, hash string, err error) {
+	if s.files == nil {
+		return nil, "", fmt.Errorf("encoding source %s: it was not read from a file", s.Name)
+	}
+	c := sourceContent{File: s.File, Files: map[string]string{}}
+	for _, name := range s.parts() {
+		b, err := fs.ReadFile(s.files, name)
+		if err != nil {
+			return nil, "", fmt.Errorf("encoding source %s: %w", s.Name, err)
+		}
+		c.Files[name] = string(b)
+	}
+	if content, err = json.Marshal(c); err != nil {
+		return nil, "", fmt.Errorf("encoding source %s: %w", s.Name, err)
+	}
+	if len(content) > MaxSourceContent {
+		return nil, "", fmt.Errorf("encoding source %s: %d bytes with its files, more than %d", s.Name, len(content), MaxSourceContent)
+	}
+	sum := sha256.Sum256(content)
+	return content, hex.EncodeToString(sum[:]), nil
+}
+
+// DecodeSource reads what EncodeSource wrote, as strictly as Load. The error joins
+// every fault.
+func DecodeSource(content []byte) (*Source, error) {
+	d := json.NewDecoder(bytes.NewReader(content))
+	d.DisallowUnknownFields()
+	var c sourceContent
+	if err := d.Decode(&c); err != nil {
+		return nil, fmt.Errorf("decoding source: %w", err)
+	}
+	return loadSource(memory(c.Files), c.File)
+}
+
+// LoadSource reads one file of a source, wherever it lies, with what it names beside
+// it.
+func LoadSource(file string) (*Source, error) {
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading source: %w", err)
+	}
+	// From the folder above: files beside it may be those of ../samples.
+	dir := filepath.Dir(abs)
+	return loadSource(os.DirFS(filepath.Dir(dir)), path.Join(filepath.Base(dir), filepath.Base(abs)))
+}
+
+func loadSource(files fs.FS, file string) (*Source, error) {
+	l := loader{fsys: files}
+	var err error
+	if l.schemas, err = compileSchemas(); err != nil {
+		return nil, err
+	}
+	s := l.source(file)
+	if len(l.faults) > 0 {
+		return nil, errors.Join(l.faults...)
+	}
+	return s, nil
+}
+
+// EncodeSources is the list of the sources that hold, by the version of each.
+func EncodeSources(versions map[inventory.Source]int64) (content []byte, hash string, err error) {
+	if content, err = json.Marshal(versions); err != nil {
+		return nil, "", fmt.Errorf("encoding the list of sources: %w", err)
+	}
+	sum := sha256.Sum256(content)
+	return content, hex.EncodeToString(sum[:]), nil
+}
+
+// DecodeSources reads what EncodeSources wrote.
+func DecodeSources(content []byte) (map[inventory.Source]int64, error) {
+	var out map[inventory.Source]int64
+	if err := json.Unmarshal(content, &out); err != nil {
+		return nil, fmt.Errorf("decoding the list of sources: %w", err)
+	}
+	return out, nil
+}
+
+// memory is a file system of texts by path.
+type memory map[string]string
+
+// Open is fs.FS.
+func (m memory) Open(name string) (fs.File, error) {
+	text, ok := m[name]
+	if !ok || !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return &memoryFile{Reader: strings.NewReader(text), name: path.Base(name), size: int64(len(text))}, nil
+}
+
+type memoryFile struct {
+	io.Reader
+	name string
+	size int64
+}
+
+// Stat is fs.File.
+func (f *memoryFile) Stat() (fs.FileInfo, error) { return f, nil }
+
+// Close is fs.File.
+func (*memoryFile) Close() error { return nil }
+
+// Name is fs.FileInfo.
+func (f *memoryFile) Name() string { return f.name }
+
+// Size is fs.FileInfo.
+func (f *memoryFile) Size() int64 { return f.size }
+
+// Mode is fs.FileInfo.
+func (*memoryFile) Mode() fs.FileMode { return 0o444 }
+
+// ModTime is fs.FileInfo.
+func (*memoryFile) ModTime() time.Time { return time.Time{} }
+
+// IsDir is fs.FileInfo.
+func (*memoryFile) IsDir() bool { return false }
+
+// Sys is fs.FileInfo.
+func (*memoryFile) Sys() any { return nil }

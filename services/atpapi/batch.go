@@ -1,0 +1,245 @@
+package atpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/place"
+)
+
+const (
+	maxBatch     = 1000    // items of one request
+	maxBatchBody = 1 << 20 // bytes
+)
+
+// batchRequest asks one question of many items.
+type batchRequest struct {
+	Entity   string      `json:"entity"`
+	Location string      `json:"location"`
+	Group    string      `json:"group"`
+	Channel  string      `json:"channel"`
+	On       string      `json:"on"`
+	Quantity string      `json:"quantity"` // of each item
+	Fields   []string    `json:"fields"`   // empty: all
+	MaxAge   *int64      `json:"max_age_ms"`
+	Items    []batchItem `json:"items"`
+}
+
+type batchItem struct {
+	Item   string `json:"item"`
+	Entity string `json:"entity"` // empty: the request's
+}
+
+// batchAnswer has a result for each item, in the order asked: some may be answered
+// and others not.
+type batchAnswer struct {
+	Answered int           `json:"answered"`
+	Failed   int           `json:"failed"`
+	Results  []batchResult `json:"results"`
+}
+
+type batchResult struct {
+	Item    string       `json:"item"`
+	Entity  string       `json:"entity"`
+	Status  int          `json:"status"`
+	ETag    string       `json:"etag,omitempty"`
+	Answer  any          `json:"answer,omitempty"` // an *answer, or what was selected of one
+	Problem *problemBody `json:"problem,omitempty"`
+}
+
+// batch answers POST /v1/atp/batch.
+func (a *api) batch(c echo.Context) error {
+	began := a.now()
+	qs, shape, bad := a.queries(c.Request())
+	if bad != nil {
+		return a.problem(c, bad)
+	}
+	got := a.reach(c, qs)
+	out := batchAnswer{Results: make([]batchResult, len(qs))}
+	whole := got[0].problem
+	for i := range got {
+		r := &out.Results[i]
+		r.Item, r.Entity = string(qs[i].key.Item), string(qs[i].key.Entity)
+		p := got[i].problem
+		if p == nil {
+			p = shape.fresh(got[i].answer)
+		}
+		if p == nil && shape.fields != nil {
+			var err error
+			if r.Answer, err = shape.fields.of(got[i].answer); err != nil {
+				p = unwritable(err)
+			}
+		} else if p == nil {
+			r.Answer = got[i].answer
+		}
+		if p != nil {
+			out.Failed++
+			r.Status, r.Problem = p.status, p.body()
+			if p.status < http.StatusInternalServerError {
+				whole = nil
+			}
+			continue
+		}
+		whole = nil
+		out.Answered++
+		r.Status, r.ETag = http.StatusOK, got[i].answer.etag
+	}
+	if whole != nil { // of none is anything known: whoever asked should come again
+		return a.problem(c, whole)
+	}
+	a.count.took.Observe(a.now().Sub(began).Seconds())
+	a.count.answers.WithLabelValues("200", "").Inc()
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-cache")
+	return c.JSON(http.StatusOK, out)
+}
+
+// reach answers the queries that the caller may ask, and refuses the others.
+func (a *api) reach(c echo.Context, qs []query) []result {
+	out := make([]result, len(qs))
+	who, may, at := caller(c), make([]query, 0, len(qs)), make([]int, 0, len(qs))
+	for i := range qs {
+		if out[i].problem = who.reach(&qs[i]); out[i].problem == nil {
+			may, at = append(may, qs[i]), append(at, i)
+		}
+	}
+	for i, got := range a.reader.readAll(c.Request().Context(), may) {
+		out[at[i]] = got
+	}
+	return out
+}
+
+// queries reads and bounds a batch.
+func (a *api) queries(r *http.Request) ([]query, shape, *problem) {
+	bad := func(code, pointer, format string, args ...any) ([]query, shape, *problem) {
+		return nil, shape{}, &problem{status: http.StatusBadRequest, code: code, title: "Bad request", detail: fmt.Sprintf(format, args...), pointer: pointer}
+	}
+	var req batchRequest
+	if p := readJSON(r, maxBatchBody, &req); p != nil {
+		return nil, shape{}, p
+	}
+	for name, v := range map[string]string{"entity": req.Entity, "location": req.Location, "group": req.Group, "channel": req.Channel} {
+		if len(v) > maxName {
+			return bad("bad_parameter", "/"+name, "at most %d bytes", maxName)
+		}
+	}
+	like := query{
+		key:      inventory.Key{Entity: inventory.Entity(req.Entity)},
+		location: inventory.Location(req.Location), group: req.Group, channel: req.Channel,
+	}
+	if like.key.Entity == "" {
+		like.key.Entity = a.entity
+	}
+	if asked(req.Location, req.Group, req.Channel) > 1 {
+		return bad("conflicting_parameters", "", "one of location, group and channel")
+	}
+	var p *problem
+	if like.on, p = dayOf(req.On); p != nil {
+		p.pointer = "/on"
+		return nil, shape{}, p
+	}
+	if like.quantity, p = quantityOf(req.Quantity); p != nil {
+		p.pointer = "/quantity"
+		return nil, shape{}, p
+	}
+	form, p := shapeOf(req.Fields, req.MaxAge)
+	if p != nil {
+		return nil, shape{}, p
+	}
+	if len(req.Items) == 0 || len(req.Items) > maxBatch {
+		return bad("bad_batch", "/items", "between 1 and %d items, not %d", maxBatch, len(req.Items))
+	}
+	qs := make([]query, len(req.Items))
+	for i, it := range req.Items {
+		q := like
+		q.key.Item = inventory.Item(it.Item)
+		if it.Entity != "" {
+			q.key.Entity = inventory.Entity(it.Entity)
+		}
+		at := "/items/" + strconv.Itoa(i)
+		switch {
+		case it.Item == "" || len(it.Item) > maxName:
+			return bad("bad_item", at+"/item", "an item has between 1 and %d bytes", maxName)
+		case len(it.Entity) > maxName:
+			return bad("bad_parameter", at+"/entity", "at most %d bytes", maxName)
+		case q.key.Entity == "":
+			return bad("entity_required", at+"/entity", "which legal entity's item?")
+		}
+		qs[i] = q
+	}
+	return qs, form, nil
+}
+
+// dayOf reads the day of delivery asked for; empty is today.
+func dayOf(on string) (inventory.Day, *problem) {
+	if on == "" {
+		return 0, nil
+	}
+	t, err := time.Parse(time.DateOnly, on)
+	if err != nil || t.Unix() <= 0 {
+		return 0, &problem{status: http.StatusBadRequest, code: "bad_day", title: "Bad request", detail: "on must be a day such as 2026-11-24"}
+	}
+	return place.DayAt(t, time.UTC), nil
+}
+
+// quantityOf reads the quantity asked about; empty is none.
+func quantityOf(s string) (inventory.Quantity, *problem) {
+	if s == "" {
+		return 0, nil
+	}
+	q, err := inventory.ParseQuantity(s)
+	if err != nil || q <= 0 {
+		return 0, &problem{status: http.StatusBadRequest, code: "bad_quantity", title: "Bad request", detail: "quantity must be a decimal above 0 such as 12.5, in the item's base unit"}
+	}
+	return q, nil
+}
+
+// asked counts the names that are given.
+func asked(names ...string) (n int) {
+	for _, name := range names {
+		if name != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// readJSON reads a body of at most limit bytes into v, whose every field it knows.
+func readJSON(r *http.Request, limit int64, v any) *problem {
+	if typ, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || typ != echo.MIMEApplicationJSON {
+		return &problem{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", title: "Unsupported media type", detail: "send application/json"}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
+	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
+		return &problem{status: http.StatusRequestEntityTooLarge, code: "body_too_large", title: "Body too large", detail: fmt.Sprintf("at most %d bytes", limit)}
+	}
+	if err != nil {
+		return &problem{status: http.StatusBadRequest, code: "incomplete_body", title: "Incomplete body", detail: "the body ended before its time"}
+	}
+	if err := decodeStrict(body, v); err != nil {
+		return &problem{status: http.StatusBadRequest, code: "bad_body", title: "Bad request", detail: err.Error()}
+	}
+	return nil
+}
+
+// decodeStrict takes one JSON value with no field that is not known.
+func decodeStrict(body []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return fmt.Errorf("body: at byte %d: %w", dec.InputOffset(), err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("body: more than one value, at byte %d", dec.InputOffset())
+	}
+	return nil
+}

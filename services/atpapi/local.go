@@ -1,0 +1,282 @@
+package atpapi
+
+import (
+	"container/list"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/stockweave/stockweave/pkg/inventory"
+)
+
+// LocalConfig is of the copy that a replica keeps of the items it has read (ADR 33).
+type LocalConfig struct {
+	// Bytes bounds it; 0: there is none.
+	Bytes int64 `yaml:"bytes"`
+	// First answers from it where it is known to be right, without asking Redis. Two
+	// replicas may then be Bound apart. Otherwise it is for when Redis does not answer.
+	First bool `yaml:"first"`
+	// Bound is how far such an answer may lag behind Redis.
+	Bound time.Duration `yaml:"bound"`
+	// Stale is for how long after the last moment an item was known to be right it is
+	// answered, marked as stale, while Redis does not answer or is being loaded.
+	Stale time.Duration `yaml:"stale"`
+}
+
+// DefaultLocal is what holds where the file says nothing.
+func DefaultLocal() LocalConfig {
+	return LocalConfig{Bytes: 64 << 20, Bound: 100 * time.Millisecond, Stale: time.Minute}
+}
+
+// Validate reports every fault at once.
+func (c *LocalConfig) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("atp_api.local."+format, args...)) }
+	if c.Bytes != 0 && (c.Bytes < 1<<20 || c.Bytes > 1<<40) {
+		bad("bytes: must be 0, which switches it off, or between 1 MiB and 1 TiB")
+	}
+	if c.First && c.Bytes == 0 {
+		bad("first: needs bytes")
+	}
+	if c.Bound < 10*time.Millisecond || c.Bound > 10*time.Second {
+		bad("bound: must be between 10ms and 10s")
+	}
+	if c.Stale < c.Bound || c.Stale > 24*time.Hour {
+		bad("stale: must be between bound and 24h")
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	recentChanges = 8192 // items, of each partition, of which is known when they changed last
+	marksABound   = 4    // how often in a bound is asked how far Redis has come
+)
+
+// local holds items as they were read from Redis, and knows by the offsets of the log
+// whether they are right still (ADR 33): an item read when its partition's mark stood
+// at n is the item at mark m if no record of it lies in [n, m). So it never shows what
+// Redis has not shown (Invariant 5). It is safe for concurrent use.
+type local struct {
+	cfg  LocalConfig
+	seed maphash.Seed
+
+	mu    sync.RWMutex
+	parts []*localPart // by partition; none before it follows the log
+}
+
+func newLocal(cfg LocalConfig) *local { return &local{cfg: cfg, seed: maphash.MakeSeed()} }
+
+// localPart is the copy of one partition.
+type localPart struct {
+	mu      sync.Mutex
+	topic   string // id of the one followed
+	entries map[string]*copied
+	used    *list.List // of *copied, latest first
+	bytes   int64
+	max     int64
+
+	next    int64            // records before it have been seen
+	floor   int64            // what changed from here on is in recent or older
+	turn    int64            // where recent begins
+	recent  map[uint64]int64 // hash of an item → offset of its last record
+	older   map[uint64]int64
+	good    asOf // the latest mark that was seen in Redis and that next has reached
+	pending asOf // a later one, not reached yet
+}
+
+// asOf is a mark and when it was asked for.
+type asOf struct {
+	mark mark
+	at   time.Time
+}
+
+// copied is an item that was right as of a mark.
+type copied struct {
+	asOf
+	key       string
+	hash      uint64
+	positions []inventory.Position // nobody changes them
+	version   int64
+	size      int64
+	use       *list.Element
+}
+
+// begin empties the copy: the log is followed from these offsets on.
+func (l *local) begin(topic string, from map[int32]int64) {
+	parts := make([]*localPart, len(from))
+	for p, end := range from {
+		parts[p] = &localPart{
+			topic: topic, entries: map[string]*copied{}, used: list.New(), max: max(1, l.cfg.Bytes/int64(len(from))),
+			next: end, floor: end, turn: end, recent: map[uint64]int64{}, older: map[uint64]int64{},
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.parts = parts
+}
+
+// part is nil before the log is followed.
+func (l *local) part(partition int32) *localPart {
+	if l == nil {
+		return nil
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if int(partition) >= len(l.parts) {
+		return nil
+	}
+	return l.parts[partition]
+}
+
+// passed takes note of a record of the log; item is empty for a marker.
+func (l *local) passed(partition int32, offset int64, item []byte) {
+	p := l.part(partition)
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(item) > 0 {
+		p.recent[maphash.Bytes(l.seed, item)] = offset
+		if len(p.recent) >= recentChanges {
+			p.older, p.recent, p.floor, p.turn = p.recent, make(map[uint64]int64, recentChanges), p.turn, offset+1
+		}
+	}
+	p.next = offset + 1
+	p.settle()
+}
+
+// stands takes note of where Redis stood when it was asked. One that has fallen back,
+// or does not answer reads, is none to be right as of.
+func (l *local) stands(partition int32, m mark, at time.Time) {
+	p := l.part(partition)
+	if p == nil || !m.caughtUp() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m.topic != p.topic || m.next < p.good.mark.next || m.reached < p.good.mark.reached {
+		return
+	}
+	now := asOf{m, at}
+	if m.next <= p.next {
+		p.good, p.pending = now, asOf{}
+		return
+	}
+	if p.pending.at.IsZero() { // the first one waits, or none would ever be reached
+		p.pending = now
+	}
+}
+
+// settle needs the lock.
+func (p *localPart) settle() {
+	if !p.pending.at.IsZero() && p.pending.mark.next <= p.next {
+		p.good, p.pending = p.pending, asOf{}
+	}
+}
+
+// get finds an item and the moment as of which it is known to be right, the latest one.
+func (l *local) get(partition int32, key string) (positions []inventory.Position, when asOf, ok bool) {
+	p := l.part(partition)
+	if p == nil {
+		return nil, asOf{}, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.entries[key]
+	if c == nil {
+		return nil, asOf{}, false
+	}
+	p.used.MoveToFront(c.use)
+	if p.good.mark.next >= c.mark.next && p.good.at.After(c.at) && p.same(c) {
+		c.asOf = p.good
+	}
+	return c.positions, c.asOf, true
+}
+
+// same says that no record of an item lies between the mark it is right as of and the
+// good one. It needs the lock.
+func (p *localPart) same(c *copied) bool {
+	if c.mark.next < p.floor {
+		return false // it is not known any more
+	}
+	at, ok := p.recent[c.hash]
+	if !ok {
+		at, ok = p.older[c.hash]
+	}
+	return !ok || at < c.mark.next
+}
+
+// put keeps what was read, unless something newer is there. seen is the furthest mark
+// that anybody has been answered from: what is older may have been in the copy before.
+func (l *local) put(partition int32, key string, positions []inventory.Position, read asOf, seen mark) {
+	p := l.part(partition)
+	if p == nil {
+		return
+	}
+	c := &copied{asOf: read, key: key, hash: maphash.String(l.seed, key), positions: positions}
+	c.size = int64(len(key)) + 256
+	for i := range positions {
+		c.version = max(c.version, positions[i].Version)
+		c.size += sizeOf(&positions[i])
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := p.entries[key]
+	if old != nil && (read.mark.next < old.mark.next || c.version < old.version) {
+		return
+	}
+	p.drop(old)
+	if read.mark.topic != p.topic || read.mark.next < seen.next || c.size > p.max {
+		return
+	}
+	for p.bytes+c.size > p.max {
+		p.drop(p.used.Back().Value.(*copied)) //nolint:forcetypeassert // ours
+	}
+	c.use = p.used.PushFront(c)
+	p.entries[key] = c
+	p.bytes += c.size
+}
+
+func (p *localPart) drop(c *copied) {
+	if c != nil {
+		p.used.Remove(c.use)
+		delete(p.entries, c.key)
+		p.bytes -= c.size
+	}
+}
+
+// sizeOf is about what a position takes.
+func sizeOf(p *inventory.Position) int64 {
+	const strings = 256 // names and ids
+	return int64(unsafe.Sizeof(*p)) + strings + int64(len(p.Reserved)+len(p.Supply))*int64(unsafe.Sizeof(inventory.Bucket{}))
+}
+
+// holds says how many items and bytes it has.
+func (l *local) holds() (items int, bytes int64) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, p := range l.parts {
+		p.mu.Lock()
+		items, bytes = items+len(p.entries), bytes+p.bytes
+		p.mu.Unlock()
+	}
+	return items, bytes
+}
+
+// instead is what may be answered of an item that Redis says nothing about: stood is
+// what it said of the partition.
+func (l *local) instead(of placed, now time.Time, stood *stood) (standing, bool) {
+	positions, when, ok := l.get(of.partition, of.key)
+	if !ok || now.Sub(when.at) > l.cfg.Stale {
+		return standing{}, false
+	}
+	if stood != nil && stood.found && strings.TrimPrefix(stood.mark.topic, wiping) != when.mark.topic {
+		return standing{}, false // the log is another one
+	}
+	return standing{positions: positions, mark: when.mark, copied: now.Sub(when.at), stale: true}, true
+}

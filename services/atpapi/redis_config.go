@@ -1,0 +1,179 @@
+package atpapi
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// RedisConfig says how to reach Redis: one address is one node, several, or Cluster,
+// are a cluster's, and Sentinel says itself where the node is. Its memory policy must be
+// noeviction: an evicted item would look unknown. What its user may must be
+// RedisCommands on RedisKeys: see docs/redis.md.
+type RedisConfig struct {
+	Addresses   []string       `yaml:"addresses"`
+	Cluster     bool           `yaml:"cluster"` // the one address is a cluster's
+	Sentinel    SentinelConfig `yaml:"sentinel"`
+	Username    string         `yaml:"username"`     // of an ACL; empty: default
+	PasswordEnv string         `yaml:"password_env"` // names the variable that has the password
+	Database    int            `yaml:"database"`     // 0 on a cluster
+	TLS         TLSConfig      `yaml:"tls"`
+	Timeout     time.Duration  `yaml:"timeout"` // of one call
+	PoolSize    int            `yaml:"pool_size"`
+}
+
+// SentinelConfig names a master that sentinels watch over; with no name there are none.
+// Addresses of RedisConfig are not used then.
+type SentinelConfig struct {
+	Master      string   `yaml:"master"`
+	Addresses   []string `yaml:"addresses"`
+	Username    string   `yaml:"username"`
+	PasswordEnv string   `yaml:"password_env"` // of the sentinels, which is not the node's
+}
+
+// TLSConfig is also read from a mere true or false, which is Enabled. The same holds
+// for sentinels and nodes. Files are PEM.
+type TLSConfig struct {
+	Enabled    bool   `yaml:"enabled"`
+	CAFile     string `yaml:"ca_file"` // empty: the system's
+	CertFile   string `yaml:"cert_file"`
+	KeyFile    string `yaml:"key_file"`
+	ServerName string `yaml:"server_name"` // that of the certificate; empty: the host connected to
+}
+
+// UnmarshalYAML reads a bool or a mapping.
+func (c *TLSConfig) UnmarshalYAML(read func(any) error) error {
+	var on bool
+	if read(&on) == nil {
+		*c = TLSConfig{Enabled: on}
+		return nil
+	}
+	type plain TLSConfig
+	p := plain{Enabled: true} // whoever says how wants it
+	if err := read(&p); err != nil {
+		return err
+	}
+	*c = TLSConfig(p)
+	return nil
+}
+
+// RedisCommands and RedisKeys are what the user needs, as an ACL says it: see
+// docs/redis.md.
+const (
+	RedisCommands = "+get +set +hget +hset +hgetall +unlink +evalsha +eval +script|load +multi +exec +scan +info +ping +hello +client|setname +cluster|slots +command"
+	RedisKeys     = "~sw:*"
+)
+
+// DefaultRedis is what holds where the file says nothing.
+func DefaultRedis() RedisConfig {
+	return RedisConfig{Addresses: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second, PoolSize: 32}
+}
+
+// Validate reports every fault at once.
+func (c *RedisConfig) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("redis."+format, args...)) }
+	addresses := func(name string, list []string) {
+		if len(list) == 0 {
+			bad("%s: required", name)
+		}
+		for i, a := range list {
+			if _, _, err := net.SplitHostPort(a); err != nil {
+				bad("%s[%d]: must be host:port, not %q", name, i, a)
+			}
+		}
+	}
+	watched := c.Sentinel.Master != ""
+	switch {
+	case watched:
+		addresses("sentinel.addresses", c.Sentinel.Addresses)
+		if c.Cluster {
+			bad("cluster: a cluster has no sentinels")
+		}
+	case len(c.Sentinel.Addresses) > 0 || c.Sentinel.Username != "" || c.Sentinel.PasswordEnv != "":
+		bad("sentinel.master: required beside the rest of sentinel")
+	default:
+		addresses("addresses", c.Addresses)
+	}
+	if c.Timeout <= 0 || c.Timeout > time.Minute {
+		bad("timeout: must be above 0 and at most 1m")
+	}
+	if c.PoolSize < 1 || c.PoolSize > 10_000 {
+		bad("pool_size: must be between 1 and 10000")
+	}
+	if c.Database < 0 || c.Database > 0 && !watched && (c.Cluster || len(c.Addresses) > 1) {
+		bad("database: must be 0 on a cluster, and never negative")
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		bad("tls: cert_file and key_file come together")
+	}
+	if !c.TLS.Enabled && c.TLS != (TLSConfig{}) {
+		bad("tls.enabled: false, but the rest of tls is set")
+	}
+	return errors.Join(errs...)
+}
+
+// load reads the files.
+func (c *TLSConfig) load() (*tls.Config, error) {
+	if !c.Enabled {
+		return nil, nil
+	}
+	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("redis.tls.ca_file: %w", err)
+		}
+		out.RootCAs = x509.NewCertPool()
+		if !out.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("redis.tls.ca_file: %s has no certificate", c.CAFile)
+		}
+	}
+	if c.CertFile != "" {
+		if _, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile); err != nil {
+			return nil, fmt.Errorf("redis.tls.cert_file: %w", err)
+		}
+		// Read at each handshake: a certificate is renewed while we run.
+		out.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+			if err != nil {
+				return nil, fmt.Errorf("reading the client certificate: %w", err)
+			}
+			return &pair, nil
+		}
+	}
+	return out, nil
+}
+
+// client connects lazily; an error is that of a file.
+func (c *RedisConfig) client(getenv func(string) string) (redis.UniversalClient, error) {
+	secured, err := c.TLS.load()
+	if err != nil {
+		return nil, err
+	}
+	o := &redis.UniversalOptions{
+		Addrs: c.Addresses, IsClusterMode: c.Cluster, DB: c.Database, Username: c.Username, ClientName: "stockweave-atp-api",
+		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout, PoolTimeout: c.Timeout,
+		ContextTimeoutEnabled: true, PoolSize: c.PoolSize, MaxRetries: 1, TLSConfig: secured,
+		// Commands less a connection, which an ACL would have to allow.
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if c.PasswordEnv != "" {
+		o.Password = getenv(c.PasswordEnv)
+	}
+	if s := &c.Sentinel; s.Master != "" {
+		o.MasterName, o.Addrs, o.SentinelUsername = s.Master, s.Addresses, s.Username
+		if s.PasswordEnv != "" {
+			o.SentinelPassword = getenv(s.PasswordEnv)
+		}
+	}
+	return redis.NewUniversalClient(o), nil
+}

@@ -1,0 +1,219 @@
+package atpapi
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/redis/go-redis/v9"
+)
+
+func TestRedisConfig(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`:                                   "",
+		`{tls: true}`:                          "",
+		`{tls: {server_name: redis.internal}}`: "",
+		`{sentinel: {master: stock, addresses: ["s1:26379", "s2:26379"]}, database: 2}`: "",
+		`{addresses: ["one:6379"], cluster: true}`:                                      "",
+		`{addresses: []}`:           "redis.addresses: required",
+		`{addresses: ["one"]}`:      `redis.addresses[0]: must be host:port, not "one"`,
+		`{addresses: ["redis:"]}`:   "",
+		`{sentinel: {master: m}}`:   "redis.sentinel.addresses: required",
+		`{sentinel: {username: u}}`: "redis.sentinel.master: required beside the rest of sentinel",
+		`{sentinel: {master: m, addresses: ["s:1"]}, cluster: true}`: "redis.cluster: a cluster has no sentinels",
+		`{cluster: true, database: 1}`:                               "redis.database: must be 0 on a cluster, and never negative",
+		`{addresses: ["a:1", "b:1"], database: 1}`:                   "redis.database: must be 0 on a cluster, and never negative",
+		`{tls: {cert_file: c}}`:                                      "redis.tls: cert_file and key_file come together",
+		`{tls: {enabled: false, ca_file: c}}`:                        "redis.tls.enabled: false, but the rest of tls is set",
+		`{timeout: 0s, pool_size: 0}`:                                "redis.timeout: must be above 0 and at most 1m\nredis.pool_size: must be between 1 and 10000",
+	} {
+		c := DefaultRedis()
+		if err := yaml.NewDecoder(strings.NewReader(text), yaml.Strict()).Decode(&c); err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got := ""
+		if err := c.Validate(); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+	c := DefaultRedis()
+	if err := yaml.NewDecoder(strings.NewReader(`{tls: {no_such: 1}}`), yaml.Strict()).Decode(&c); err == nil {
+		t.Error("an unknown field of tls is taken")
+	}
+	c.TLS = TLSConfig{Enabled: true, CAFile: "testdata/none.pem"}
+	if _, err := c.client(func(string) string { return "" }); err == nil || !strings.HasPrefix(err.Error(), "redis.tls.ca_file: ") {
+		t.Errorf("a CA file that is not there: %v", err)
+	}
+}
+
+// everything does what the service and an audit do to Redis.
+func everything(ctx context.Context, t *testing.T, s *store) {
+	t.Helper()
+	if err := s.restart(ctx, 0, mark{topic: "t1"}); err != nil {
+		t.Fatal(err)
+	}
+	one := []call{{items: []*fields{{key: "acme|A", names: []string{"DC1"}, values: []string{number(7) + "x"}}}, next: 8}}
+	if err := s.apply(ctx, 0, "t1", 0, one); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := s.retarget(ctx, 0, "t1", 9); err != nil || !ok {
+		t.Fatalf("retarget: %v, %v", ok, err)
+	}
+	if values, m, found, err := s.item(ctx, "acme|A"); err != nil || !found || m.next != 8 || values["DC1"] != number(7)+"x" {
+		t.Fatalf("read %v %+v %v %v", values, m, found, err)
+	}
+	s.warnEviction(ctx, slog.New(slog.DiscardHandler))
+	p := &Projection{s}
+	keys := 0
+	if err := p.Keys(ctx, 0, func(string) { keys++ }); err != nil || keys != 1 {
+		t.Fatalf("%d keys, %v", keys, err)
+	}
+	if _, err := p.Items(ctx, 0, []string{"acme|A"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := p.Mark(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.restart(ctx, 0, mark{topic: "t2"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLeastRights runs on exactly the rights the documentation names, and on none of
+// them too many: each is needed.
+func TestLeastRights(t *testing.T) {
+	srv := newServer(t)
+	srv.start(t)
+	root := redis.NewClient(&redis.Options{Addr: srv.addr})
+	defer root.Close()
+	rule := append([]any{"acl", "setuser", "stockweave", "reset", "on", ">secret", "resetchannels", RedisKeys}, words(RedisCommands)...)
+	if err := root.Do(t.Context(), rule...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	c := DefaultRedis()
+	c.Addresses, c.Username, c.PasswordEnv = []string{srv.addr}, "stockweave", "REDIS_PASSWORD"
+	open := func(password string) *store {
+		rdb, err := c.client(func(name string) string {
+			if name != "REDIS_PASSWORD" {
+				t.Errorf("asked for %s", name)
+			}
+			return password
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = rdb.Close() })
+		return &store{rdb: rdb}
+	}
+	everything(t.Context(), t, open("secret"))
+	if refused, err := root.Do(t.Context(), "acl", "log").Slice(); err != nil || len(refused) != 0 {
+		t.Errorf("refused: %v, %v", refused, err)
+	}
+	if _, _, err := open("wrong").mark(t.Context(), 0); err == nil {
+		t.Error("a wrong password is let in")
+	}
+	if err := open("secret").rdb.Get(t.Context(), "other").Err(); err == nil || !redis.HasErrorPrefix(err, "NOPERM") {
+		t.Errorf("another's key: %v", err)
+	}
+	if err := open("secret").rdb.FlushAll(t.Context()).Err(); err == nil || !redis.HasErrorPrefix(err, "NOPERM") {
+		t.Errorf("FLUSHALL: %v", err)
+	}
+}
+
+func words(s string) (out []any) {
+	for w := range strings.FieldsSeq(s) {
+		out = append(out, w)
+	}
+	return out
+}
+
+// TestRedisTLS speaks TLS with a certificate of ours to a server with one of a CA of its own.
+func TestRedisTLS(t *testing.T) {
+	srv := newServer(t)
+	ca, caKey := certify(t, srv, "ca", nil, nil)
+	certify(t, srv, "server", ca, caKey)
+	certify(t, srv, "client", ca, caKey)
+	file := func(name string) string { return srv.dir + "/" + name }
+	srv.launch(t, "--port", "0", "--tls-port", srv.port(), "--bind", "127.0.0.1", "--save", "", "--dir", srv.dir,
+		"--tls-cert-file", file("server.pem"), "--tls-key-file", file("server.key"), "--tls-ca-cert-file", file("ca.pem"), "--tls-auth-clients", "yes")
+	c := DefaultRedis()
+	c.Addresses = []string{srv.addr}
+	try := func(tls TLSConfig) error {
+		c.TLS = tls
+		rdb, err := c.client(func(string) string { return "" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rdb.Close()
+		return rdb.Ping(t.Context()).Err()
+	}
+	good := TLSConfig{Enabled: true, CAFile: file("ca.pem"), CertFile: file("client.pem"), KeyFile: file("client.key"), ServerName: "server"}
+	var last error
+	eventually(t, "the server answers over TLS", func() bool {
+		last = try(good)
+		if last != nil && strings.Contains(last.Error(), "x509") {
+			t.Fatal(last)
+		}
+		return last == nil
+	})
+	for name, change := range map[string]func(*TLSConfig){
+		"another name":        func(c *TLSConfig) { c.ServerName = "client" },
+		"a name of no one":    func(c *TLSConfig) { c.ServerName = "" }, // 127.0.0.1 is not in the certificate
+		"the system's CAs":    func(c *TLSConfig) { c.CAFile = "" },
+		"no certificate":      func(c *TLSConfig) { c.CertFile, c.KeyFile = "", "" },
+		"nothing of all that": func(c *TLSConfig) { *c = TLSConfig{} },
+	} {
+		bad := good
+		change(&bad)
+		if err := try(bad); err == nil {
+			t.Errorf("%s: connected", name)
+		}
+	}
+}
+
+// certify writes name.pem and name.key, signed by a CA or, with none, by itself as one.
+func certify(t *testing.T, srv *server, name string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if ca == nil {
+		about.IsCA, about.BasicConstraintsValid, about.KeyUsage = true, true, x509.KeyUsageCertSign
+		ca, caKey = about, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, about, ca, &key.PublicKey, caKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.write(t, name+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	srv.write(t, name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	out, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, key
+}

@@ -1,0 +1,129 @@
+package atpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// maxTogether bounds the items of one transaction, so that Redis is never held long.
+	maxTogether = 100
+	// maxAtOnce bounds the transactions under way for one request on a cluster.
+	maxAtOnce = 8
+)
+
+// placed is an item and the partition it is in.
+type placed struct {
+	partition int32
+	key       string
+}
+
+// stood is what stood in Redis of an item: see store.item.
+type stood struct {
+	values map[string]string
+	mark   mark
+	found  bool
+}
+
+// items is item for many, in their order. Items and the marks of their partitions are
+// of one moment for each of the transactions it takes: on one node that of maxTogether
+// items, on a cluster that of one partition's among them.
+func (s *store) items(ctx context.Context, of []placed) ([]stood, error) {
+	out := make([]stood, len(of))
+	_, cluster := s.rdb.(*redis.ClusterClient)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxAtOnce)
+	for _, group := range together(of, cluster) {
+		if !cluster { // one connection answers in order: waiting for it costs nothing
+			if err := s.group(ctx, of, group, out); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		g.Go(func() error { return s.group(ctx, of, group, out) })
+	}
+	return out, g.Wait() //nolint:wrapcheck // ours
+}
+
+// together are the items, by index, that one transaction reads.
+func together(of []placed, alone bool) [][]int {
+	var out [][]int
+	open := map[int32]int{} // group being filled, by partition; 0 that of all
+	for i, p := range of {
+		in := p.partition
+		if !alone {
+			in = 0
+		}
+		g, ok := open[in]
+		if !ok || len(out[g]) == maxTogether {
+			g = len(out)
+			out, open[in] = append(out, make([]int, 0, min(len(of)-i, maxTogether))), g
+		}
+		out[g] = append(out[g], i)
+	}
+	return out
+}
+
+// group reads the items at the indices in one transaction.
+func (s *store) group(ctx context.Context, of []placed, group []int, out []stood) error {
+	marks := map[int32]*redis.StringCmd{}
+	hashes := make([]*redis.MapStringStringCmd, len(group))
+	_, err := s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		for n, i := range group {
+			if marks[of[i].partition] == nil {
+				marks[of[i].partition] = p.Get(ctx, markKey(of[i].partition))
+			}
+			hashes[n] = p.HGetAll(ctx, itemKey(of[i].partition, of[i].key))
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return fmt.Errorf("reading items: %w", err)
+	}
+	for n, i := range group {
+		o := &out[i]
+		raw, err := marks[of[i].partition].Result()
+		if errors.Is(err, redis.Nil) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("reading mark: %w", err)
+		}
+		if o.mark, err = parseMark(raw); err != nil {
+			continue // not written by us: nothing to answer from
+		}
+		if o.values, err = hashes[n].Result(); err != nil {
+			return fmt.Errorf("reading item: %w", err)
+		}
+		o.found = true
+	}
+	return nil
+}
+
+// allMarks reads the marks of the first n partitions; nil is one that is not there or
+// cannot be read.
+func (s *store) allMarks(ctx context.Context, n int) ([]*mark, error) {
+	cmds := make([]*redis.StringCmd, n)
+	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i := range cmds {
+			cmds[i] = p.Get(ctx, markKey(int32(i))) //nolint:gosec // partition counts are int32
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("reading marks: %w", err)
+	}
+	out := make([]*mark, n)
+	for i, c := range cmds {
+		if text, err := c.Result(); err == nil {
+			if m, err := parseMark(text); err == nil {
+				out[i] = &m
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,217 @@
+package canonicalizer
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/stockweave/stockweave/pkg/jq"
+)
+
+// shortcuts are definitions of the library written again in Go: those that a mapping
+// calls for each line. Each goes for what the parsers give, and leaves the rest to its
+// definition, which says what it means.
+func shortcuts(defs []*gojq.FuncDef) []jq.Shortcut {
+	return slices.Concat([]jq.Shortcut{
+		{Name: "seg", Args: 1, Call: segShort},
+		{Name: "seg", Args: 2, Call: segShort},
+		{Name: "segs", Args: 1, Call: segsShort},
+		{Name: "apart", Args: 0, Call: apartShort},
+	}, x12Shortcuts(defs))
+}
+
+// segmentOf is a segment with an id and a list of elements, as the parsers of EDI give
+// it.
+type segmentOf struct {
+	v  any
+	id string
+	e  []any
+}
+
+// segmentsOf goes through the segments of a list; false where a member is none.
+func segmentsOf(v any, each func(segmentOf) (goOn bool)) bool {
+	list, ok := v.([]any)
+	if !ok {
+		return false
+	}
+	for _, x := range list {
+		g, _ := x.(map[string]any)
+		id, ok1 := g["id"].(string)
+		e, ok2 := g["e"].([]any)
+		if !ok1 || !ok2 {
+			return false
+		}
+		if !each(segmentOf{x, id, e}) {
+			return true
+		}
+	}
+	return true
+}
+
+// el is element n, nil where there is none.
+func (s segmentOf) el(n int) any {
+	if n < len(s.e) {
+		return s.e[n]
+	}
+	return nil
+}
+
+// text is element n, which must be a text or missing.
+func (s segmentOf) text(n int) (string, bool) {
+	v := s.el(n)
+	t, ok := v.(string)
+	return t, ok || v == nil
+}
+
+// is says whether element n is the text t.
+func (s segmentOf) is(n int, t string) bool {
+	x, ok := s.el(n).(string)
+	return ok && x == t
+}
+
+func segShort(in any, args []any) (any, bool) {
+	var want [2]string
+	for i, a := range args {
+		t, ok := a.(string)
+		if !ok {
+			return nil, false
+		}
+		want[i] = t
+	}
+	var found any
+	ok := segmentsOf(in, func(s segmentOf) bool {
+		if s.id == want[0] && (len(args) == 1 || s.is(1, want[1])) {
+			found = s.v
+		}
+		return found == nil
+	})
+	return found, ok
+}
+
+func segsShort(in any, args []any) (any, bool) {
+	id, isText := args[0].(string)
+	out := []any{}
+	ok := segmentsOf(in, func(s segmentOf) bool {
+		if s.id == id {
+			out = append(out, s.v)
+		}
+		return true
+	})
+	return out, ok && isText
+}
+
+// apartShort is apart of lines whose documents differ: they stay as they are.
+func apartShort(in any, _ []any) (any, bool) {
+	lines, ok := in.([]any)
+	if !ok {
+		return nil, false
+	}
+	if len(lines) < 2 {
+		for _, l := range lines {
+			if _, ok := l.(map[string]any); !ok {
+				return nil, false
+			}
+		}
+		return in, true
+	}
+	seen := make(map[string]bool, len(lines))
+	var key []byte
+	var names []string
+	for _, l := range lines {
+		o, ok := l.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		if o["document"] == nil {
+			continue
+		}
+		d, ok := o["document"].(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		names = names[:0]
+		for k := range d {
+			names = append(names, k)
+		}
+		slices.Sort(names)
+		key = key[:0]
+		for _, k := range names {
+			if t, _ := d[k].(string); !utf8.ValidString(k) || !utf8.ValidString(t) {
+				return nil, false // as JSON they may be the same
+			}
+			key = strconv.AppendInt(key, int64(len(k)), 10)
+			key = append(append(key, ':'), k...)
+			switch v := d[k].(type) {
+			case nil:
+				key = append(key, 'n')
+			case string:
+				key = strconv.AppendInt(append(key, 's'), int64(len(v)), 10)
+				key = append(append(key, ':'), v...)
+			default: // numbers may be written in several ways
+				return nil, false
+			}
+		}
+		if seen[string(key)] {
+			return nil, false
+		}
+		seen[string(key)] = true
+	}
+	return in, true
+}
+
+// tableOf reads the first object of texts or numbers in a definition: its keys, and the
+// texts. So a list of codes stands once, in the definition.
+func tableOf(defs []*gojq.FuncDef, name string) map[string]string {
+	for _, d := range slices.Backward(defs) {
+		if d.Name != name {
+			continue
+		}
+		out := map[string]string{}
+		if o := objectOf(d.Body); o != nil {
+			for _, kv := range o.KeyVals {
+				key := kv.Key
+				if kv.KeyString != nil {
+					key = kv.KeyString.Str
+				}
+				text := ""
+				if t := kv.Val.Term; t != nil && t.Str != nil {
+					text = t.Str.Str
+				}
+				out[key] = text
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// objectOf is the first object written in an expression.
+func objectOf(q *gojq.Query) *gojq.Object {
+	if q == nil {
+		return nil
+	}
+	if t := q.Term; t != nil {
+		switch {
+		case t.Object != nil:
+			return t.Object
+		case t.Query != nil:
+			return objectOf(t.Query)
+		}
+		return nil
+	}
+	if o := objectOf(q.Left); o != nil {
+		return o
+	}
+	return objectOf(q.Right)
+}
+
+// trimmed is x12_trim.
+func trimmed(v any) any {
+	if s, ok := v.(string); ok {
+		return strings.TrimSpace(s)
+	}
+	return v
+}
