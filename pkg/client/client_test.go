@@ -95,6 +95,7 @@ func TestTries(t *testing.T) {
 }
 
 // A call ends with its context, also while it waits.
+//
 //nolint:bodyclose // the client closes what it is given
 func TestContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -114,6 +115,7 @@ func TestContextEnds(t *testing.T) {
 }
 
 // A token is asked for before each try, and none is no try.
+//
 //nolint:bodyclose // the client closes what it is given
 func TestTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

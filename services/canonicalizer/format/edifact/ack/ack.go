@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/stockweave/stockweave/services/canonicalizer/format/edifact"
 )
@@ -105,6 +106,12 @@ func Answer(in edifact.Interchange, o Options) ([]byte, error) {
 	}
 	if at(in.UNB, 2) == "" || at(in.UNB, 3) == "" {
 		return nil, fmt.Errorf("acknowledging: UNB names no sender or no receiver")
+	}
+	for _, n := range []int{1, 2, 3, 5, 11} { // what is given back as it came
+		// No level of ISO 9735 has them, and a reader takes a line's end for a segment's.
+		if strings.ContainsFunc(at(in.UNB, n), unicode.IsControl) {
+			return nil, fmt.Errorf("acknowledging: UNB element %d holds a control character", n)
+		}
 	}
 	if in.UNA {
 		w.out.WriteString(in.Service.UNA())
