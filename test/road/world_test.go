@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const key = "the one key of the road's test"
+	const key = "the-one-key-of-the-road"
 	for _, src := range set.Sources {
 		if e := src.Auth.APIKeyEnv; e != "" {
 			env[e] = key
