@@ -10,6 +10,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -86,32 +87,40 @@ type Guard struct {
 // NewGuard refuses a key or a client that two principals have, and a client of an
 // issuer that is not known.
 func NewGuard(principals []Principal, issuers []*Issuer, now func() time.Time) (*Guard, error) {
-	g := &Guard{now: now, keys: map[[sha256.Size]byte]holder{}, clients: map[Client]*Principal{}, issuers: issuers}
+	return (&Guard{now: now, issuers: issuers}).With(principals)
+}
+
+// With is a guard that knows these principals, too, by the same issuers: their keys are
+// not fetched again, nor tokens verified again. It refuses as NewGuard does.
+func (g *Guard) With(principals []Principal) (*Guard, error) {
+	keys, clients := map[[sha256.Size]byte]holder{}, map[Client]*Principal{}
+	maps.Copy(keys, g.keys)
+	maps.Copy(clients, g.clients)
 	var errs []error
 	for i := range principals {
 		p := &principals[i]
 		for _, k := range p.Keys {
-			if other, twice := g.keys[k.Hash]; twice {
+			if other, twice := keys[k.Hash]; twice {
 				errs = append(errs, fmt.Errorf("principal %s: a key that %s has already", p.Name, other.principal.Name))
 				continue
 			}
-			g.keys[k.Hash] = holder{k, p}
+			keys[k.Hash] = holder{k, p}
 		}
 		for _, c := range p.Clients {
-			if !slices.ContainsFunc(issuers, func(i *Issuer) bool { return i.cfg.Name == c.Issuer }) {
+			if !slices.ContainsFunc(g.issuers, func(i *Issuer) bool { return i.cfg.Name == c.Issuer }) {
 				errs = append(errs, fmt.Errorf("principal %s: issuer %q is not known", p.Name, c.Issuer))
 			}
-			if other := g.clients[c]; other != nil {
+			if other := clients[c]; other != nil {
 				errs = append(errs, fmt.Errorf("principal %s: client %q of %s is %s already", p.Name, c.ID, c.Issuer, other.Name))
 				continue
 			}
-			g.clients[c] = p
+			clients[c] = p
 		}
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	return g, nil
+	return &Guard{now: g.now, keys: keys, clients: clients, issuers: g.issuers}, nil
 }
 
 // Identify says who a credential is of. The error is one of the refusals above. It
@@ -144,6 +153,12 @@ func (g *Guard) lookup(sum [sha256.Size]byte) holder {
 }
 
 func (g *Guard) token(ctx context.Context, text string) (Identity, error) {
+	sum, now := sha256.Sum256([]byte(text)), g.now()
+	for _, is := range g.issuers {
+		if claims, ok := is.known(sum, now); ok {
+			return g.client(is, &claims)
+		}
+	}
 	t, err := readToken(text)
 	if err != nil {
 		return Identity{}, err
@@ -152,15 +167,20 @@ func (g *Guard) token(ctx context.Context, text string) (Identity, error) {
 		if is.cfg.Issuer != t.claimed {
 			continue
 		}
-		claims, err := is.verify(ctx, t, g.now())
+		claims, err := is.verify(ctx, t, sum, now)
 		if err != nil {
 			return Identity{}, err
 		}
-		p := g.clients[Client{is.cfg.Name, claims.Client}]
-		if p == nil {
-			return Identity{}, &TokenError{"client", "no principal has this client"}
-		}
-		return Identity{Principal: p, Expires: claims.Expires, token: true, narrowed: claims.Scopes}, nil
+		return g.client(is, &claims)
 	}
 	return Identity{}, &TokenError{"issuer", "the issuer is not known"}
+}
+
+// client is whose a verified token is.
+func (g *Guard) client(is *Issuer, claims *Claims) (Identity, error) {
+	p := g.clients[Client{is.cfg.Name, claims.Client}]
+	if p == nil {
+		return Identity{}, &TokenError{"client", "no principal has this client"}
+	}
+	return Identity{Principal: p, Expires: claims.Expires, token: true, narrowed: claims.Scopes}, nil
 }

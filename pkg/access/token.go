@@ -33,7 +33,6 @@ func (e *TokenError) Is(target error) bool { return target == ErrBadToken }
 
 // token is one that was read and not verified.
 type token struct {
-	text      string
 	parsed    *jwt.JSONWebToken
 	kid       string
 	algorithm string
@@ -70,7 +69,7 @@ func readToken(text string) (*token, error) {
 			return nil, &TokenError{"type", "it is no token for access"}
 		}
 	}
-	return &token{text, parsed, h.KeyID, h.Algorithm, c.Issuer}, nil
+	return &token{parsed, h.KeyID, h.Algorithm, c.Issuer}, nil
 }
 
 // fits says whether a key may verify a token: by its kind, its use and its size.

@@ -132,6 +132,7 @@ func (l *Ledger) withdraw(pl *plan, st *LocationState, of, goes func(*mark) bool
 			pl.entries = append(pl.entries, e)
 			back[Quarantine] = saturate(back[Quarantine], doubt)
 		}
+		pl.local(l, st.Location) // what is suspect anew moves nothing, and is found by later counts
 		if f := pl.settle(l, st.Location, back, m.at, CountRestatement, CountRestatement); f != nil {
 			return found, f
 		}

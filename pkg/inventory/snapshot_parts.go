@@ -16,11 +16,6 @@ func partsRight(part, parts int32) bool {
 	return parts == 0 || part <= parts
 }
 
-// SameSnapshot says whether two ends are of one full snapshot, wherever it counted.
-func (e *SnapshotEnd) SameSnapshot(x *SnapshotEnd) bool {
-	return e.ID == x.ID && e.Source == x.Source && e.Entity == x.Entity
-}
-
 // SnapshotWhole says, of ends of one full snapshot in several messages, which parts have
 // not ended; none and an empty text: it is over. Where no part says how many there are,
 // the one behind the last is missing. The text says why they can never be one snapshot.

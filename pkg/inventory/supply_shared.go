@@ -15,7 +15,8 @@ import (
 // whenever one of the lines changes, so that the order of arrival leaves no trace. What
 // other shared documents take of a line is not looked at.
 
-// spreading is a set of lines that are decided together.
+// spreading is a set of lines that are decided together. It does not hold the plan: every
+// event's plan would be allocated then.
 type spreading struct {
 	olds   []*SupplyLine // nil: there was none
 	afters []*SupplyLine

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -160,6 +161,59 @@ func sharedRefsGo(t *testing.T, goes string, again bool) {
 	daysGoBy()
 	if lines, refs := g.stored(PieceSupply), g.stored(PieceRef); lines != 0 || refs != 0 {
 		t.Errorf("%d supply lines and %d refs are left", lines, refs)
+	}
+}
+
+// A document that more orders share than one may is refused, what was shared before stays
+// as it is, and the list of its orders does not grow on.
+func TestADocumentIsOfAtMostSoManyOrders(t *testing.T) {
+	const most = 64
+	at, _ := clock("00:00")
+	g := newLog(t, scenarioKey, true)
+	asn, n := Ref{Issuer: "vendor", Type: "asn", Number: "A"}, 0
+	say := func(stage Stage, q int, name Location, refs ...Ref) error {
+		n++
+		ev := lineAt(n, KindSupply, stage, q, "", at)
+		if ev.Refs, ev.Supply.Location = refs, name; stage == StageReceived {
+			ev.Kind, ev.Supply, ev.Movement = KindMovement, nil, &Movement{Type: Receipt, Location: name, Quantity: units(q)}
+		}
+		_, err := g.append(ev)
+		return err
+	}
+	order := func(number int, name Location) {
+		po := Ref{Issuer: "buyer", Type: "purchase_order", Number: strconv.Itoa(number)}
+		for _, err := range []error{say(Ordered, 1, name, po), say(Expected, 1, name, po, asn)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i := range most {
+		order(i+1, "DC1")
+	}
+	if err := say(StageReceived, 10, "DC1", asn); err != nil || supplyAt(g, "DC1") != (most-10)*One {
+		t.Fatalf("of %d orders: %v, %v is to come", most, err, supplyAt(g, "DC1"))
+	}
+	order(0, "DC1") // the first of them all
+	if err := say(StageReceived, 10, "DC1", asn); !strings.Contains(fmt.Sprint(err), string(FaultTooMany)) {
+		t.Errorf("of %d orders: %v", most+1, err)
+	}
+	if got := supplyAt(g, "DC1"); got != (most-9)*One {
+		t.Errorf("%v is to come, want what was and the new order", got)
+	}
+	if err := say(Closed, 1, "DC1", Ref{Issuer: "buyer", Type: "purchase_order", Number: "0"}); err != nil || supplyAt(g, "DC1") != (most-10)*One {
+		t.Errorf("%v: %v is to come, want what was: the new order has nothing of what was shared", err, supplyAt(g, "DC1"))
+	}
+	for i := range most {
+		order(100+i, "DC1")
+	}
+	if err := say(StageReceived, 10, "DC1", asn); !strings.Contains(fmt.Sprint(err), string(FaultTooMany)) {
+		t.Errorf("of %d orders: %v", 2*most+1, err)
+	}
+	for k, p := range g.mem.pieces {
+		if p.Kind == PieceRef && len(p.Ref.Lines) > most+1 {
+			t.Errorf("piece %v has %d lines", k, len(p.Ref.Lines))
+		}
 	}
 }
 

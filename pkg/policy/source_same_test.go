@@ -59,17 +59,22 @@ func TestSameMapping(t *testing.T) {
 			t.Errorf("%s: %v", name, !tc.same)
 		}
 	}
-	for format, change := range map[string]func(*Source){
-		FormatX12:   func(s *Source) { s.X12.Bare = true },
-		FormatXML:   func(s *Source) { s.XML.Unit = "/a" },
-		FormatIDoc:  func(s *Source) { s.IDoc.Fields = map[string][]IDocField{"A": {{Name: "B", Length: 1}}} },
-		FormatFixed: func(s *Source) { s.Fixed.Records = []FixedRecord{{Type: "A"}} },
+	for what, tc := range map[string]struct {
+		format string
+		change func(*Source)
+	}{
+		"x12":         {FormatX12, func(s *Source) { s.X12.Bare = true }},
+		"xml":         {FormatXML, func(s *Source) { s.XML.Unit = "/a" }},
+		"epcis":       {FormatEPCIS, func(s *Source) { s.XML.Doctype = DoctypeIgnore }},
+		"idoc in xml": {FormatIDoc, func(s *Source) { s.XML.Doctype = DoctypeIgnore }},
+		"idoc":        {FormatIDoc, func(s *Source) { s.IDoc.Fields = map[string][]IDocField{"A": {{Name: "B", Length: 1}}} }},
+		"fixed":       {FormatFixed, func(s *Source) { s.Fixed.Records = []FixedRecord{{Type: "A"}} }},
 	} {
 		a, b := base(), base()
-		a.Format, b.Format = format, format
-		change(b)
+		a.Format, b.Format = tc.format, tc.format
+		tc.change(b)
 		if SameMapping(a, b) {
-			t.Errorf("%s is read otherwise", format)
+			t.Errorf("%s is read otherwise", what)
 		}
 	}
 }

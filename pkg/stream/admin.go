@@ -54,8 +54,15 @@ type TopicResult struct {
 	Differences []string
 }
 
+const (
+	// createdWithin bounds the wait until brokers know of a topic that was created.
+	createdWithin = 15 * time.Second
+	createdEvery  = 20 * time.Millisecond
+)
+
 // EnsureTopics creates what is missing and compares what exists, without changing
-// it. With dry set nothing is created.
+// it. With dry set nothing is created. What it has created can be described when it
+// returns: the controller answers before the other brokers have heard of it.
 func (a *Admin) EnsureTopics(ctx context.Context, dry bool, specs ...TopicSpec) ([]TopicResult, error) {
 	names := make([]string, len(specs))
 	for i := range specs {
@@ -67,6 +74,7 @@ func (a *Admin) EnsureTopics(ctx context.Context, dry bool, specs ...TopicSpec) 
 	}
 	var (
 		results = make([]TopicResult, len(specs))
+		created []string
 		faults  []error
 	)
 	for i, spec := range specs {
@@ -80,8 +88,32 @@ func (a *Admin) EnsureTopics(ctx context.Context, dry bool, specs ...TopicSpec) 
 			}
 		}
 		results[i] = res
+		if res.Created {
+			created = append(created, spec.Name)
+		}
+	}
+	if err := a.known(ctx, created); err != nil {
+		faults = append(faults, err)
 	}
 	return results, errors.Join(faults...)
+}
+
+// known returns when the topics can be described.
+func (a *Admin) known(ctx context.Context, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, createdWithin)
+	defer cancel()
+	for {
+		infos, err := a.topics(ctx, names)
+		if err == nil && len(infos) == len(names) {
+			return nil
+		}
+		if pause(ctx, createdEvery); ctx.Err() != nil {
+			return fmt.Errorf("%d of %d created topics are known to the brokers: %w", len(infos), len(names), errors.Join(err, ctx.Err()))
+		}
+	}
 }
 
 func (a *Admin) create(ctx context.Context, spec TopicSpec) (bool, error) {

@@ -193,3 +193,37 @@ func TestProducerIsNotCancelled(t *testing.T) {
 		b.wantOut(0, "x")
 	})
 }
+
+// The controller answers before the other brokers have heard of a topic: whoever is told
+// that it was created must find it.
+func TestCreatedTopicsAreKnown(t *testing.T) {
+	inBubble(t, 2, func(b *bubble) {
+		a := b.admin()
+		defer a.Close()
+		ctx := context.Background()
+		created, asked := false, 0
+		b.c.ControlKey(int16(kmsg.CreateTopics), func(kmsg.Request) (kmsg.Response, error, bool) {
+			b.c.KeepControl()
+			created = true
+			return nil, nil, false
+		})
+		b.c.ControlKey(int16(kmsg.Metadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			b.c.KeepControl()
+			req := r.(*kmsg.MetadataRequest) //nolint:forcetypeassert // of this key
+			if !created || len(req.Topics) != 1 || asked == 3 {
+				return nil, nil, false
+			}
+			asked++
+			other := "not-known-yet"
+			req.Topics[0].Topic = &other
+			return nil, nil, false
+		})
+		if _, err := a.EnsureTopics(ctx, false, TopicSpec{Name: "new", Partitions: 3}); err != nil {
+			t.Fatal(err)
+		}
+		infos, err := a.Topics(ctx, "new")
+		if err != nil || infos["new"].Partitions != 3 || asked != 3 {
+			t.Errorf("%+v %v, not known %d times", infos, err, asked)
+		}
+	})
+}

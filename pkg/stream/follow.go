@@ -8,15 +8,11 @@ import (
 )
 
 // Follow calls f for the committed records of a topic's partitions, of each from an
-// offset on, in the order of each partition, until ctx is done. It is outside any
-// group. An error is f's, or the log's when it has no longer what was asked for.
+// offset on, in the order of each partition, until ctx is done; for the markers of
+// transactions too, of which Attrs.IsControl is true: who counts offsets has to pass
+// them. It is outside any group. An error is f's, or the log's when it has no longer
+// what was asked for.
 func Follow(ctx context.Context, cfg Config, topic string, from map[int32]int64, f func(*Record) error) error {
-	return follow(ctx, cfg, cfg.Physical(topic), from, true, f)
-}
-
-// FollowMarkers is Follow, and calls f for the markers of transactions too, of which
-// Attrs.IsControl is true: who counts offsets has to pass them.
-func FollowMarkers(ctx context.Context, cfg Config, topic string, from map[int32]int64, f func(*Record) error) error {
 	return follow(ctx, cfg, cfg.Physical(topic), from, true, f, kgo.KeepControlRecords())
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -85,6 +86,9 @@ type closing struct {
 	budget   int // bytes of state held at once
 	log      *slog.Logger
 
+	mu   sync.Mutex // of read: partitions run beside each other
+	read map[int32]*partsRead
+
 	closed, guarded, zeroes, left prometheus.Counter
 }
 
@@ -95,6 +99,7 @@ func newClosing(cfg Config, policies Policies, dead stream.DeadLetters, env serv
 	}
 	c := &closing{
 		group: cfg.Group, codecs: cfg.Codecs, policies: policies, dead: dead, budget: stateBudget, log: env.Log,
+		read:    map[int32]*partsRead{},
 		closed:  counter("full_snapshots_closed_total", "Ends of full snapshots, by partition, after which what was not listed is zero."),
 		guarded: counter("full_snapshots_guarded_total", "Ends of full snapshots, by partition, that would set too much to zero and wait for an approval."),
 		zeroes:  counter("full_snapshot_zeroes_total", "Zero counts appended for items that a full snapshot did not list."),

@@ -3,10 +3,15 @@
 package atp
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/stream"
 )
 
 // part ends a part of the snapshot at a location.
@@ -96,6 +101,59 @@ func TestFullSnapshotInPartsThatDiffer(t *testing.T) {
 		ls := w.letters()
 		if len(ls) != int(w.parts) || ls[0].Code != codeSnapshotOpen || !strings.Contains(ls[0].Reason, "different times") {
 			t.Errorf("dead letters %+v", ls)
+		}
+	})
+}
+
+// The parts of a snapshot are read from the log once, and then only what came behind;
+// where the reader is set back, and for another snapshot, from the log's start again.
+func TestPartsAreReadOnce(t *testing.T) {
+	inSnapWorld(t, 0, func(w *snapWorld) {
+		c := &closing{codecs: w.codecs, reads: w.reads, read: map[int32]*partsRead{}}
+		put := func(id string, part int32) *ending {
+			e := &ending{SnapshotEnded: event.SnapshotEnded{End: snapEnd(), Lineage: 1}, rec: &stream.Record{Topic: event.TopicSnapshots}}
+			e.End.ID, e.End.Part = id, part
+			value, err := w.codecs.AppendSnapshot(nil, &e.SnapshotEnded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.rec.Value = value
+			if err := w.number.Produce(context.Background(), e.rec); err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		want := func(e *ending, parts ...int32) {
+			t.Helper()
+			ends, err := c.parts(context.Background(), e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int32
+			for i := range ends {
+				got = append(got, ends[i].Part)
+			}
+			if !slices.Equal(got, parts) {
+				t.Errorf("parts %v, want %v", got, parts)
+			}
+		}
+		put("S1", 1)
+		put("S2", 1)
+		want(put("S1", 2), 1, 2)
+		three := put("S1", 3)
+		four := put("S1", 4)
+		if err := w.c.DeleteRecords(event.TopicSnapshots, 0, three.rec.Offset); err != nil {
+			t.Fatal(err)
+		}
+		want(four, 1, 2, 3, 4) // of which the log has two
+		want(four, 3, 4)       // set back
+		want(put("S2", 2), 2)
+		want(put("S1", 5), 3, 4, 5)
+		for n := range maxPartsOf {
+			want(put(fmt.Sprint("other ", n), 1), 1)
+		}
+		if n := len(c.read[0].of); n > maxPartsOf {
+			t.Errorf("parts of %d snapshots are kept", n)
 		}
 	})
 }

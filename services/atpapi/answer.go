@@ -44,9 +44,9 @@ type answer struct {
 	Promisable    *promisable     `json:"promisable,omitempty"`
 	Kit           []kitPart       `json:"kit,omitempty"`
 	Channel       *channelAnswer  `json:"channel,omitempty"`
-	Freshness     freshness       `json:"freshness"`
+	Freshness     freshness       `json:"freshness,omitzero"` // never zero of what is answered; last, see MarshalJSON
 
-	etag     string
+	body     []byte            // all but freshness, once it is named
 	recorded inventory.Instant // of the newest position of the item, or of a part
 }
 
@@ -202,9 +202,6 @@ func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
 	if w.location != "" && !f.at(w.location) {
 		return nil, &problem{status: 404, code: "unknown_location", title: "Unknown location", detail: fmt.Sprintf("the item has nothing recorded at %q", w.location)}
 	}
-	if err := a.tag(); err != nil {
-		return nil, unwritable(err)
-	}
 	a.Freshness = f.freshness(w.now)
 	return a, nil
 }
@@ -281,16 +278,33 @@ func (r *reader) reachable(w *wanted, f *facts) *problem {
 
 // tag names the answer by its version and by all that it says but its freshness, so
 // that whatever changes it, a policy, midnight, an override's end or an owner's
-// silence, changes its name.
-func (a *answer) tag() error {
-	b, err := json.Marshal(a)
+// silence, changes its name. What it encodes for that is not encoded again.
+func (a *answer) tag() (string, error) {
+	bare := untagged(*a)
+	bare.Freshness = freshness{}
+	b, err := json.Marshal(&bare)
 	if err != nil {
-		return fmt.Errorf("encoding the answer: %w", err)
+		return "", fmt.Errorf("encoding the answer: %w", err)
 	}
+	a.body = b
 	h := fnv.New64a()
 	_, _ = h.Write(b) // never fails
-	a.etag = fmt.Sprintf(`W/"%d-%016x"`, a.Version, h.Sum64())
-	return nil
+	return fmt.Sprintf(`W/"%d-%016x"`, a.Version, h.Sum64()), nil
+}
+
+// untagged is an answer that is encoded whole.
+type untagged answer
+
+// MarshalJSON adds the freshness to what the answer was named by, if it was.
+func (a *answer) MarshalJSON() ([]byte, error) {
+	if a.body == nil {
+		return json.Marshal((*untagged)(a)) //nolint:wrapcheck // who encodes says so
+	}
+	fresh, err := json.Marshal(a.Freshness)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the same
+	}
+	return slices.Concat(a.body[:len(a.body)-1], []byte(`,"freshness":`), fresh, []byte("}")), nil
 }
 
 // atLocation is an item at a location, with the number that asking for that

@@ -74,13 +74,8 @@ func (a *api) batch(c echo.Context) error {
 		if p == nil {
 			p = shape.fresh(got[i].answer)
 		}
-		if p == nil && shape.fields != nil {
-			var err error
-			if r.Answer, err = shape.fields.of(got[i].answer); err != nil {
-				p = unwritable(err)
-			}
-		} else if p == nil {
-			r.Answer = got[i].answer
+		if p == nil {
+			p = r.say(got[i].answer, shape.fields)
 		}
 		if p != nil {
 			out.Failed++
@@ -92,7 +87,7 @@ func (a *api) batch(c echo.Context) error {
 		}
 		whole = nil
 		out.Answered++
-		r.Status, r.ETag = http.StatusOK, got[i].answer.etag
+		r.Status = http.StatusOK
 	}
 	if whole != nil { // of none is anything known: whoever asked should come again
 		return a.problem(c, whole)
@@ -101,6 +96,19 @@ func (a *api) batch(c echo.Context) error {
 	a.count.answers.WithLabelValues("200", "").Inc()
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-cache")
 	return c.JSON(http.StatusOK, out)
+}
+
+// say names the answer, and takes what is selected of it.
+func (r *batchResult) say(a *answer, fields selection) *problem {
+	var err error
+	if r.ETag, err = a.tag(); err != nil {
+		return unwritable(err)
+	}
+	if r.Answer, err = fields.of(a); err != nil {
+		r.ETag = ""
+		return unwritable(err)
+	}
+	return nil
 }
 
 // reach answers the queries that the caller may ask, and refuses the others.

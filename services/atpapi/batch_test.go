@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/policy"
 )
 
 func (w *web) post(t *testing.T, path, body string, headers ...string) *httptest.ResponseRecorder {
@@ -73,6 +74,34 @@ func TestBatch(t *testing.T) {
 	}
 	if r := got.Results[n+2]; r.Answer == nil || answerOf(t, r).ATP != "8" {
 		t.Errorf("asked for twice: %+v", r)
+	}
+}
+
+// What a caller may not ask of a batch is refused at its place, and the rest answered at
+// theirs.
+func TestBatchRefusesInPlace(t *testing.T) {
+	w := newWeb(t)
+	for i, item := range []string{"A", "B"} {
+		w.flog.commit(t, w.codecs, item, int64(i+1), map[inventory.Location]int64{"DC1": int64(i + 1)})
+	}
+	w.run(t, 10)
+	w.admits(t, &Config{Access: policy.Access{Principals: []policy.Principal{principal("acme", "atp:read:entity=acme")}}})
+	rec := w.post(t, "/v1/atp/batch", `{"items":[{"item":"A","entity":"other"},{"item":"A"},{"item":"B","entity":"other"},{"item":"B"}]}`, "X-Api-Key", "acme")
+	var got batchAnswer
+	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || len(got.Results) != 4 || got.Answered != 2 || got.Failed != 2 {
+		t.Fatalf("%d %s: %v", rec.Code, rec.Body, err)
+	}
+	for i := range got.Results {
+		r := &got.Results[i]
+		if i%2 == 0 {
+			if r.Status != http.StatusForbidden || r.Answer != nil || r.Problem.Code != "insufficient_scope" {
+				t.Errorf("%d, of another entity: %+v", i, r)
+			}
+			continue
+		}
+		if a := answerOf(t, *r); r.Status != http.StatusOK || a == nil || a.Item != r.Item || a.ATP != fmt.Sprint((i+1)/2) {
+			t.Errorf("%d: %+v", i, r)
+		}
 	}
 }
 

@@ -138,7 +138,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 			if rd.local == nil {
 				return nil
 			}
-			return rd.follow(ctx, cfg.Kafka, view, env.Log)
+			return rd.look(ctx, told.feed.Loaded())
 		},
 		func(ctx context.Context) error { return desk.serve(ctx, &cfg, producer, view) },
 		func(ctx context.Context) error {
@@ -192,12 +192,8 @@ func (r *reader) learn(ctx context.Context, view logView, log *slog.Logger) erro
 			return nil
 		}
 		log.Warn("partitions of positions are not known yet", slog.Any("err", err))
-		t := time.NewTimer(learnEvery)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if !pause(ctx, learnEvery) {
 			return nil
-		case <-t.C:
 		}
 	}
 }

@@ -15,9 +15,13 @@ func buildChanges(cfg *Config, env *service.Env, view *stream.RestoreReads, rd *
 	if err != nil {
 		return nil, nil, err
 	}
-	f := feed.New(feed.Config{
-		Kafka: cfg.Kafka, Log: view, Marks: rd.store.marks, Recent: cfg.Changes.Recent, Backlogs: cfg.Changes.Backlogs, Logger: env.Log,
-	})
+	followed := feed.Config{
+		Kafka: cfg.Kafka, Log: view, Marks: rd.store.visible, Recent: cfg.Changes.Recent, Backlogs: cfg.Changes.Backlogs, Logger: env.Log,
+	}
+	if rd.local != nil {
+		followed.Began, followed.Passed = rd.local.begin, rd.local.hear
+	}
+	f := feed.New(followed)
 	s := newChanges(f, rd, cfg.Changes, env.Log, count)
 	env.Health.Ready("atp-api changes", f.Ready)
 	return s, []service.Task{f.Run, func(ctx context.Context) error {

@@ -1,37 +1,18 @@
 package atpapi
 
-import (
-	"context"
-	"errors"
-	"fmt"
+import "context"
 
-	"github.com/redis/go-redis/v9"
-)
-
-// marks say how far the projection of a topic has come in each of the partitions that
+// visible is how far the projection of a topic has come in each of the partitions that
 // reads are answered from now: see feed.Marks.
-func (s *store) marks(ctx context.Context, topic string, partitions []int32) (map[int32]int64, error) {
-	cmds := make([]*redis.StringCmd, len(partitions))
-	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, partition := range partitions {
-			cmds[i] = p.Get(ctx, markKey(partition))
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("reading marks: %w", err)
+func (s *store) visible(ctx context.Context, topic string, partitions []int32) (map[int32]int64, error) {
+	marks, err := s.marks(ctx, partitions)
+	if err != nil {
+		return nil, err
 	}
-	out := make(map[int32]int64, len(partitions))
-	for i, partition := range partitions {
-		text, err := cmds[i].Result()
-		if errors.Is(err, redis.Nil) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading mark: %w", err)
-		}
-		if m, err := parseMark(text); err == nil && m.topic == topic && m.caughtUp() {
-			out[partition] = m.next
+	out := make(map[int32]int64, len(marks))
+	for p, m := range marks {
+		if m.topic == topic && m.caughtUp() {
+			out[p] = m.next
 		}
 	}
 	return out, nil

@@ -103,30 +103,25 @@ func (g *gated) tell(events []told) error {
 
 func (g *gated) last(e told) { _ = g.tell([]told{e}) }
 
-// TestSlowReader: a reader so slow that changes fell out of memory before it came to
-// them is dropped with the reason, and goes on from the last id without a gap.
-func TestSlowReader(t *testing.T) {
-	r := newRoad(t)
-	mini := miniredis.RunT(t)
-	var a *api
-	url, _ := r.serve(t, mini.Addr())
-	st := connect(t, mini.Addr())
-	// A second replica's streams, by hand.
+// second is a stream of a second replica, by hand: it keeps some changes of a partition,
+// and is told what it is not told before the store has it.
+func second(t *testing.T, r *road, st *store, recent int, from *feed.Bookmark) *changeStream {
+	t.Helper()
 	view, err := stream.NewRestoreReads(stream.Config{Brokers: r.brokers})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer view.Close()
-	f := feed.New(feed.Config{Kafka: stream.Config{Brokers: r.brokers}, Log: view, Marks: st.marks, Recent: 2, Backlogs: 1, Logger: slog.New(slog.DiscardHandler)})
-	ctx, cancel := context.WithCancel(t.Context())
+	f := feed.New(feed.Config{Kafka: stream.Config{Brokers: r.brokers}, Log: view, Marks: st.visible, Recent: recent, Backlogs: 1, Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
-	defer func() {
+	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-	}()
+		view.Close()
+	})
 	<-f.Loaded()
 	rig := newRig(t, st, &fakeLog{topic: "t"})
 	rig.reader.setPartitions(partitions)
@@ -134,14 +129,110 @@ func TestSlowReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a = &api{changes: newChanges(f, rig.reader, DefaultChanges(), slog.New(slog.DiscardHandler), count)}
-	sub := &subscription{like: query{key: inventory.Key{Entity: "acme"}}}
+	all := newChanges(f, rig.reader, DefaultChanges(), slog.New(slog.DiscardHandler), count)
+	sub := &subscription{like: query{key: inventory.Key{Entity: "acme"}}, from: from}
 	var s *changeStream
 	eventually(t, "it is loaded", func() bool {
 		var bad *problem
-		s, bad = a.changes.begin(t.Context(), sub)
+		s, bad = all.begin(t.Context(), sub)
 		return bad == nil
 	})
+	t.Cleanup(s.close)
+	return s
+}
+
+// aloud passes on what is told.
+type aloud struct {
+	collector
+	events chan told
+}
+
+func (a *aloud) tell(events []told) error {
+	for _, e := range events {
+		a.events <- e
+	}
+	return nil
+}
+
+func (a *aloud) last(told) {}
+
+// TestStoreBehindTheReader: what a reader was told of facts that the store no longer has
+// is not told of older ones, though the store has the change itself.
+func TestStoreBehindTheReader(t *testing.T) {
+	r := newRoad(t)
+	ahead, behind := miniredis.RunT(t), miniredis.RunT(t)
+	url, _ := r.serve(t, ahead.Addr())
+	l := listen(t, url+"/v1/changes", "")
+	l.is(eventOpen)
+	from, err := feed.ParseBookmark(l.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bring := func() { // what fails over has what there is now
+		for _, k := range ahead.Keys() {
+			if ahead.Type(k) == "string" {
+				text, _ := ahead.Get(k)
+				_ = behind.Set(k, text)
+				continue
+			}
+			fields, _ := ahead.HKeys(k)
+			for _, f := range fields {
+				behind.HSet(k, f, ahead.HGet(k, f))
+			}
+		}
+	}
+	write := func(version int64) {
+		r.write(t, kgo.TryCommit, "A", version, map[inventory.Location]int64{"DC1": version})
+		l.is(eventChange, fmt.Sprintf(`"version":%d`, version))
+	}
+	write(1)
+	bring()
+	// The other replica follows from here on, so it shows nothing that its store lacks.
+	s := second(t, r, connect(t, behind.Addr()), 100, from)
+	write(2)
+	now, err := feed.ParseBookmark(l.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.sent.Floor = now.Floor
+	ctx, cancel := context.WithCancel(t.Context())
+	out, done := &aloud{events: make(chan told, 100)}, make(chan struct{})
+	s.out = out
+	go func() {
+		defer close(done)
+		_, _ = s.run(ctx, time.Hour)
+	}()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	looks := func() int { return behind.CommandCount() }
+	for e := range out.events {
+		if e.name == eventOpen {
+			break
+		}
+	}
+	began := looks()
+	eventually(t, "it has looked often enough", func() bool { return looks() > began+30 })
+	bring()
+	for e := range out.events {
+		if c, ok := e.data.(*changeEvent); ok {
+			if c.Version != 2 {
+				t.Errorf("told version %d after 2", c.Version)
+			}
+			return
+		}
+	}
+}
+
+// TestSlowReader: a reader so slow that changes fell out of memory before it came to
+// them is dropped with the reason, and goes on from the last id without a gap.
+func TestSlowReader(t *testing.T) {
+	r := newRoad(t)
+	mini := miniredis.RunT(t)
+	url, _ := r.serve(t, mini.Addr())
+	ctx := t.Context()
+	s := second(t, r, connect(t, mini.Addr()), 2, nil)
 	out := &gated{open: make(chan struct{}), began: make(chan struct{})}
 	s.out = out
 	type end struct {
@@ -178,7 +269,6 @@ func TestSlowReader(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("it was not dropped")
 	}
-	s.close()
 	if got.reason != "slow" || !errors.Is(got.err, feed.ErrSlow) {
 		t.Errorf("%+v", got)
 	}

@@ -217,7 +217,7 @@ func (s *changeStream) run(ctx context.Context, until time.Duration) (dropped st
 		if bad := s.at(m); bad != nil {
 			return s.drop(bad.code, bad)
 		}
-		if err := s.begun(); err != nil {
+		if err := s.begun(ctx); err != nil {
 			return s.lost(ctx, err)
 		}
 		again, retry := false, time.Duration(0)
@@ -286,10 +286,15 @@ func (s *changeStream) answers() bool {
 	return ok && len(s.order) == 0 && len(s.first) == 0 && (s.fresh || len(c.answer.Events) > 0)
 }
 
-// begun tells what comes before all else.
-func (s *changeStream) begun() error {
+// begun tells what comes before all else, and after which a reader may read what it
+// holds. Where copies answer first, any replica's may be of a bound ago: who read what
+// was before the id would not be told of it again.
+func (s *changeStream) begun(ctx context.Context) error {
 	if len(s.first) == 0 {
 		return nil
+	}
+	if l := s.reader.local; l != nil && l.cfg.First {
+		pause(ctx, l.cfg.Bound)
 	}
 	s.first[len(s.first)-1].id = s.id() // which says that all of it was told
 	defer func() { s.first = nil }()

@@ -145,18 +145,19 @@ func (a *api) item(c echo.Context) error {
 	if bad != nil {
 		return a.problem(c, bad)
 	}
+	etag, err := ans.tag()
+	if err != nil {
+		return a.problem(c, unwritable(err))
+	}
 	h := c.Response().Header()
-	h.Set("ETag", ans.etag)
+	h.Set("ETag", etag)
 	h.Set(echo.HeaderCacheControl, "no-cache")
 	defer func() { a.count.took.Observe(a.now().Sub(began).Seconds()) }()
-	if matches(c.Request().Header.Values("If-None-Match"), ans.etag) {
+	if matches(c.Request().Header.Values("If-None-Match"), etag) {
 		a.count.answers.WithLabelValues("304", "").Inc()
 		return c.NoContent(http.StatusNotModified)
 	}
 	a.count.answers.WithLabelValues("200", "").Inc()
-	if shape.fields == nil {
-		return c.JSON(http.StatusOK, ans)
-	}
 	part, err := shape.fields.of(ans)
 	if err != nil {
 		return a.problem(c, unwritable(err))

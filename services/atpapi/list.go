@@ -230,10 +230,6 @@ func (a *api) take(ctx context.Context, out *page, q *pageQuery, form shape, qs 
 		if bad := form.fresh(got.answer); bad != nil {
 			return bad
 		}
-		if form.fields == nil {
-			out.Items = append(out.Items, got.answer)
-			continue
-		}
 		part, err := form.fields.of(got.answer)
 		if err != nil {
 			return unwritable(err)
@@ -271,13 +267,13 @@ func (r *reader) settled(ctx context.Context) *problem {
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	for i, m := range marks {
-		switch seen := r.seen[i]; {
-		case m == nil:
+	for p, seen := range r.seen {
+		switch m, ok := marks[int32(p)]; { //nolint:gosec // partition counts are int32
+		case !ok:
 			return notReady("a partition is not loaded")
 		case !m.caughtUp():
 			return notReady("a partition is being loaded")
-		case m.topic == seen.topic && m.next < seen.next:
+		case m.behind(seen):
 			return notReady("the store fell back and is being loaded")
 		}
 	}

@@ -119,6 +119,12 @@ func (l *local) begin(topic string, from map[int32]int64) {
 	l.parts = parts
 }
 
+func (l *local) partitions() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.parts)
+}
+
 // part is nil before the log is followed.
 func (l *local) part(partition int32) *localPart {
 	if l == nil {
@@ -159,7 +165,7 @@ func (l *local) stands(partition int32, m mark, at time.Time) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if m.topic != p.topic || m.next < p.good.mark.next || m.reached < p.good.mark.reached {
+	if m.topic != p.topic || m.behind(p.good.mark) {
 		return
 	}
 	now := asOf{m, at}
@@ -254,18 +260,6 @@ func (p *localPart) drop(c *copied) {
 func sizeOf(p *inventory.Position) int64 {
 	const strings = 256 // names and ids
 	return int64(unsafe.Sizeof(*p)) + strings + int64(len(p.Reserved)+len(p.Supply))*int64(unsafe.Sizeof(inventory.Bucket{}))
-}
-
-// holds says how many items and bytes it has.
-func (l *local) holds() (items int, bytes int64) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for _, p := range l.parts {
-		p.mu.Lock()
-		items, bytes = items+len(p.entries), bytes+p.bytes
-		p.mu.Unlock()
-	}
-	return items, bytes
 }
 
 // instead is what may be answered of an item that Redis says nothing about: stood is

@@ -232,6 +232,34 @@ func TestTheCopyIsBounded(t *testing.T) {
 	}
 }
 
+// holds says how many items and bytes it has.
+func (l *local) holds() (items int, bytes int64) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, p := range l.parts {
+		p.mu.Lock()
+		items, bytes = items+len(p.entries), bytes+p.bytes
+		p.mu.Unlock()
+	}
+	return items, bytes
+}
+
+// What was read before something that was answered already is not taken in: what was
+// shown of the item meanwhile may have been dropped, and nothing else would tell.
+func TestTheCopyTakesNothingOlderThanAnAnswer(t *testing.T) {
+	l := newLocal(DefaultLocal())
+	l.begin("t1", map[int32]int64{0: 10})
+	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	l.put(0, "acme|A", make([]inventory.Position, 1), asOf{mark{topic: "t1", next: 10}, at}, mark{topic: "t1", next: 11})
+	if _, when, ok := l.get(0, "acme|A"); ok {
+		t.Errorf("kept as of %d, and 11 was answered from", when.mark.next)
+	}
+	l.put(0, "acme|A", make([]inventory.Position, 1), asOf{mark{topic: "t1", next: 11}, at}, mark{topic: "t1", next: 11})
+	if _, _, ok := l.get(0, "acme|A"); !ok {
+		t.Error("what is as new as the answers is not kept")
+	}
+}
+
 // A mark counts only when the log has been followed up to it, and one that waits is
 // not pushed on by later ones.
 func TestMarksWaitForTheFollower(t *testing.T) {

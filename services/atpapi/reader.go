@@ -196,7 +196,7 @@ func (r *reader) stand(k inventory.Key, s *stood, seen mark) ([]inventory.Positi
 		return nil, notReady("the partition is not loaded")
 	case !m.caughtUp():
 		return nil, notReady(fmt.Sprintf("the partition is being loaded: %d of %d", m.next, m.target))
-	case m.topic == seen.topic && (m.next < seen.next || m.reached < seen.reached):
+	case m.behind(seen):
 		// Invariant 5: a Redis that fell back is not answered from, even before the
 		// projector has noticed.
 		return nil, notReady("the store fell back and is being loaded")

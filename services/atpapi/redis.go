@@ -51,6 +51,11 @@ type mark struct {
 // caughtUp says whether reads may be answered.
 func (m mark) caughtUp() bool { return m.next >= m.target && !strings.HasPrefix(m.topic, wiping) }
 
+// behind says whether a mark is of a Redis that fell back to before another one.
+func (m mark) behind(seen mark) bool {
+	return m.topic == seen.topic && (m.next < seen.next || m.reached < seen.reached)
+}
+
 const wiping = "!"
 
 func (m mark) String() string {

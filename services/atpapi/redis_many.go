@@ -36,14 +36,11 @@ func (s *store) items(ctx context.Context, of []placed) ([]stood, error) {
 	out := make([]stood, len(of))
 	_, cluster := s.rdb.(*redis.ClusterClient)
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(maxAtOnce)
+	g.SetLimit(1) // one node works on one thing at a time: asking for more at once gains nothing
+	if cluster {
+		g.SetLimit(maxAtOnce)
+	}
 	for _, group := range together(of, cluster) {
-		if !cluster { // one connection answers in order: waiting for it costs nothing
-			if err := s.group(ctx, of, group, out); err != nil {
-				return nil, err
-			}
-			continue
-		}
 		g.Go(func() error { return s.group(ctx, of, group, out) })
 	}
 	return out, g.Wait() //nolint:wrapcheck // ours
@@ -104,26 +101,40 @@ func (s *store) group(ctx context.Context, of []placed, group []int, out []stood
 	return nil
 }
 
-// allMarks reads the marks of the first n partitions; nil is one that is not there or
-// cannot be read.
-func (s *store) allMarks(ctx context.Context, n int) ([]*mark, error) {
-	cmds := make([]*redis.StringCmd, n)
+// marks reads the marks of partitions; one that is not there or not written by us is
+// left out.
+func (s *store) marks(ctx context.Context, partitions []int32) (map[int32]mark, error) {
+	cmds := make([]*redis.StringCmd, len(partitions))
 	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i := range cmds {
-			cmds[i] = p.Get(ctx, markKey(int32(i))) //nolint:gosec // partition counts are int32
+		for i, partition := range partitions {
+			cmds[i] = p.Get(ctx, markKey(partition))
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, fmt.Errorf("reading marks: %w", err)
 	}
-	out := make([]*mark, n)
-	for i, c := range cmds {
-		if text, err := c.Result(); err == nil {
-			if m, err := parseMark(text); err == nil {
-				out[i] = &m
-			}
+	out := make(map[int32]mark, len(partitions))
+	for i, partition := range partitions {
+		text, err := cmds[i].Result()
+		if errors.Is(err, redis.Nil) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading mark: %w", err)
+		}
+		if m, err := parseMark(text); err == nil {
+			out[partition] = m
 		}
 	}
 	return out, nil
+}
+
+// allMarks reads the marks of the first n partitions: see marks.
+func (s *store) allMarks(ctx context.Context, n int) (map[int32]mark, error) {
+	all := make([]int32, n)
+	for p := range all {
+		all[p] = int32(p) //nolint:gosec // partition counts are int32
+	}
+	return s.marks(ctx, all)
 }

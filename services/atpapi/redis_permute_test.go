@@ -79,7 +79,9 @@ func permute(t *testing.T, c RedisConfig, disturb func(p *permutation)) {
 		r.local.begin("t1", map[int32]int64{0: 0})
 		p.readers = append(p.readers, r)
 		all.Go(func() { p.follow(ctx, r) })
-		all.Go(func() { r.look(ctx, 1) })
+		followed := make(chan struct{})
+		close(followed)
+		all.Go(func() { _ = r.look(ctx, followed) })
 		for range 2 { // each of them a reader of its own
 			all.Go(func() { p.poll(ctx, t, r) })
 		}

@@ -96,7 +96,8 @@ func readTicket(partner, text string) (t ticket, number string, full bool, err e
 		}
 		t.items = append(t.items, inventory.Key{Entity: inventory.Entity(entity), Item: inventory.Item(item)})
 	}
-	if len(t.items) == 0 || len(t.items) > reservation.MaxItems || t.items[0].Entity == "" || t.number() != number {
+	// It is what was sent, of this partner and by the byte: no reservation has two ids.
+	if len(t.items) == 0 || len(t.items) > reservation.MaxItems || t.items[0].Entity == "" || t.String() != text {
 		return ticket{}, "", false, errTicket
 	}
 	return t, number, true, nil

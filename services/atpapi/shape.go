@@ -102,6 +102,9 @@ func (s selection) add(path string, of reflect.Type) bool {
 
 // of is what is selected of an answer.
 func (s selection) of(a *answer) (any, error) {
+	if s == nil {
+		return a, nil
+	}
 	b, err := json.Marshal(a)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the answer: %w", err)

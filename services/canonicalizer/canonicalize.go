@@ -120,31 +120,40 @@ type run struct {
 	lines   int
 	out     Result
 	again   *event.ParkedLine // set where it is one that runs again
+	given   map[string]any    // of a mapping's input, what is the same for all units
 
 	// Versions given by this message, so that an item listed twice grows twice.
 	newItems     map[inventory.Key]int64
 	newLocations map[inventory.Location]int64
 }
 
+// input is what a mapping is given for a unit. Mappings change nothing in place, so all
+// but the tree is made once.
 func (r *run) input(tree any) map[string]any {
-	src := r.p.src
-	defaults := make(map[string]any, len(src.Defaults))
-	for k, v := range src.Defaults {
-		defaults[k] = v
+	if r.given == nil {
+		src := r.p.src
+		defaults := make(map[string]any, len(src.Defaults))
+		for k, v := range src.Defaults {
+			defaults[k] = v
+		}
+		headers := make(map[string]any, len(r.raw.Headers))
+		for _, h := range r.raw.Headers {
+			headers[strings.ToLower(h.Name)] = h.Value
+		}
+		r.given = map[string]any{
+			"defaults": defaults,
+			"source": map[string]any{
+				"name": string(src.Name), "entity": string(src.Entity), "default_location": string(src.DefaultLocation),
+			},
+			"raw": map[string]any{
+				"id": documentID(r.raw), "filename": r.raw.Filename, "received_at": int(r.raw.ReceivedAt), "headers": headers,
+			},
+		}
 	}
-	headers := make(map[string]any, len(r.raw.Headers))
-	for _, h := range r.raw.Headers {
-		headers[strings.ToLower(h.Name)] = h.Value
-	}
-	return map[string]any{
-		"tree": tree, "defaults": defaults,
-		"source": map[string]any{
-			"name": string(src.Name), "entity": string(src.Entity), "default_location": string(src.DefaultLocation),
-		},
-		"raw": map[string]any{
-			"id": documentID(r.raw), "filename": r.raw.Filename, "received_at": int(r.raw.ReceivedAt), "headers": headers,
-		},
-	}
+	in := make(map[string]any, len(r.given)+1)
+	maps.Copy(in, r.given)
+	in["tree"] = tree
+	return in
 }
 
 func (r *run) unit(ctx context.Context, u format.Unit) error {

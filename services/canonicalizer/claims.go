@@ -39,7 +39,7 @@ func CheckClaims(set *policy.Set) error {
 // Claims is what CheckClaims says of one source. What waits for master data is judged
 // as if it were there.
 func (b *Bench) Claims(ctx context.Context, src *policy.Source) []error {
-	p, err := program(src)
+	p, err := b.program(src)
 	if err != nil {
 		return []error{err}
 	}

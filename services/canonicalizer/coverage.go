@@ -43,7 +43,7 @@ type Covering struct {
 
 // Covering begins with a source.
 func (b *Bench) Covering(src *policy.Source) (*Covering, error) {
-	p, err := program(src)
+	p, err := b.program(src)
 	if err != nil {
 		return nil, err
 	}

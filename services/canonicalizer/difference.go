@@ -49,11 +49,11 @@ type Differing struct {
 
 // Differing begins with two versions.
 func (b *Bench) Differing(old, changed *policy.Source) (*Differing, error) {
-	p, err := program(old)
+	p, err := b.program(old)
 	if err != nil {
 		return nil, err
 	}
-	q, err := program(changed)
+	q, err := b.program(changed)
 	if err != nil {
 		return nil, err
 	}

@@ -265,9 +265,12 @@ func (m *marks) wait(ctx context.Context, recs []*stream.Record) error {
 	}
 }
 
-// sourceOf is the source in the key of a raw message.
+// sourceOf is the source in the key of a raw message; empty of what is no such key.
 func sourceOf(key []byte) inventory.Source {
-	name, _, _ := bytes.Cut(key, []byte("|"))
+	name, _, ok := bytes.Cut(key, []byte("|"))
+	if !ok {
+		return ""
+	}
 	return inventory.Source(name) // names of sources need no escape
 }
 

@@ -140,6 +140,20 @@ func TestCopiesBeforeTheOrder(t *testing.T) {
 	}
 }
 
+// The ERP's copy ties its own number to the shop's order: a warehouse that knows only the
+// ERP's ships that order.
+func TestCopyTiesNumbers(t *testing.T) {
+	s := newShelf(t)
+	depot := *s.sources["wms"].src
+	depot.Name, depot.Defaults = "wms", map[string]string{"order_issuer": "erp"}
+	byERP := strings.Replace(sent, "*1001*", "*SO1*", 1)
+	s.send("shop", placed)
+	s.send("erp", copied)
+	s.sources["wms"] = programOf(t, &depot)
+	s.send("wms", byERP)
+	s.want("shipped under the ERP's number", 6, 0)
+}
+
 // A cancellation releases what is asked for and does not bring back what was shipped; a
 // refund of kind return is expected and counts when it arrives.
 func TestRefunds(t *testing.T) {

@@ -19,6 +19,10 @@ func TestUnnumberedDocumentsAgain(t *testing.T) {
 			`{"doctype":"Stock Entry","purpose":"Material Receipt","docstatus":1,"posting_date":"2026-11-03","items":[{"item_code":"SKU-1","qty":2,"t_warehouse":"DC1"}]}`,
 		},
 		{
+			"erpnext", `[{"doctype":"Stock Entry","purpose":"Material Receipt","docstatus":1,"posting_date":"2026-11-02","items":[{"item_code":"SKU-1","qty":2,"t_warehouse":"DC1"}]},{"doctype":"Stock Entry","purpose":"Material Receipt","docstatus":1,"posting_date":"2026-11-02","items":[{"item_code":"SKU-1","qty":2,"t_warehouse":"DC1"}]}]`,
+			`[{"doctype":"Stock Entry","purpose":"Material Receipt","docstatus":1,"posting_date":"2026-11-03","items":[{"item_code":"SKU-1","qty":2,"t_warehouse":"DC1"}]}]`,
+		},
+		{
 			"dynamics", `[{"productId":"SKU-1","organizationId":"o","quantities":{"pos":{"inbound":1}},"dimensions":{"LocationId":"DC1"}},{"productId":"SKU-1","organizationId":"o","quantities":{"pos":{"inbound":1}},"dimensions":{"LocationId":"DC1"}}]`,
 			`[{"productId":"SKU-1","organizationId":"o","quantities":{"pos":{"inbound":2}},"dimensions":{"LocationId":"DC1"}}]`,
 		},

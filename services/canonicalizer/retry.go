@@ -90,8 +90,6 @@ type unparker struct {
 	whole   func(ctx context.Context, partition int32, f func(*stream.Record) error) error
 	each    int // lines sent at a look
 	now     func() time.Time
-
-	rescanned map[int32]time.Time // by the goroutine of each partition's checks
 }
 
 // apply takes a record of canonicalizer.parked.
@@ -244,16 +242,11 @@ func (u *unparker) fetch(ctx context.Context, partition int32, lines []*waitingL
 	return out, nil
 }
 
-// rescan looks again for lines that were not held, now and then, and when there is
-// room for them.
+// rescan looks again for lines that were not held.
 func (u *unparker) rescan(ctx context.Context, partition int32) error {
-	some, room := u.waits.unheld(partition)
-	now := u.now()
-	if !some || !room && now.Sub(u.rescanned[partition]) < rescanEvery {
+	if !u.waits.rescan(partition, u.now()) {
 		return nil
 	}
-	u.rescanned[partition] = now
-	u.waits.recount(partition)
 	rescued := 0
 	err := u.whole(ctx, partition, func(rec *stream.Record) error {
 		if rescued < maxRescued && u.consider(rec) {

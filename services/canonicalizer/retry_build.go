@@ -46,8 +46,7 @@ func newRetrying(cfg *Config, env service.Env, h *handler, wait func(context.Con
 		return nil, fmt.Errorf("connecting for parked lines: %w", err)
 	}
 	u := &unparker{
-		h: h, waits: waiting, produce: h.produce, now: env.Now, rescanned: map[int32]time.Time{},
-		each: max(1, cfg.RetryRate*int(checkEvery)/int(time.Second)),
+		h: h, waits: waiting, produce: h.produce, now: env.Now, each: eachLook(cfg.RetryRate),
 		read: func(ctx context.Context, partition int32, from, until int64, f func(*stream.Record) error) error {
 			return reads.Each(ctx, event.TopicParked, partition, from, until, f)
 		},
@@ -70,6 +69,9 @@ func newRetrying(cfg *Config, env service.Env, h *handler, wait func(context.Con
 	}
 	return out, nil
 }
+
+// eachLook is how many lines one look sends for so many a second.
+func eachLook(rate int) int { return max(1, rate*int(checkEvery)/int(time.Second)) }
 
 // parkedParts is the number of partitions in which parked lines stand and run again.
 func parkedParts(ctx context.Context, cfg stream.Config) (int32, error) {

@@ -9,7 +9,9 @@ import (
 	"math/big"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,7 +61,7 @@ func (k *lane) start(t *testing.T, sources map[inventory.Source]*sourceProgram, 
 	}
 	m.came = h.waits.came
 	u := &unparker{
-		h: h, waits: h.waits, produce: k.produce, each: 10, now: now, rescanned: map[int32]time.Time{},
+		h: h, waits: h.waits, produce: k.produce, each: 10, now: now,
 		read: func(_ context.Context, _ int32, from, until int64, f func(*stream.Record) error) error {
 			for _, rec := range k.log[event.TopicParked][from:until] {
 				if err := f(rec); err != nil {
@@ -409,6 +411,53 @@ func TestBeyondTheLimit(t *testing.T) {
 	}
 	if by, beyond := p.h.waits.standing(); len(by) != 0 || beyond != 0 || len(p.h.waits.byRef) != 0 {
 		t.Errorf("%v held, %d beyond, %d names", by, beyond, len(p.h.waits.byRef))
+	}
+}
+
+// What is known of lines that wait no more is bounded, however many there are.
+func TestClosedLinesAreBounded(t *testing.T) {
+	w := newWaits(10)
+	for i := range maxClosed + 3 {
+		w.close(strconv.Itoa(i), 0)
+	}
+	if len(w.closed) != maxClosed || len(w.closedOrder) != maxClosed || w.isClosed("2") || !w.isClosed("3") || !w.isClosed(strconv.Itoa(maxClosed+2)) {
+		t.Errorf("%d known, %d in order", len(w.closed), len(w.closedOrder))
+	}
+}
+
+// A rate of so many lines a second is kept by looks that are a tenth of one apart.
+func TestRetryRate(t *testing.T) {
+	for rate, want := range map[int]int{10: 1, 19: 1, 200: 20, 100_000: 10_000} {
+		if n := eachLook(rate); n != want {
+			t.Errorf("%d a second are %d a look, want %d", rate, n, want)
+		}
+	}
+}
+
+// Partitions are looked at beside each other, and each by its own time.
+func TestLooksBesideEachOther(t *testing.T) {
+	w, now := newWaits(2), time.UnixMilli(int64(sampleTime))
+	w.put(&waitingLine{key: "a"}, false)
+	w.put(&waitingLine{key: "b"}, false) // full
+	beyond := func(partition int32) {
+		w.put(&waitingLine{key: fmt.Sprint("c", partition), partition: partition}, false)
+	}
+	var all sync.WaitGroup
+	for partition := range int32(4) {
+		beyond(partition)
+		all.Go(func() {
+			if !w.rescan(partition, now) {
+				t.Errorf("partition %d is not looked at", partition)
+			}
+		})
+	}
+	all.Wait()
+	if w.rescan(0, now.Add(rescanEvery)) {
+		t.Error("looked for lines of which there are none")
+	}
+	beyond(0)
+	if w.rescan(0, now.Add(rescanEvery-1)) || !w.rescan(0, now.Add(rescanEvery)) {
+		t.Error("the pause between two looks is another one")
 	}
 }
 

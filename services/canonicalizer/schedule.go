@@ -1,7 +1,6 @@
 package canonicalizer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,11 +42,6 @@ type head struct {
 	opens time.Time
 }
 
-// ownKey says whether a record of a raw topic is of a source.
-func ownKey(key []byte, source inventory.Source) bool {
-	return bytes.HasPrefix(key, []byte(inventory.Escape(string(source))+"|"))
-}
-
 func (s *schedule) windows() *policy.Source {
 	if p := s.h.program(s.source); p != nil {
 		return p.src
@@ -61,7 +55,7 @@ func (s *schedule) batch(stop <-chan struct{}) func(ctx context.Context, recs []
 	return func(ctx context.Context, recs []*stream.Record) ([]*stream.Record, error) {
 		var own []*stream.Record
 		for _, rec := range recs {
-			if ownKey(rec.Key, s.source) && (s.until == nil || rec.Offset < s.until[rec.Partition]) {
+			if sourceOf(rec.Key) == s.source && (s.until == nil || rec.Offset < s.until[rec.Partition]) {
 				own = append(own, rec)
 			}
 		}
@@ -156,11 +150,7 @@ func (s *schedules) prefix() string { return s.cfg.Group + "-scheduled-" }
 
 // scheduled says whether a record of raw.bulk is left to a schedule.
 func (s *schedules) scheduled(rec *stream.Record) bool {
-	name, _, ok := strings.Cut(string(rec.Key), "|")
-	if !ok {
-		return false
-	}
-	source := inventory.Source(name) // names of sources need no escapes
+	source := sourceOf(rec.Key)
 	p := s.bulk.program(source)
 	return p != nil && p.src.LatencyClass == policy.LatencyScheduled && s.has(source)
 }

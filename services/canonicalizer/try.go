@@ -15,8 +15,9 @@ import (
 // what the samples of the set define, as for CheckSamples. It is safe for concurrent
 // use.
 type Bench struct {
-	set     *policy.Set
-	masters *masters
+	set      *policy.Set
+	programs map[inventory.Source]*sourceProgram
+	masters  *masters
 }
 
 // NewBench compiles every mapping of a set.
@@ -30,7 +31,15 @@ func NewBench(set *policy.Set) (*Bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bench{set, m}, nil
+	return &Bench{set, all, m}, nil
+}
+
+// program is a source ready to run; one that is not of the set is compiled.
+func (b *Bench) program(src *policy.Source) (*sourceProgram, error) {
+	if p := b.programs[src.Name]; p != nil && p.src == src {
+		return p, nil
+	}
+	return program(src)
 }
 
 // Source is one of the set's, or a ready partner; nil when there is none.
@@ -69,7 +78,7 @@ type TryOptions struct {
 // Try runs a message through a source. The error is set only where the source does not
 // compile or ctx ends.
 func (b *Bench) Try(ctx context.Context, src *policy.Source, msg Message, opt TryOptions) (*Try, error) {
-	p, err := program(src)
+	p, err := b.program(src)
 	if err != nil {
 		return nil, err
 	}

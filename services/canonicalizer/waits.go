@@ -77,12 +77,15 @@ const (
 // waits holds which parked lines stand, and which of them may run again: a projection
 // of canonicalizer.parked. It is safe for concurrent use.
 type waits struct {
-	mu     sync.Mutex
-	most   int
-	lines  map[string]*waitingLine
-	byRef  map[reference]map[*waitingLine]struct{}
-	ready  map[int32]*readyLines
-	beyond map[int32]int // lines of a partition that stand and are not held, about
+	mu    sync.Mutex
+	most  int
+	lines map[string]*waitingLine
+	byRef map[reference]map[*waitingLine]struct{}
+	ready map[int32]*readyLines
+	// Of a partition: the lines that stand and are not held, about, and when they were
+	// last looked for.
+	beyond    map[int32]int
+	rescanned map[int32]time.Time
 
 	closed      map[uint64]struct{}
 	closedOrder []uint64
@@ -108,7 +111,7 @@ type waitingLine struct {
 func newWaits(most int) *waits {
 	return &waits{
 		most: most, lines: map[string]*waitingLine{}, byRef: map[reference]map[*waitingLine]struct{}{}, ready: map[int32]*readyLines{},
-		beyond: map[int32]int{}, closed: map[uint64]struct{}{},
+		beyond: map[int32]int{}, rescanned: map[int32]time.Time{}, closed: map[uint64]struct{}{},
 	}
 }
 
@@ -259,19 +262,16 @@ func (w *waits) rest(l *waitingLine) {
 	l.sent = time.Time{}
 }
 
-// unheld says whether lines of a partition stand that are not held, and whether there
-// is room for many.
-func (w *waits) unheld(partition int32) (some, room bool) {
+// rescan says whether the topic is to be read again for lines of a partition that are
+// not held: now and then, and when there is room for many. Another count of them begins.
+func (w *waits) rescan(partition int32, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.beyond[partition] > 0, len(w.lines) < w.most/2
-}
-
-// recount begins another count of the lines that are not held.
-func (w *waits) recount(partition int32) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.beyond[partition] = 0
+	if w.beyond[partition] == 0 || len(w.lines) >= w.most/2 && now.Sub(w.rescanned[partition]) < rescanEvery {
+		return false
+	}
+	w.rescanned[partition], w.beyond[partition] = now, 0
+	return true
 }
 
 // standing is how many lines wait for a reason, and since when the oldest does.

@@ -38,11 +38,16 @@ func newPorter(set *policy.Set, doors map[inventory.Source]*door, fetch access.F
 		limiter: limit.New(2*(len(doors)+len(set.Access.Principals))+publishedLater, now),
 		window:  idempotent.NewWindow(keysKept, mostKeys, maxAnswer, now),
 	}
+	// Issuers stay while sources come and go: their keys are not fetched again.
+	others, err := set.Access.Guard(nil, fetch, now)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it names the file
+	}
 	p.open = func(doors map[inventory.Source]*door) (*hall, error) {
 		own := ownPrincipals(doors)
-		guard, err := set.Access.Guard(own, fetch, now)
+		guard, err := others.With(own)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // it names the file
+			return nil, err //nolint:wrapcheck // it names the principal
 		}
 		h := &hall{doors: doors, guard: guard, own: map[string]bool{}}
 		for i := range own {

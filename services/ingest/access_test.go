@@ -3,10 +3,12 @@ package ingest
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -316,5 +318,38 @@ func TestDeprecationHeaders(t *testing.T) {
 	}
 	if h := x.send("wms", "ISA", "X-Api-Key", "guess").Header(); h.Get("Deprecation") != "" {
 		t.Error("a stranger learns of the source")
+	}
+}
+
+// Sources are published again and again; the keys of issuers are fetched by their own
+// time, and a key that two have is still refused.
+func TestIssuersStayWhileSourcesChange(t *testing.T) {
+	var keys []byte
+	asked := 0
+	fetch := func(context.Context, string, int64) ([]byte, error) { asked++; return keys, nil }
+	x := newTenants(t, fetch, func(set *policy.Set) {
+		is := &set.Access.Issuers[0]
+		keys, is.JWKS, is.JWKSURL = is.JWKS, nil, "https://id.example/keys"
+	})
+	token := "Bearer " + x.token(t, "erp", "messages:write:source=erp")
+	doors := x.s.porter.hall.Load().doors
+	for range 3 {
+		if w := x.send("erp", "{}", "Authorization", token); w.Code != http.StatusAccepted {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		if err := x.s.porter.enter(doors); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("keys are fetched %d times", asked)
+	}
+	before := x.s.porter.hall.Load()
+	taken := *doors["wms"]
+	taken.keys = append(taken.keys, sha256.Sum256([]byte("erp-key")))
+	changed := maps.Clone(doors)
+	changed["wms"] = &taken
+	if x.s.porter.enter(changed) == nil || x.s.porter.hall.Load() != before {
+		t.Error("a source has the key of a partner")
 	}
 }

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/ingest/body"
+	"github.com/stockweave/stockweave/services/ingest/pull"
 )
 
 // shape is how a body has its messages.
@@ -50,21 +52,25 @@ func (d *door) media(h http.Header) (media, error) {
 	case err == nil && d.src.HTTP.Batch && slices.Contains(batchTypes(), typ):
 		single.shape = lineBatch
 	case err != nil || !slices.Contains(d.types, typ):
-		return single, newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", "the source sends "+strings.Join(d.types, ", "))
+		return single, d.otherType()
 	}
+	return single, d.charset(params)
+}
+
+func (d *door) otherType() error {
+	return newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", "the source sends "+strings.Join(d.types, ", "))
+}
+
+// charset checks that of a media type, where it states one.
+func (d *door) charset(params map[string]string) error {
 	if set := params["charset"]; set != "" && !charsetOK(d.src, set) {
-		return single, newProblem(http.StatusUnsupportedMediaType, "unsupported_charset", "the source does not send in this charset")
+		return newProblem(http.StatusUnsupportedMediaType, "unsupported_charset", "the source does not send in this charset")
 	}
-	return single, nil
+	return nil
 }
 
 // limit is the largest message of the source, bytes.
-func (d *door) limit() int {
-	if n := d.src.Limits.MaxBytes; n > 0 {
-		return n
-	}
-	return policy.MaxMessage
-}
+func (d *door) limit() int { return pull.Limit(d.src) }
 
 // batchRoom is the largest batch that streams, bytes.
 const batchRoom = 16 << 20
@@ -94,11 +100,20 @@ func readWire(r *http.Request, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, unreadable(err, limit)
 	}
-	b, err := io.ReadAll(in)
-	if err != nil {
+	return readAll(in, r.ContentLength, limit)
+}
+
+// mostStated is how much memory is taken on a sender's word, bytes.
+const mostStated = 64 << 10
+
+// readAll reads content of which the sender states the length; below 0 it does not.
+func readAll(r io.Reader, stated, limit int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(max(stated, 0), mostStated)) + bytes.MinRead)
+	if _, err := b.ReadFrom(r); err != nil {
 		return nil, unreadable(err, limit)
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // unreadable is the answer to a body that cannot be read.
@@ -125,7 +140,7 @@ func unreadable(err error, limit int64) error {
 	return err
 }
 
-func empty(b []byte) bool { return len(strings.TrimSpace(string(b))) == 0 }
+func empty(b []byte) bool { return len(bytes.TrimSpace(b)) == 0 }
 
 func noMessage() *problem {
 	return newProblem(http.StatusBadRequest, "empty_body", "there is no message")

@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"sync"
-	"time"
 
-	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/service"
-	"github.com/stockweave/stockweave/pkg/stream"
 	"github.com/stockweave/stockweave/services/ingest/cursor"
 	"github.com/stockweave/stockweave/services/ingest/files"
 )
@@ -25,7 +20,7 @@ const foldersGroup = "ingest-files"
 // that holds the partition of its cursor (ADR 26).
 func folders(cfg *Config, env service.Env, appender files.Appender, cursors cursor.Store) ([]service.Task, error) {
 	metrics := files.NewMetrics()
-	var feeds []*files.Feed
+	var feeds []held
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(cfg.Policies.Sources)) {
 		src := cfg.Policies.Sources[name]
@@ -55,7 +50,7 @@ func folders(cfg *Config, env service.Env, appender files.Appender, cursors curs
 			continue
 		}
 		f.Key = cursor.Key(name, flow)
-		feeds = append(feeds, f)
+		feeds = append(feeds, held{f.Key, func(ctx context.Context) { _ = f.Run(ctx) }}) // it ends with ctx only
 	}
 	if err := errors.Join(errs...); err != nil || len(feeds) == 0 {
 		return nil, err
@@ -65,43 +60,5 @@ func folders(cfg *Config, env service.Env, appender files.Appender, cursors curs
 			return nil, err //nolint:wrapcheck // it says what
 		}
 	}
-	return []service.Task{func(ctx context.Context) error { return runFolders(ctx, cfg.Kafka, env.Log, feeds) }}, nil
-}
-
-// runFolders runs the feeds of the partitions that this replica holds.
-func runFolders(ctx context.Context, kafka stream.Config, log *slog.Logger, feeds []*files.Feed) error {
-	n, err := cursorPartitions(ctx, kafka, log)
-	if err != nil || n == 0 {
-		return err
-	}
-	return stream.Hold(ctx, kafka, foldersGroup, event.TopicCursors, func(ctx context.Context, partition int32) { //nolint:wrapcheck // it says what
-		var wg sync.WaitGroup
-		for _, f := range feeds {
-			if stream.Partition([]byte(f.Key), n) == partition {
-				wg.Go(func() { _ = f.Run(ctx) }) // it ends with ctx only
-			}
-		}
-		wg.Wait()
-	})
-}
-
-// cursorPartitions asks until a broker answers; 0 when ctx ends.
-func cursorPartitions(ctx context.Context, kafka stream.Config, log *slog.Logger) (int32, error) {
-	reads, err := stream.NewRestoreReads(kafka)
-	if err != nil {
-		return 0, fmt.Errorf("connecting for folders: %w", err)
-	}
-	defer reads.Close()
-	for ctx.Err() == nil {
-		_, n, err := reads.Topic(ctx, kafka.Physical(event.TopicCursors))
-		if err == nil && n > 0 {
-			return n, nil
-		}
-		log.Warn("no files are taken before the cursors' topic is there", slog.Any("err", err))
-		select {
-		case <-ctx.Done():
-		case <-time.After(2 * time.Second):
-		}
-	}
-	return 0, nil
+	return []service.Task{func(ctx context.Context) error { return hold(ctx, cfg.Kafka, env.Log, foldersGroup, feeds) }}, nil
 }

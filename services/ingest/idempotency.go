@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -126,15 +125,7 @@ func (t *try) id(number int, body []byte, other string) string {
 	if t == nil {
 		return other
 	}
-	print := idempotent.Fingerprint([]byte("stockweave raw message"), []byte(t.scope), []byte(t.key), []byte(strconv.Itoa(number)), body)
-	return uuid8(print)
-}
-
-func uuid8(sum [sha256.Size]byte) string {
-	b := sum[:16]
-	b[6] = b[6]&0x0f | 0x80
-	b[8] = b[8]&0x3f | 0x80
-	return hex.EncodeToString(b)
+	return idempotent.ID([]byte("stockweave raw message"), []byte(t.scope), []byte(t.key), []byte(strconv.Itoa(number)), body)
 }
 
 // dedupeKey is what the message carries of the key, where its source names no header
@@ -170,11 +161,18 @@ func (t *try) end() {
 
 // answer is an answer in JSON, and remembers it.
 func (t *try) answer(status int, v any) (*idempotent.Answer, error) {
-	b, err := json.Marshal(v)
+	a, err := answer(status, v)
 	if err != nil {
-		return nil, fmt.Errorf("encoding an answer: %w", err)
+		return nil, err
 	}
-	a := idempotent.Answer{Status: status, Type: echo.MIMEApplicationJSON, Body: append(b, '\n')}
 	t.done(a)
 	return &a, nil
+}
+
+func answer(status int, v any) (idempotent.Answer, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return idempotent.Answer{}, fmt.Errorf("encoding an answer: %w", err)
+	}
+	return idempotent.Answer{Status: status, Type: echo.MIMEApplicationJSON, Body: append(b, '\n')}, nil
 }

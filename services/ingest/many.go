@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -18,14 +19,9 @@ import (
 	"github.com/stockweave/stockweave/pkg/access/idempotent"
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
-	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/ingest/body"
 	"github.com/stockweave/stockweave/services/ingest/signature"
 )
-
-// LineHeader is the header of a part of a file that says the number of its first row's
-// line in the file, from 1.
-const LineHeader = "X-File-Line"
 
 // streamTime is how long a sender may take for the next message of a long body.
 const streamTime = 30 * time.Second
@@ -72,12 +68,9 @@ func (d *door) partType(p body.Part) error {
 	}
 	typ, params, err := mime.ParseMediaType(p.ContentType)
 	if err != nil || typ != "application/octet-stream" && !slices.Contains(d.types, typ) {
-		return newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", "the source sends "+strings.Join(d.types, ", "))
+		return d.otherType()
 	}
-	if set := params["charset"]; set != "" && !charsetOK(d.src, set) {
-		return newProblem(http.StatusUnsupportedMediaType, "unsupported_charset", "the source does not send in this charset")
-	}
-	return nil
+	return d.charset(params)
 }
 
 func filename(stated string) string { return kept(path.Base(strings.ReplaceAll(stated, "\\", "/"))) }
@@ -113,7 +106,7 @@ func (s *server) file(in *arrival, claim signature.Claim) (*idempotent.Answer, e
 		return nil, unreadable(err, in.room)
 	}
 	if len(head) <= limit && bytes.Count(head, []byte("\n")) <= rows {
-		in.content = bytes.NewReader(head)
+		in.plain = head
 		return s.whole(in, claim)
 	}
 	t, content, said, err := s.againStream(in, io.MultiReader(bytes.NewReader(head), in.content))
@@ -125,7 +118,7 @@ func (s *server) file(in *arrival, claim signature.Claim) (*idempotent.Answer, e
 	if out.ID, err = s.fileID(in, t); err != nil {
 		return nil, err
 	}
-	cutter := body.NewCutter(content, tableOf(in.src), limit, rows)
+	cutter := body.NewCutter(content, body.TableOf(in.src), limit, rows)
 	for {
 		chunk, err := cutter.Next()
 		if errors.Is(err, io.EOF) {
@@ -154,7 +147,7 @@ func (s *server) fileID(in *arrival, t *try) (string, error) {
 	if key == "" {
 		return newID(s.now(), s.random)
 	}
-	return uuid8(idempotent.Fingerprint([]byte("stockweave file"), []byte(in.src.Name), []byte(in.principal), []byte(key))), nil
+	return idempotent.ID([]byte("stockweave file"), []byte(in.src.Name), []byte(in.principal), []byte(key)), nil
 }
 
 // part stores a part of a file.
@@ -164,33 +157,18 @@ func (s *server) part(in *arrival, t *try, file *accepted, chunk *body.Chunk) er
 		return err
 	}
 	n := file.Parts + 1
-	raw.ID = uuid8(idempotent.Fingerprint([]byte("stockweave file part"), []byte(file.ID), []byte(itoa(n)), chunk.Body))
+	raw.ID = idempotent.ID([]byte("stockweave file part"), []byte(file.ID), []byte(itoa(n)), chunk.Body)
 	raw.DedupeKey = t.dedupeKey(raw.DedupeKey)
 	raw.FileID, raw.Part = file.ID, int32(n)
 	if chunk.Last {
 		raw.Parts = int32(n)
 	}
-	raw.Headers = append(raw.Headers, inventory.Attribute{Name: LineHeader, Value: itoa(chunk.Line)})
+	raw.Headers = append(raw.Headers, inventory.Attribute{Name: event.FileLine, Value: itoa(chunk.Line)})
 	if err := s.store(in.r, in.src, raw); err != nil {
 		return err
 	}
 	file.Parts, file.Rows = n, file.Rows+chunk.Rows
 	return nil
-}
-
-// tableOf is how a source's files have their rows; nil where a row is a line.
-func tableOf(src *policy.Source) *body.Table {
-	if src.Format != policy.FormatCSV {
-		return nil
-	}
-	t := &body.Table{Delimiter: ',', Header: len(src.CSV.Columns) == 0 && len(src.CSV.Records) == 0}
-	if d := src.CSV.Delimiter; d != "" {
-		t.Delimiter = d[0]
-	}
-	if c := src.CSV.Comment; c != "" {
-		t.Comment = c[0]
-	}
-	return t
 }
 
 // Limits of a batch.
@@ -222,6 +200,7 @@ func (s *server) batch(in *arrival, claim signature.Claim) (*idempotent.Answer, 
 		return said, err
 	}
 	defer once.end()
+	by := cmp.Or(once, t)
 	var out []lineAnswer
 	var group []*event.RawMessage
 	var lines []int // in out, of the group
@@ -277,7 +256,7 @@ func (s *server) batch(in *arrival, claim signature.Claim) (*idempotent.Answer, 
 			if err != nil {
 				return nil, err
 			}
-			raw.ID, raw.DedupeKey = once.id(n, line, t.id(n, line, raw.ID)), "" // the key is the batch's, not a line's
+			raw.ID, raw.DedupeKey = by.id(n, line, raw.ID), "" // the key is the batch's, not a line's
 			group, lines, size = append(group, raw), append(lines, len(out)), size+len(line)
 			out = append(out, lineAnswer{Line: n})
 		}

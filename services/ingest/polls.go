@@ -7,14 +7,11 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"sync"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/service"
-	"github.com/stockweave/stockweave/pkg/stream"
 	"github.com/stockweave/stockweave/services/ingest/cursor"
 	"github.com/stockweave/stockweave/services/ingest/pull"
 	"github.com/stockweave/stockweave/services/ingest/pull/api"
@@ -51,7 +48,7 @@ func polls(cfg *Config, env service.Env, appender pull.Appender, cursors cursor.
 		}
 	}
 	if len(p.feeds) > 0 {
-		tasks = append(tasks, p.hold)
+		tasks = append(tasks, func(ctx context.Context) error { return hold(ctx, cfg.Kafka, env.Log, pollsGroup, p.feeds) })
 	}
 	if len(tasks) > 0 && env.Metrics != nil {
 		if err := env.Metrics.Register(p.metrics); err != nil {
@@ -68,32 +65,6 @@ type polling struct {
 	cursors  cursor.Store
 	metrics  *pull.Metrics
 	feeds    []held
-}
-
-// held is a feed, and what is to be let go of when it is somebody else's.
-type held struct {
-	*pull.Feed
-	close func()
-}
-
-// hold runs the feeds of the partitions that this replica holds.
-func (p *polling) hold(ctx context.Context) error {
-	n, err := cursorPartitions(ctx, p.cfg.Kafka, p.env.Log)
-	if err != nil || n == 0 {
-		return err
-	}
-	return stream.Hold(ctx, p.cfg.Kafka, pollsGroup, event.TopicCursors, func(ctx context.Context, partition int32) { //nolint:wrapcheck // it says what
-		var wg sync.WaitGroup
-		for _, f := range p.feeds {
-			if stream.Partition([]byte(f.Key), n) == partition {
-				wg.Go(func() {
-					defer f.close()
-					_ = f.Run(ctx) // it ends with ctx only
-				})
-			}
-		}
-		wg.Wait()
-	})
 }
 
 func (p *polling) secret(env string) (string, error) {
@@ -164,8 +135,12 @@ func (p *polling) access(url, urlEnv, keyEnv string) (string, string, error) {
 }
 
 func (p *polling) feed(src *policy.Source, poll policy.Poll, flow string, adapter pull.Adapter, closed func()) {
-	p.feeds = append(p.feeds, held{close: closed, Feed: &pull.Feed{
+	f := &pull.Feed{
 		Source: src, Poll: poll, Adapter: adapter, Append: p.appender, Cursors: p.cursors, Key: cursor.Key(src.Name, flow),
 		Log: p.env.Log, Now: p.env.Now, Random: rand.Float64, Metrics: p.metrics,
+	}
+	p.feeds = append(p.feeds, held{f.Key, func(ctx context.Context) {
+		defer closed() // when it is somebody else's
+		_ = f.Run(ctx) // it ends with ctx only
 	}})
 }

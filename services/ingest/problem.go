@@ -49,6 +49,16 @@ func later(code, detail string, seconds int) *problem {
 	return p
 }
 
+// tell sets the headers that a refusal has.
+func (p *problem) tell(h http.Header) {
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	if p.Status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+}
+
 // writeProblem is the door's echo.HTTPErrorHandler.
 func writeProblem(err error, c echo.Context) {
 	if c.Response().Committed {
@@ -66,13 +76,7 @@ func writeProblem(err error, c echo.Context) {
 			}
 		}
 	}
-	h := c.Response().Header()
-	if p.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
-	}
-	if p.Status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
-		h.Set("WWW-Authenticate", "Bearer")
-	}
+	p.tell(c.Response().Header())
 	b, err := json.Marshal(p)
 	if err != nil {
 		b = nil

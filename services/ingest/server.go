@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/access/idempotent"
 	"github.com/stockweave/stockweave/pkg/apidoc"
+	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/ingest/acks"
@@ -172,6 +174,7 @@ type arrival struct {
 	wire    []byte    // the body as it came, where a signature covers it
 	room    int64     // bytes content may have
 	content io.Reader // the body without its Content-Encoding
+	plain   []byte    // all of content, where it is in memory already
 }
 
 // arrive reads as much of a request as must be known before its content is believed:
@@ -198,6 +201,9 @@ func (s *server) arrive(c echo.Context, v *visit) (*arrival, signature.Claim, er
 	if r.ContentLength > in.room {
 		return nil, claim, tooLarge(int(in.room))
 	}
+	if r.Header.Get("Content-Encoding") == "" {
+		in.plain = in.wire
+	}
 	var err error
 	if in.content, err = body.NewReader(wire, r.Header.Get("Content-Encoding"), in.room, policy.MaxRatio); err != nil {
 		return nil, claim, unreadable(err, in.room)
@@ -223,39 +229,55 @@ func (s *server) signed(v *visit, r *http.Request, room int64) ([]byte, signatur
 
 // whole takes a body that is a message, or a form of some: all of them or none.
 func (s *server) whole(in *arrival, claim signature.Claim) (*idempotent.Answer, error) {
-	b, err := io.ReadAll(in.content)
-	if err != nil {
-		return nil, unreadable(err, in.room)
+	b := in.plain
+	if b == nil {
+		var err error
+		if b, err = readAll(in.content, in.r.ContentLength, in.room); err != nil {
+			return nil, err
+		}
 	}
 	raws, err := s.messagesOf(in, b)
 	if err != nil {
 		return nil, err
 	}
-	t, said, err := s.porter.again(in.r, in.visit, b)
+	return s.keep(in, b, claim.ID, b, raws, func() (idempotent.Answer, error) {
+		out := accepted{ID: raws[0].ID}
+		if in.media.shape == multipartForm && in.src.HTTP.Part == "" {
+			for _, raw := range raws {
+				out.Messages = append(out.Messages, acceptedPart{raw.ID, raw.Filename})
+			}
+		}
+		return answer(http.StatusAccepted, out)
+	})
+}
+
+// keep makes the messages of a request durable, all or none, unless it was here before:
+// with its Idempotency-Key and this content, or under the id that its sender signed over
+// these bytes. say makes the answer, once
+// they are; who comes again gets it again.
+func (s *server) keep(in *arrival, content []byte, id string, signed []byte, raws []*event.RawMessage, say func() (idempotent.Answer, error)) (*idempotent.Answer, error) {
+	t, said, err := s.porter.again(in.r, in.visit, content)
 	if err != nil || said != nil {
 		return said, err
 	}
 	defer t.end()
-	once, said, err := s.once(in.src, claim.ID, b)
+	once, said, err := s.once(in.src, id, signed)
 	if err != nil || said != nil {
 		return said, err
 	}
 	defer once.end()
+	by := cmp.Or(once, t)
 	for i, raw := range raws {
-		raw.ID, raw.DedupeKey = once.id(i, raw.Body, t.id(i, raw.Body, raw.ID)), t.dedupeKey(raw.DedupeKey)
+		raw.ID, raw.DedupeKey = by.id(i, raw.Body, raw.ID), t.dedupeKey(raw.DedupeKey)
 	}
 	if err := s.store(in.r, in.src, raws...); err != nil {
 		return nil, err
 	}
-	out := accepted{ID: raws[0].ID}
-	if in.media.shape == multipartForm && in.src.HTTP.Part == "" {
-		for _, raw := range raws {
-			out.Messages = append(out.Messages, acceptedPart{raw.ID, raw.Filename})
-		}
+	a, err := say()
+	if err != nil {
+		return nil, err
 	}
-	a, err := t.answer(http.StatusAccepted, out)
-	if err == nil {
-		once.done(*a)
-	}
-	return a, err
+	t.done(a)
+	once.done(a)
+	return &a, nil
 }

@@ -3,14 +3,13 @@ package ingest
 import (
 	"bytes"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/stockweave/stockweave/pkg/access/idempotent"
+	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
 	ours "github.com/stockweave/stockweave/pkg/soap"
@@ -40,13 +39,7 @@ func (s *server) soapPost(c echo.Context) error {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		status = p.Status
 	}
-	h := c.Response().Header()
-	if p.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
-	}
-	if p.Status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
-		h.Set("WWW-Authenticate", "Bearer")
-	}
+	p.tell(c.Response().Header())
 	return c.Blob(status, ours.ContentType(version), fault.Append(nil, version)) //nolint:wrapcheck // echo's own
 }
 
@@ -126,29 +119,14 @@ func (s *server) envelope(v *visit, r *http.Request) (e *soap.Envelope, b []byte
 }
 
 func (s *server) storeSOAP(c echo.Context, v *visit, e *soap.Envelope, b []byte, signed string) (*idempotent.Answer, error) {
-	r, src := c.Request(), v.door.src
-	t, said, err := s.porter.again(r, v, e.Stored(b))
-	if err != nil || said != nil {
-		return said, err
-	}
-	defer t.end()
-	once, said, err := s.once(src, signed, b)
-	if err != nil || said != nil {
-		return said, err
-	}
-	defer once.end()
-	raw, err := s.message(r, src, e.Stored(b), c.RealIP())
+	in := &arrival{visit: v, c: c, r: c.Request(), src: v.door.src}
+	raw, err := s.message(in.r, in.src, e.Stored(b), c.RealIP())
 	if err != nil {
 		return nil, err
 	}
-	raw.ID, raw.DedupeKey = once.id(0, raw.Body, t.id(0, raw.Body, raw.ID)), t.dedupeKey(raw.DedupeKey)
-	if err := s.store(r, src, raw); err != nil {
-		return nil, err
-	}
-	a := idempotent.Answer{Status: http.StatusOK, Type: ours.ContentType(e.Version), Body: soap.Accepted(e.Version, raw.ID)}
-	t.done(a)
-	once.done(a)
-	return &a, nil
+	return s.keep(in, raw.Body, signed, b, []*event.RawMessage{raw}, func() (idempotent.Answer, error) {
+		return idempotent.Answer{Status: http.StatusOK, Type: ours.ContentType(e.Version), Body: soap.Accepted(e.Version, raw.ID)}, nil
+	})
 }
 
 // checkToken checks the token in the security header, where the source has one. The
@@ -184,13 +162,15 @@ func badEnvelope(err error) *problem {
 
 // plainBody undoes a Content-Encoding of what is in memory.
 func plainBody(wire []byte, encoding string, limit int64) ([]byte, error) {
-	in, err := body.NewReader(bytes.NewReader(wire), encoding, limit, policy.MaxRatio)
-	if err != nil {
-		return nil, unreadable(err, limit)
-	}
-	b, err := io.ReadAll(in)
-	if err != nil {
-		return nil, unreadable(err, limit)
+	b := wire
+	if encoding != "" {
+		in, err := body.NewReader(bytes.NewReader(wire), encoding, limit, policy.MaxRatio)
+		if err != nil {
+			return nil, unreadable(err, limit)
+		}
+		if b, err = readAll(in, -1, limit); err != nil {
+			return nil, err
+		}
 	}
 	if empty(b) {
 		return nil, noMessage()

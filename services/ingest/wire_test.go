@@ -251,7 +251,7 @@ func TestWireFile(t *testing.T) {
 				if !ok || len(raw.Body) > policy.MaxMessage || raw.FileID != got.ID || raw.Filename != "count.csv" || w.at[id] != event.TopicRawBulk {
 					t.Fatalf("part %d: %d bytes of %q", part, len(raw.Body), raw.Filename)
 				}
-				if len(raw.Headers) != 1 || raw.Headers[0].Name != LineHeader || raw.Headers[0].Value != fmt.Sprint(line) {
+				if len(raw.Headers) != 1 || raw.Headers[0].Name != event.FileLine || raw.Headers[0].Value != fmt.Sprint(line) {
 					t.Errorf("part %d: %v, its first row is on line %d", part, raw.Headers, line)
 				}
 				if want := int32(0); raw.Parts != want && (raw.Parts != part || int(part) != got.Parts) {

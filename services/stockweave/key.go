@@ -15,8 +15,8 @@ import (
 // keyNew makes an API key, prints it once, and what to put into the policies for it.
 func keyNew(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flags("key new", stderr,
-		"Prints a new key, which is kept nowhere, and the file of policies/access that lets it in.",
-		"Another key for the same name goes into the same file: both hold until the old one expires.")
+		"Prints a new key, which is kept nowhere, and the file of policies/access that lets it in.\n",
+		"Another key for the same name goes into the same file: both hold until the old one expires.\n")
 	source := fs.String("source", "", "source whose messages the key may write")
 	name := fs.String("name", "", "name of the principal; the source's when empty")
 	scopes := fs.String("scopes", "", "scopes between commas; messages:write of the source when empty")

@@ -49,7 +49,14 @@ func parkedCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 		}
 		only = &key
 	}
-	cfg, err := loadConfig(*path)
+	return withReads(ctx, *path, stderr, func(ctx context.Context, _ *Config, reads *stream.RestoreReads, codecs *event.Codecs) error {
+		return listParked(ctx, reads, codecs, only, *asJSON, stdout)
+	})
+}
+
+// withReads connects and hands over what reads topics, for as long as one apply may take.
+func withReads(ctx context.Context, path string, stderr io.Writer, f func(context.Context, *Config, *stream.RestoreReads, *event.Codecs) error) error {
+	cfg, err := loadConfig(path)
 	if err != nil {
 		return err
 	}
@@ -65,7 +72,7 @@ func parkedCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 		return fmt.Errorf("connecting to kafka: %w", err)
 	}
 	defer reads.Close()
-	return listParked(ctx, reads, codecs, only, *asJSON, stdout)
+	return f(ctx, cfg, reads, codecs)
 }
 
 // first takes the argument before the flags, if there is one.

@@ -109,28 +109,14 @@ func linesOf(ctx context.Context, c *lineChoice, reads *stream.RestoreReads, cod
 }
 
 // withLines connects and hands over what a choice means.
-func withLines(ctx context.Context, c *lineChoice, stderr io.Writer, f func(*event.Codecs, stream.Config, []*parkedLine) error) error {
-	cfg, err := loadConfig(*c.path)
-	if err != nil {
-		return err
-	}
-	cfg.Kafka.Log = newLog(stderr, cfg.level())
-	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
-	defer cancel()
-	codecs, _, err := connected(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	reads, err := stream.NewRestoreReads(cfg.Kafka)
-	if err != nil {
-		return fmt.Errorf("connecting to kafka: %w", err)
-	}
-	defer reads.Close()
-	lines, err := linesOf(ctx, c, reads, codecs)
-	if err != nil {
-		return err
-	}
-	return f(codecs, cfg.Kafka, lines)
+func withLines(ctx context.Context, c *lineChoice, stderr io.Writer, f func(context.Context, *event.Codecs, stream.Config, []*parkedLine) error) error {
+	return withReads(ctx, *c.path, stderr, func(ctx context.Context, cfg *Config, reads *stream.RestoreReads, codecs *event.Codecs) error {
+		lines, err := linesOf(ctx, c, reads, codecs)
+		if err != nil {
+			return err
+		}
+		return f(ctx, codecs, cfg.Kafka, lines)
+	})
 }
 
 func linesList(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -140,7 +126,7 @@ func linesList(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if err := parse(fs, args); err != nil {
 		return err
 	}
-	return withLines(ctx, c, stderr, func(_ *event.Codecs, _ stream.Config, lines []*parkedLine) error {
+	return withLines(ctx, c, stderr, func(_ context.Context, _ *event.Codecs, _ stream.Config, lines []*parkedLine) error {
 		if err := printLines(stdout, lines, *asJSON); err != nil {
 			return fmt.Errorf("writing what waits: %w", err)
 		}
@@ -236,7 +222,7 @@ func firsts(args *[]string) (out []string) {
 // sendLines appends the lines of a choice to raw.retry, where their stream's owner
 // takes them in order.
 func sendLines(ctx context.Context, c *lineChoice, stdout, stderr io.Writer, done string, set func(*event.ParkedLine)) error {
-	return withLines(ctx, c, stderr, func(codecs *event.Codecs, kafka stream.Config, lines []*parkedLine) error {
+	return withLines(ctx, c, stderr, func(ctx context.Context, codecs *event.Codecs, kafka stream.Config, lines []*parkedLine) error {
 		switch {
 		case len(lines) == 0:
 			return errNoLines

@@ -12,33 +12,47 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
-// Topics, schemas and policies may be applied again at any time; a version of the
-// ledger policy never gets another content.
-func TestApplyTwice(t *testing.T) {
+// emptyLog is a Kafka without topics, and the address of an empty registry.
+func emptyLog(t *testing.T) (kafka stream.Config, registry string) {
+	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	registry := srfake.New()
-	t.Cleanup(registry.Close)
-	kafka := stream.Config{Brokers: cluster.ListenAddrs(), Log: slog.New(slog.DiscardHandler)}
+	schemas := srfake.New()
+	t.Cleanup(schemas.Close)
+	return stream.Config{Brokers: cluster.ListenAddrs(), Log: slog.New(slog.DiscardHandler)}, schemas.URL()
+}
+
+// withTopics applies topics and schemas.
+func withTopics(t *testing.T, kafka stream.Config, registry string) *event.Codecs {
+	t.Helper()
+	if _, err := applyTopics(t.Context(), kafka, registry, topicsConfig{ReplicationFactor: 1}); err != nil {
+		t.Fatal(err)
+	}
+	codecs, err := loadCodecs(t.Context(), kafka)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return codecs
+}
+
+// Topics, schemas and policies may be applied again at any time; a version of the
+// ledger policy never gets another content.
+func TestApplyTwice(t *testing.T) {
+	kafka, registry := emptyLog(t)
 	set, err := policy.Load(shippedPolicies)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := applyTopics(t.Context(), kafka, registry.URL(), topicsConfig{ReplicationFactor: 1}); err != nil {
-			t.Fatal(err)
-		}
-		codecs, err := loadCodecs(t.Context(), kafka)
-		if err != nil {
-			t.Fatal(err)
-		}
+		codecs := withTopics(t, kafka, registry)
 		if _, err := applyPolicies(t.Context(), kafka, codecs, set, time.Now); err != nil {
 			t.Fatal(err)
 		}
@@ -73,18 +87,9 @@ func TestApplyTwice(t *testing.T) {
 
 // Topics that are not what they should be are never changed in place.
 func TestApplyRefusesOtherPartitions(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	registry := srfake.New()
-	t.Cleanup(registry.Close)
-	kafka := stream.Config{Brokers: cluster.ListenAddrs(), Log: slog.New(slog.DiscardHandler)}
-	if _, err := applyTopics(t.Context(), kafka, registry.URL(), topicsConfig{ReplicationFactor: 1}); err != nil {
-		t.Fatal(err)
-	}
-	_, err = applyTopics(t.Context(), kafka, registry.URL(), topicsConfig{ReplicationFactor: 1, Partitions: 12})
+	kafka, registry := emptyLog(t)
+	withTopics(t, kafka, registry)
+	_, err := applyTopics(t.Context(), kafka, registry, topicsConfig{ReplicationFactor: 1, Partitions: 12})
 	if err == nil || !strings.Contains(err.Error(), "6 partitions instead of 12") {
 		t.Fatalf("got %v", err)
 	}
@@ -94,21 +99,8 @@ func TestApplyRefusesOtherPartitions(t *testing.T) {
 // than the one published is refused, nothing of the set is published, and with another
 // version it goes out. An item more in its cross-reference needs none.
 func TestOneMappingVersionIsOneMapping(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	registry := srfake.New()
-	t.Cleanup(registry.Close)
-	kafka := stream.Config{Brokers: cluster.ListenAddrs(), Log: slog.New(slog.DiscardHandler)}
-	if _, err := applyTopics(t.Context(), kafka, registry.URL(), topicsConfig{ReplicationFactor: 1}); err != nil {
-		t.Fatal(err)
-	}
-	codecs, err := loadCodecs(t.Context(), kafka)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kafka, registry := emptyLog(t)
+	codecs := withTopics(t, kafka, registry)
 	dir := copied(t)
 	file := filepath.Join(dir, "sources", "wms-count.yaml")
 	first, err := os.ReadFile(file)

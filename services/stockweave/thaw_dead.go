@@ -4,18 +4,18 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
 // deadEvent is an event of the key that went to the dead letters.
 type deadEvent struct {
 	code   string
-	value  []byte // empty where it was left out
-	at     time.Time
-	offset int64 // of the letter
+	value  []byte            // empty where it was left out
+	at     inventory.Instant // ledger time of the event
+	offset int64             // of the letter
 }
 
 // buried reads which of the key's events went to the dead letters. The ledger has not
@@ -41,7 +41,7 @@ func (t *thaw) buried(ctx context.Context) error {
 				return fmt.Errorf("decoding dead letter at partition %d offset %d: %w", id, rec.Offset, err)
 			}
 			if d.Topic == log && d.Partition == t.partition {
-				t.dead[d.Offset] = deadEvent{code: d.Code, value: bytes.Clone(d.Value), at: rec.Timestamp, offset: rec.Offset}
+				t.dead[d.Offset] = deadEvent{code: d.Code, value: bytes.Clone(d.Value), at: d.At, offset: rec.Offset}
 			}
 			return nil
 		})
@@ -53,13 +53,15 @@ func (t *thaw) buried(ctx context.Context) error {
 }
 
 // isDead says whether a record went to the dead letters. A letter of a log that had the
-// same name and offsets before is older than the record, or of another one.
+// same name and offsets before is of another time. When a letter was written says nothing:
+// it bears the clock of its writer, at the start of a transaction that may have begun
+// before the event came.
 func (t *thaw) isDead(rec *stream.Record) bool {
 	d, ok := t.dead[rec.Offset]
 	if !ok {
 		return false
 	}
-	return !d.at.Before(rec.Timestamp) && (len(d.value) == 0 || bytes.Equal(d.value, rec.Value))
+	return d.at == inventory.Instant(rec.Timestamp.UnixMilli()) && (len(d.value) == 0 || bytes.Equal(d.value, rec.Value))
 }
 
 // name says once of an event that it is not copied, and where it is found.

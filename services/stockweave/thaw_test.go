@@ -408,6 +408,55 @@ func TestThawLeavesDeadLetters(t *testing.T) {
 	}
 }
 
+// A letter is of the event that it names by place and ledger time, whenever the letter
+// was written: its writer has a clock of its own, and began before the event came.
+func TestThawKnowsALetterByItsEvent(t *testing.T) {
+	l := newLone(t, 10)
+	reads := l.reads()
+	defer reads.Close()
+	for name, tc := range map[string]struct {
+		change func(*event.DeadLetter)
+		dead   bool
+	}{
+		"of the event":         {func(*event.DeadLetter) {}, true},
+		"without its value":    {func(d *event.DeadLetter) { d.Value = nil }, true},
+		"of a log before":      {func(d *event.DeadLetter) { d.At -= 3_600_000 }, false},
+		"of another event":     {func(d *event.DeadLetter) { d.Value = []byte("x") }, false},
+		"of another offset":    {func(d *event.DeadLetter) { d.Offset++ }, false},
+		"of another partition": {func(d *event.DeadLetter) { d.Partition++ }, false},
+		"of another topic":     {func(d *event.DeadLetter) { d.Topic = event.TopicSnapshots }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rec := l.record(loneReceipt(name, inventory.One))
+			l.produce(rec)
+			var of *stream.Record // as it is read: the log gives it its time
+			if err := reads.Each(t.Context(), event.TopicEvents, rec.Partition, rec.Offset, rec.Offset+1, func(r *stream.Record) error {
+				of = &stream.Record{Key: r.Key, Value: r.Value, Offset: r.Offset, Partition: r.Partition, Timestamp: r.Timestamp}
+				return nil
+			}); err != nil || of == nil {
+				t.Fatal(of, err)
+			}
+			d := event.DeadLetter{
+				ID: "l", Service: "atp", Code: "diverted", Topic: event.TopicEvents, Partition: rec.Partition, Offset: rec.Offset,
+				Key: of.Key, Value: of.Value, At: inventory.Instant(of.Timestamp.UnixMilli()),
+			}
+			tc.change(&d)
+			value, err := l.codecs.AppendDeadLetter(nil, &d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.produce(&stream.Record{Topic: event.TopicDeadATP, Key: of.Key, Value: value, Timestamp: of.Timestamp.Add(-time.Minute)})
+			w := &thaw{word: &word{cfg: l.cfg, codecs: l.codecs, reads: reads, key: loneKey, partition: rec.Partition}, state: asideReader{only: loneKey.String()}}
+			if err := w.buried(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.isDead(of); got != tc.dead {
+				t.Errorf("dead %v, want %v", got, tc.dead)
+			}
+		})
+	}
+}
+
 // wantCopies demands so many copies in the log, each of the place and the ledger time
 // that its event has.
 func (l *lone) wantCopies(want int) {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -167,40 +166,21 @@ func (r *rig) watchLane(t *testing.T) *lane {
 			w.mu.Unlock()
 		}
 	})
-	redis := r.redis.Client(t)
-	marks := make([]string, partitions)
-	for p := range marks {
-		marks[p] = fmt.Sprintf("sw:{p%d}:o", p)
-	}
-	w.work.Go(func() {
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for ctx.Err() == nil {
-			<-tick.C
-			found, err := redis.MGet(ctx, marks...).Result()
-			if err != nil {
-				continue
-			}
-			now := time.Now()
-			w.mu.Lock()
-			for p, v := range found {
-				mark, _ := v.(string)
-				first, _, _ := strings.Cut(mark, " ") // the next offset, see services/atpapi
-				next, err := strconv.ParseInt(first, 10, 64)
-				if err != nil {
-					continue
-				}
-				for key, m := range w.behind[int32(p)] {
-					if m.offset < next {
-						w.took = append(w.took, now.Sub(m.sent))
-						delete(w.behind[int32(p)], key)
-					}
-				}
-			}
-			w.mu.Unlock()
-		}
-	})
+	r.visible(ctx, t, &w.work, w.seen)
 	return w
+}
+
+// seen notes that Redis has everything of a partition below next.
+func (w *lane) seen(partition int32, next int64) {
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for key, m := range w.behind[partition] {
+		if m.offset < next {
+			w.took = append(w.took, now.Sub(m.sent))
+			delete(w.behind[partition], key)
+		}
+	}
 }
 
 func (w *lane) stop() {

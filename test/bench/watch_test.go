@@ -54,12 +54,20 @@ func (r *rig) watch(t *testing.T) *watcher {
 			w.mu.Unlock()
 		}
 	})
+	r.visible(ctx, t, &w.work, func(partition int32, next int64) { w.seen(partition, next, time.Now().UnixMilli()) })
+	return w
+}
+
+// visible says of every partition, again and again until the context ends, below which
+// offset Redis has all positions.
+func (r *rig) visible(ctx context.Context, t *testing.T, work *sync.WaitGroup, seen func(partition int32, next int64)) {
+	t.Helper()
 	redis := r.redis.Client(t)
 	marks := make([]string, partitions)
 	for p := range marks {
 		marks[p] = fmt.Sprintf("sw:{p%d}:o", p)
 	}
-	w.work.Go(func() {
+	work.Go(func() {
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for ctx.Err() == nil {
@@ -76,12 +84,11 @@ func (r *rig) watch(t *testing.T) *watcher {
 				}
 				first, _, _ := strings.Cut(mark, " ") // the next offset, see services/atpapi
 				if next, err := strconv.ParseInt(first, 10, 64); err == nil {
-					w.seen(int32(p), next, time.Now().UnixMilli())
+					seen(int32(p), next)
 				}
 			}
 		}
 	})
-	return w
 }
 
 func (w *watcher) take(t *testing.T, codecs *event.Codecs, rec *kgo.Record, now int64) {

@@ -32,22 +32,25 @@ const (
 
 // newOrders are requests as they stand on the wire, each with an order of its own,
 // signed as Shopify signs.
-func newOrders() [][]byte {
+func newOrders() ([][]byte, error) {
 	out := make([][]byte, hookOrders)
 	for i := range out {
-		body := order(820982911946154508 + i)
+		body, err := order(820982911946154508 + i)
+		if err != nil {
+			return nil, fmt.Errorf("making an order: %w", err)
+		}
 		mac := hmac.New(sha256.New, []byte(hookSecret))
 		mac.Write(body)
 		out[i] = fmt.Appendf(nil, "POST /v1/messages/shop HTTP/1.1\r\nHost: door\r\nUser-Agent: Shopify-Captain-Hook\r\nContent-Type: application/json\r\n"+
 			"Authorization: Bearer %s\r\nX-Shopify-Topic: orders/create\r\nX-Shopify-Webhook-Id: %032d\r\nX-Shopify-Hmac-Sha256: %s\r\nContent-Length: %d\r\n\r\n%s",
 			hookKey, i, base64.StdEncoding.EncodeToString(mac.Sum(nil)), len(body), body)
 	}
-	return out
+	return out, nil
 }
 
 // order is an orders/create webhook as Shopify documents it, less some of its fields,
 // of three lines and about 8 kB.
-func order(id int) []byte {
+func order(id int) ([]byte, error) {
 	type object = map[string]any
 	money := func(amount string) object {
 		of := object{"amount": amount, "currency_code": "USD"}
@@ -80,11 +83,7 @@ func order(id int) []byte {
 	for _, name := range []string{"current_subtotal_price", "current_total_discounts", "current_total_price", "current_total_tax", "subtotal_price", "total_discounts", "total_line_items_price", "total_price", "total_tax"} {
 		o[name], o[name+"_set"] = "398.00", money("398.00")
 	}
-	b, err := json.Marshal(o)
-	if err != nil {
-		panic(err) // it is a constant but for its numbers
-	}
-	return b
+	return json.Marshal(o)
 }
 
 // hookServer is a process that takes webhooks.

@@ -62,7 +62,10 @@ rate: {per_second: 100000, burst: 100000, concurrent: 1000}
 // request and appends a record of the same bytes.
 func TestBenchIngest(t *testing.T) {
 	r := steadyRig(t, 1)
-	orders := newOrders()
+	orders, err := newOrders()
+	if err != nil {
+		t.Fatal(err)
+	}
 	door, admin := r.door(t)
 	door.load(t, orders, 0, hookTime/3) // the first are not what is asked about
 	if path := os.Getenv("BENCH_PROFILE"); path != "" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -21,34 +20,10 @@ import (
 const (
 	lines      = 200_000
 	partitions = 3
-	crashEnv   = "STOCKWEAVE_CRASH"
 	limit      = 3 * time.Minute
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-// run builds the program with its crash points and makes the harness start that one.
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "stockweave-files-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "making a folder for the program:", err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // a temporary folder
-	path := filepath.Join(dir, "stockweave")
-	cmd := exec.Command("go", "build", "-pgo=off", "-tags", "crashpoints", "-o", path, "./services/stockweave")
-	cmd.Dir = filepath.Join("..", "..")
-	cmd.Env = append(os.Environ(), "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building with crash points: %v: %s\n", err, out)
-		return 1
-	}
-	if err := os.Setenv("STOCKWEAVE_BINARY", path); err != nil {
-		fmt.Fprintln(os.Stderr, "naming the program:", err)
-		return 1
-	}
-	return harness.Main(m)
-}
+func TestMain(m *testing.M) { os.Exit(harness.CrashMain(m)) }
 
 // A world is a folder, an SFTP server, and the services up to the events.
 type world struct {
@@ -56,7 +31,6 @@ type world struct {
 	t    *testing.T
 	ssh  *harness.SSHServer
 	dirs map[string]string
-	env  map[string]string // read at each start of a process
 }
 
 func newWorld(t *testing.T) *world {
@@ -65,10 +39,10 @@ func newWorld(t *testing.T) *world {
 	for _, name := range []string{"items", "places", "local", "remote"} {
 		w.dirs[name] = t.TempDir()
 	}
-	w.env = map[string]string{"PARTNER_SSH_KEY": w.ssh.Key, "PARTNER_SSH_HOST": w.ssh.Addr()}
+	env := map[string]string{"PARTNER_SSH_KEY": w.ssh.Key, "PARTNER_SSH_HOST": w.ssh.Addr()}
 	sftp := fmt.Sprintf("  sftp:\n    host_env: PARTNER_SSH_HOST\n    user: %s\n    key_env: PARTNER_SSH_KEY\n    host_keys: [%q]\n    dir: %s\n",
 		w.ssh.User, w.ssh.HostKey, w.dirs["remote"])
-	w.Stack = stack.New(t, stack.Options{Partitions: partitions, Policies: policies(t, w.dirs, sftp), Env: w.env})
+	w.Stack = stack.New(t, stack.Options{Partitions: partitions, Policies: policies(t, w.dirs, sftp), Env: env})
 	w.Start(t, "ingest", "canonicalizer")
 	var items strings.Builder
 	items.WriteString("item\n")
@@ -111,15 +85,7 @@ func (w *world) done(name string) int { return w.list(name, "done") }
 // strike ends ingest at a point, n times past.
 func (w *world) strike(point string, n int) {
 	w.t.Helper()
-	p := w.Process("ingest")
-	before := strings.Count(p.Log(w.t), "crash at "+point+"\n")
-	w.env[crashEnv] = point + ":" + strconv.Itoa(n)
-	p.Restart(w.t)
-	delete(w.env, crashEnv)
-	code := p.Wait(w.t, limit)
-	if after := strings.Count(p.Log(w.t), "crash at "+point+"\n"); code != -1 || after != before+1 {
-		w.t.Fatalf("%s:%d: ended with %d, not by kill -9 at the point", point, n, code)
-	}
+	w.Process("ingest").Strike(w.t, point, n, limit)
 }
 
 // audit makes sure that each line of a source is one event, and returns how many

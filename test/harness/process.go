@@ -53,6 +53,11 @@ func build() (string, error) {
 	if path := os.Getenv("STOCKWEAVE_BINARY"); path != "" {
 		return filepath.Abs(path)
 	}
+	return compile("-trimpath")
+}
+
+// compile builds the program with the flags of go build that are given.
+func compile(flags ...string) (string, error) {
 	root, err := repoRoot()
 	if err != nil {
 		return "", err
@@ -62,7 +67,7 @@ func build() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "stockweave")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "./services/stockweave")
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, "./services/stockweave")...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOWORK=off") // what ships is what go.mod says
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -102,6 +107,12 @@ func Start(t testing.TB, run Run) *Process {
 // Restart starts the same command again once it has ended; the log goes on.
 func (p *Process) Restart(t testing.TB) {
 	t.Helper()
+	p.start(t)
+}
+
+// start is Restart with more in the environment, as KEY=value.
+func (p *Process) start(t testing.TB, env ...string) {
+	t.Helper()
 	if p.child != nil && !p.child.ended() {
 		t.Fatalf("%s is still running", p.Name)
 	}
@@ -111,6 +122,7 @@ func (p *Process) Restart(t testing.TB) {
 	for _, key := range slices.Sorted(maps.Keys(p.run.Env)) {
 		cmd.Env = append(cmd.Env, key+"="+p.run.Env[key])
 	}
+	cmd.Env = append(cmd.Env, env...)
 	child, err := launch(p.Name, filepath.Join(p.dir, "log"), cmd)
 	if err != nil {
 		t.Fatal(err)

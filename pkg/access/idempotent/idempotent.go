@@ -7,6 +7,7 @@ package idempotent
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"sync"
@@ -97,6 +98,15 @@ func Fingerprint(parts ...[]byte) [sha256.Size]byte {
 		h.Write(p)
 	}
 	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// ID is a UUID version 8 (RFC 9562 §5.8) in 32 hex digits: a function of its parts, by
+// their Fingerprint.
+func ID(parts ...[]byte) string {
+	sum := Fingerprint(parts...)
+	sum[6] = sum[6]&0x0f | 0x80
+	sum[8] = sum[8]&0x3f | 0x80
+	return hex.EncodeToString(sum[:16])
 }
 
 // Found is what is known of a key.

@@ -39,6 +39,11 @@ type Config struct {
 	// Backlogs is how many readers may read from the log at one time.
 	Backlogs int
 	Logger   *slog.Logger
+	// Began, where it is set, is told from where the topic is followed, before Loaded is
+	// closed, and Passed then every record of it in the order of its partition, the markers of
+	// transactions included (Attrs.IsControl).
+	Began  func(topic string, from map[int32]int64)
+	Passed func(*stream.Record)
 }
 
 // Feed is safe for concurrent use.
@@ -120,6 +125,9 @@ func (f *Feed) begin(ctx context.Context) (map[int32]int64, error) {
 				end := from[int32(p)] //nolint:gosec // partition counts are int32
 				f.parts[p] = ring{buf: make([]Change, max(1, f.cfg.Recent)), from: end, next: end, visible: end, unseen: end}
 			}
+			if f.cfg.Began != nil {
+				f.cfg.Began(topic, from)
+			}
 			close(f.loaded)
 			return from, nil
 		}
@@ -149,6 +157,12 @@ func (f *Feed) ends(ctx context.Context) (topic string, from map[int32]int64, er
 
 // add takes a record in.
 func (f *Feed) add(rec *stream.Record) error {
+	if f.cfg.Passed != nil {
+		f.cfg.Passed(rec)
+	}
+	if rec.Attrs.IsControl() {
+		return nil // nothing changes
+	}
 	c, ok := change(rec)
 	if !ok {
 		return nil // the projector writes the dead letter

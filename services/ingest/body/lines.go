@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/stockweave/stockweave/pkg/policy"
 )
 
 // ErrRow is a row, or a header with a row, that is larger than a message may be.
@@ -15,6 +17,21 @@ var ErrRow = errors.New("a row is larger than a message may be")
 type Table struct {
 	Delimiter, Comment byte // Comment 0: none
 	Header             bool // the first row names the columns
+}
+
+// TableOf is how a source's files have their rows; nil where a row is a line.
+func TableOf(src *policy.Source) *Table {
+	if src.Format != policy.FormatCSV {
+		return nil
+	}
+	t := &Table{Delimiter: ',', Header: len(src.CSV.Columns) == 0 && len(src.CSV.Records) == 0}
+	if d := src.CSV.Delimiter; d != "" {
+		t.Delimiter = d[0]
+	}
+	if c := src.CSV.Comment; c != "" {
+		t.Comment = c[0]
+	}
+	return t
 }
 
 // Cutter cuts a file of lines into messages at the ends of rows. It holds one message

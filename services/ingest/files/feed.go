@@ -16,6 +16,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/stream"
 	"github.com/stockweave/stockweave/services/ingest/cursor"
+	"github.com/stockweave/stockweave/services/ingest/pull"
 )
 
 // Appender makes messages durable, all of one stream in their order.
@@ -66,7 +67,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	for failed := 0; ctx.Err() == nil; {
 		now := f.Now()
 		if at := f.opens(&p, now, zone); at.After(now) {
-			sleep(ctx, at.Sub(now))
+			_ = pull.Sleep(ctx, at.Sub(now)) // the loop sees that ctx has ended
 			continue
 		}
 		soon, err := f.round(ctx, &p, seen, zone)
@@ -77,14 +78,14 @@ func (f *Feed) Run(ctx context.Context) error {
 			if soon {
 				wait = min(wait, p.Settle)
 			}
-			sleep(ctx, wait)
+			_ = pull.Sleep(ctx, wait)
 		case ctx.Err() == nil:
 			failed++
-			wait := f.backoff(&p.Poll.Retry, failed)
+			wait := pull.Backoff(p.Poll.Retry, failed, f.Random())
 			f.Metrics.failed(f.Source.Name, codeOf(err))
 			f.Log.Warn("files were not taken, trying again", slog.String("source", string(f.Source.Name)),
 				slog.String("code", codeOf(err)), slog.Any("err", err), slog.Duration("in", wait))
-			sleep(ctx, wait)
+			_ = pull.Sleep(ctx, wait)
 		}
 	}
 	return nil
@@ -94,23 +95,6 @@ func (f *Feed) Run(ctx context.Context) error {
 // and inside the source's own.
 func (f *Feed) opens(p *policy.Pickup, now time.Time, zone *time.Location) time.Time {
 	return f.Source.Opens(p.Poll.OpensAt(now, zone))
-}
-
-func (f *Feed) backoff(r *policy.Retry, failed int) time.Duration {
-	wait := r.Most
-	if n := failed - 1; n < 30 && r.First<<n < r.Most {
-		wait = r.First << n
-	}
-	return wait - time.Duration(f.Random()*float64(wait/2))
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // Codes of rounds that failed; nothing is lost by them.

@@ -44,24 +44,9 @@ func splitterOf(src *policy.Source, r io.Reader, c cut) splitter {
 		}
 		return &whole{r: br, most: c.Bytes, why: "IDocs in XML or UTF-16 are not cut"}
 	case src.WholeOnly() == "":
-		return &rows{body.NewCutter(r, tableOf(src), c.Bytes, c.Rows)}
+		return &rows{body.NewCutter(r, body.TableOf(src), c.Bytes, c.Rows)}
 	}
 	return &whole{r: r, most: c.Bytes, why: src.WholeOnly()}
-}
-
-// tableOf is how a source's files have their rows; nil where a row is a line.
-func tableOf(src *policy.Source) *body.Table {
-	if src.Format != policy.FormatCSV {
-		return nil
-	}
-	t := &body.Table{Delimiter: ',', Header: len(src.CSV.Columns) == 0 && len(src.CSV.Records) == 0}
-	if d := src.CSV.Delimiter; d != "" {
-		t.Delimiter = d[0]
-	}
-	if c := src.CSV.Comment; c != "" {
-		t.Comment = c[0]
-	}
-	return t
 }
 
 // rows are files that are cut at the ends of rows.

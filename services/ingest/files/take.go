@@ -21,6 +21,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/stream"
 	"github.com/stockweave/stockweave/services/ingest/body"
+	"github.com/stockweave/stockweave/services/ingest/pull"
 )
 
 // Messages that go to the log in one call.
@@ -177,16 +178,7 @@ func (f *Feed) fileID(p *policy.Pickup, name string, sum [sha256.Size]byte, chan
 	if p.Repeat == policy.RepeatNew {
 		all = append(all, []byte(changed.UTC().Format(time.RFC3339Nano)))
 	}
-	return uuid8(all...)
-}
-
-// uuid8 is a UUID version 8 (RFC 9562 §5.8) in 32 hex digits: a function of its parts.
-func uuid8(parts ...[]byte) string {
-	sum := idempotent.Fingerprint(parts...)
-	b := sum[:16]
-	b[6] = b[6]&0x0f | 0x80
-	b[8] = b[8]&0x3f | 0x80
-	return hex.EncodeToString(b)
+	return idempotent.ID(all...)
 }
 
 // parts cuts the file and appends what is behind the cursor.
@@ -278,11 +270,7 @@ func unlessFault(f *fault, err error) error {
 
 // limits are where files are cut now.
 func (f *Feed) limits(p *policy.Pickup) cut {
-	c := cut{Bytes: policy.MaxMessage, Rows: p.PartRows}
-	if m := f.Source.Limits.MaxBytes; m > 0 {
-		c.Bytes = m
-	}
-	return c
+	return cut{Bytes: pull.Limit(f.Source), Rows: p.PartRows}
 }
 
 // faultOf is what is wrong with a file; nil where it is not the file's fault.
@@ -308,7 +296,7 @@ func faultOf(err error) *fault {
 // message is a part as a raw message: the same part has the same id.
 func (f *Feed) message(name string, s *sent, n int, part *part) *event.RawMessage {
 	raw := &event.RawMessage{
-		ID:     uuid8([]byte("stockweave file part"), []byte(s.id), []byte(strconv.Itoa(n)), part.body),
+		ID:     idempotent.ID([]byte("stockweave file part"), []byte(s.id), []byte(strconv.Itoa(n)), part.body),
 		Source: f.Source.Name, Filename: name, Body: part.body, ReceivedAt: inventory.Instant(f.Now().UnixMilli()),
 		FileID: s.id, Part: int32(n), FileSHA256: s.sum,
 	}

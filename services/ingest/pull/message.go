@@ -2,10 +2,10 @@ package pull
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 
+	"github.com/stockweave/stockweave/pkg/access/idempotent"
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
@@ -15,18 +15,11 @@ import (
 // state has the same id, whoever reads it and how often. It is a UUID version 8 (RFC
 // 9562 §5.8) in 32 hex digits, of a SHA-256 over the parts with their lengths.
 func RawID(parts ...string) string {
-	h := sha256.New()
-	var n [8]byte
-	for _, p := range parts {
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
-		h.Write([]byte(p))
+	all := make([][]byte, len(parts))
+	for i, p := range parts {
+		all[i] = []byte(p)
 	}
-	var b [sha256.Size]byte
-	h.Sum(b[:0])
-	b[6] = b[6]&0x0f | 0x80
-	b[8] = b[8]&0x3f | 0x80
-	return hex.EncodeToString(b[:16])
+	return idempotent.ID(all...)
 }
 
 // ContentHash tells two states of a record apart that have one version: a version is a

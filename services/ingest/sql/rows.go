@@ -49,7 +49,7 @@ type position struct {
 
 // Begin implements pull.Adapter.
 func (r *Rows) Begin(end json.RawMessage) (json.RawMessage, error) {
-	p, err := decode(end)
+	p, err := pull.DecodePosition[position](end)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (r *Rows) Begin(end json.RawMessage) (json.RawMessage, error) {
 			return nil, err
 		}
 	}
-	return encode(p)
+	return pull.EncodePosition(p)
 }
 
 // back is the place at which a round begins.
@@ -99,27 +99,9 @@ func least(q *policy.Query) *place {
 	return &place{strconv.FormatInt(math.MinInt32, 10), leastID(q.ID)}
 }
 
-func decode(b json.RawMessage) (position, error) {
-	var p position
-	if len(b) > 0 {
-		if err := json.Unmarshal(b, &p); err != nil {
-			return p, fmt.Errorf("decoding a position: %w", err)
-		}
-	}
-	return p, nil
-}
-
-func encode(p position) (json.RawMessage, error) {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a position: %w", err)
-	}
-	return b, nil
-}
-
 // Fetch implements pull.Adapter.
 func (r *Rows) Fetch(ctx context.Context, at json.RawMessage) (pull.Page, error) {
-	p, err := decode(at)
+	p, err := pull.DecodePosition[position](at)
 	if err != nil {
 		return pull.Page{}, pull.NewFault(pull.CodeBadAnswer, "%w", err)
 	}
@@ -132,7 +114,7 @@ func (r *Rows) Fetch(ctx context.Context, at json.RawMessage) (pull.Page, error)
 		r.link.drop()
 		return pull.Page{}, err
 	}
-	page.Next, err = encode(p)
+	page.Next, err = pull.EncodePosition(p)
 	return page, err
 }
 

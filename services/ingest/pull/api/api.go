@@ -58,7 +58,7 @@ type position struct {
 
 // Begin implements pull.Adapter.
 func (a *Adapter) Begin(end json.RawMessage) (json.RawMessage, error) {
-	p, err := decode(end)
+	p, err := pull.DecodePosition[position](end)
 	if err != nil {
 		return nil, err
 	}
@@ -67,30 +67,12 @@ func (a *Adapter) Begin(end json.RawMessage) (json.RawMessage, error) {
 		next.From = p.High.Add(-cmp.Or(a.cfg.Since.Overlap, policy.DefaultOverlap))
 	}
 	a.asks = nil
-	return encode(next)
-}
-
-func decode(b json.RawMessage) (position, error) {
-	var p position
-	if len(b) > 0 {
-		if err := json.Unmarshal(b, &p); err != nil {
-			return p, fmt.Errorf("decoding a position: %w", err)
-		}
-	}
-	return p, nil
-}
-
-func encode(p position) (json.RawMessage, error) {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a position: %w", err)
-	}
-	return b, nil
+	return pull.EncodePosition(next)
 }
 
 // Fetch implements pull.Adapter.
 func (a *Adapter) Fetch(ctx context.Context, at json.RawMessage) (pull.Page, error) {
-	p, err := decode(at)
+	p, err := pull.DecodePosition[position](at)
 	if err != nil {
 		return pull.Page{}, pull.NewFault(pull.CodeBadAnswer, "%w", err)
 	}
@@ -104,7 +86,7 @@ func (a *Adapter) Fetch(ctx context.Context, at json.RawMessage) (pull.Page, err
 	}
 	if a.cfg.Ask != nil && p.Asks == len(a.asks) {
 		p.Asks, p.Done = 0, ""
-		next, err := encode(p)
+		next, err := pull.EncodePosition(p)
 		return pull.Page{Next: next}, err
 	}
 	page, next, err := a.page(ctx, &p)
@@ -123,7 +105,7 @@ func (a *Adapter) Fetch(ctx context.Context, at json.RawMessage) (pull.Page, err
 			p.Asks, p.Done = 0, ""
 		}
 	}
-	page.Next, err = encode(p)
+	page.Next, err = pull.EncodePosition(p)
 	return page, err
 }
 

@@ -85,15 +85,13 @@ func (a *Adapter) Begin(end json.RawMessage) (json.RawMessage, error) {
 	for name, high := range p.High {
 		p.At[name] = &place{Time: high.Time.Add(-a.overlap)} // ids begin at 1
 	}
-	return encode(p)
+	return pull.EncodePosition(p)
 }
 
 func decode(b json.RawMessage) (position, error) {
-	p := position{}
-	if len(b) > 0 {
-		if err := json.Unmarshal(b, &p); err != nil {
-			return p, fmt.Errorf("decoding a position: %w", err)
-		}
+	p, err := pull.DecodePosition[position](b)
+	if err != nil {
+		return p, err //nolint:wrapcheck // it says what
 	}
 	if p.High == nil {
 		p.High = map[string]*place{}
@@ -102,14 +100,6 @@ func decode(b json.RawMessage) (position, error) {
 		p.At = map[string]*place{}
 	}
 	return p, nil
-}
-
-func encode(p position) (json.RawMessage, error) {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a position: %w", err)
-	}
-	return b, nil
 }
 
 func (l *list) name() string { return l.model + "/" + l.by }
@@ -159,7 +149,7 @@ func (a *Adapter) Fetch(ctx context.Context, at json.RawMessage) (pull.Page, err
 			page.More, p.List, p.At = false, 0, nil
 		}
 	}
-	page.Next, err = encode(p)
+	page.Next, err = pull.EncodePosition(p)
 	return page, err
 }
 
