@@ -98,22 +98,22 @@ func (a *Admin) EnsureTopics(ctx context.Context, dry bool, specs ...TopicSpec) 
 	return results, errors.Join(faults...)
 }
 
-// known returns when the topics can be described.
+// known returns when brokers tell of the topics.
 func (a *Admin) known(ctx context.Context, names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, createdWithin)
 	defer cancel()
-	for {
-		infos, err := a.topics(ctx, names)
-		if err == nil && len(infos) == len(names) {
-			return nil
-		}
-		if pause(ctx, createdEvery); ctx.Err() != nil {
-			return fmt.Errorf("%d of %d created topics are known to the brokers: %w", len(infos), len(names), errors.Join(err, ctx.Err()))
+	for _, name := range names {
+		for {
+			_, err := a.reads.meta(ctx, true, name)
+			if err == nil {
+				break
+			}
+			if pause(ctx, createdEvery); ctx.Err() != nil {
+				return fmt.Errorf("waiting until %s, which was created, is known: %w", name, errors.Join(err, ctx.Err()))
+			}
 		}
 	}
+	return nil
 }
 
 func (a *Admin) create(ctx context.Context, spec TopicSpec) (bool, error) {
