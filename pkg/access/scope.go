@@ -12,11 +12,13 @@ type Permission string
 
 // The permissions.
 const (
-	MessagesWrite     Permission = "messages:write"
-	ATPRead           Permission = "atp:read"
-	ATPExplain        Permission = "atp:explain"
-	ReservationsRead  Permission = "reservations:read"
-	ReservationsWrite Permission = "reservations:write"
+	MessagesWrite      Permission = "messages:write"
+	ATPRead            Permission = "atp:read"
+	ATPExplain         Permission = "atp:explain"
+	ReservationsRead   Permission = "reservations:read"
+	ReservationsWrite  Permission = "reservations:write"
+	SubscriptionsRead  Permission = "subscriptions:read"
+	SubscriptionsWrite Permission = "subscriptions:write"
 )
 
 // The limits a scope may have.
@@ -34,7 +36,7 @@ func limitsOf(p Permission) []string {
 		return []string{LimitSource}
 	case ATPRead, ATPExplain:
 		return []string{LimitEntity, LimitChannel, LimitLocation}
-	case ReservationsRead, ReservationsWrite:
+	case ReservationsRead, ReservationsWrite, SubscriptionsRead, SubscriptionsWrite:
 		return []string{LimitEntity, LimitChannel, LimitLocation}
 	}
 	return nil
@@ -42,7 +44,7 @@ func limitsOf(p Permission) []string {
 
 // Permissions is all of them.
 func Permissions() []Permission {
-	return []Permission{MessagesWrite, ATPRead, ATPExplain, ReservationsRead, ReservationsWrite}
+	return []Permission{MessagesWrite, ATPRead, ATPExplain, ReservationsRead, ReservationsWrite, SubscriptionsRead, SubscriptionsWrite}
 }
 
 // Bounds of scopes.

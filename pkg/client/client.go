@@ -85,6 +85,8 @@ type Problem struct {
 	Item      string `json:"item,omitempty"`
 	Reason    string `json:"reason,omitempty"`
 	Available string `json:"available,omitempty"`
+	// Earliest, of log_expired, is the first time that can be asked for.
+	Earliest string `json:"earliest,omitempty"`
 	// RetryAfter is when to come again; zero where the answer did not say.
 	RetryAfter time.Duration `json:"-"`
 }
@@ -188,8 +190,8 @@ func (c *Client) wait(k *call, err error, attempt int) (time.Duration, bool) {
 // fatalError is a failure that another try does not mend.
 type fatalError struct{ error }
 
-// once makes one try. Its error is a *Problem where there was an answer.
-func (c *Client) once(ctx context.Context, k *call, body []byte) (*reply, error) {
+// request is one try of a call.
+func (c *Client) request(ctx context.Context, k *call, body []byte) (*http.Request, error) {
 	u := c.base.String() + k.path
 	if len(k.query) > 0 {
 		u += "?" + k.query.Encode()
@@ -211,6 +213,15 @@ func (c *Client) once(ctx context.Context, k *call, body []byte) (*reply, error)
 	}
 	if secret != "" {
 		req.Header.Set("Authorization", "Bearer "+secret)
+	}
+	return req, nil
+}
+
+// once makes one try. Its error is a *Problem where there was an answer.
+func (c *Client) once(ctx context.Context, k *call, body []byte) (*reply, error) {
+	req, err := c.request(ctx, k, body)
+	if err != nil {
+		return nil, err
 	}
 	resp, err := c.cfg.HTTP.Do(req)
 	if err != nil {

@@ -17,33 +17,35 @@ import (
 // ErrUndecodable; the target is then zero. Bytes fields of a decoded record alias
 // the value, which must not be changed afterwards. Null, empty and absent are one.
 type Codecs struct {
-	raw          codec[RawMessage]
-	rawBulk      codec[RawMessage] // writes; raw reads both
-	events       codec[inventory.Event]
-	outcomes     codec[inventory.Outcome]
-	positions    codec[inventory.Position]
-	views        codec[inventory.View]
-	snapshots    codec[SnapshotEnded]
-	answers      codec[Answered]
-	state        codec[inventory.Piece]
-	stateHeader  codec[StateHeader]
-	items        codec[MasterItem]
-	locations    codec[MasterLocation]
-	policies     codec[PolicyContent]
-	postings     codec[Posting]
-	results      codec[PostingResult]
-	offers       codec[Offer]
-	confirmed    codec[OfferResult]
-	parked       codec[ParkedLine]
-	retry        codec[ParkedLine] // writes; parked reads both
-	acks         codec[PartnerAck]
-	marks        codec[Mark]
-	cursors      codec[Cursor]
-	receipts     codec[Receipt]
-	milestones   map[string]*codec[Milestone]  // by what they are about
-	anyMilestone codec[Milestone]              // reads those of all topics
-	dead         map[string]*codec[DeadLetter] // by service
-	anyDead      codec[DeadLetter]             // reads those of all services
+	raw           codec[RawMessage]
+	rawBulk       codec[RawMessage] // writes; raw reads both
+	events        codec[inventory.Event]
+	outcomes      codec[inventory.Outcome]
+	positions     codec[inventory.Position]
+	views         codec[inventory.View]
+	snapshots     codec[SnapshotEnded]
+	answers       codec[Answered]
+	state         codec[inventory.Piece]
+	stateHeader   codec[StateHeader]
+	items         codec[MasterItem]
+	locations     codec[MasterLocation]
+	policies      codec[PolicyContent]
+	postings      codec[Posting]
+	results       codec[PostingResult]
+	offers        codec[Offer]
+	confirmed     codec[OfferResult]
+	parked        codec[ParkedLine]
+	retry         codec[ParkedLine] // writes; parked reads both
+	acks          codec[PartnerAck]
+	marks         codec[Mark]
+	cursors       codec[Cursor]
+	receipts      codec[Receipt]
+	subscriptions codec[Subscription]
+	deliveries    codec[Delivery]
+	milestones    map[string]*codec[Milestone]  // by what they are about
+	anyMilestone  codec[Milestone]              // reads those of all topics
+	dead          map[string]*codec[DeadLetter] // by service
+	anyDead       codec[DeadLetter]             // reads those of all services
 }
 
 // NewCodecs binds this build's records to registered schemas. It fails with
@@ -79,6 +81,8 @@ func NewCodecs(ids *IDs) (*Codecs, error) {
 		bindTo(&c.acks, ids, sc, TopicAcks, ackTable),
 		bindTo(&c.marks, ids, sc, TopicMarks, markTable),
 		bindTo(&c.cursors, ids, sc, TopicCursors, cursorTable),
+		bindTo(&c.subscriptions, ids, sc, TopicSubscriptions, subscriptionTable),
+		bindTo(&c.deliveries, ids, sc, TopicSubscriptions, deliveryTable),
 	)
 	err = errors.Join(err,
 		bindEach(c.milestones, &c.anyMilestone, ids, sc, milestoneTopic(), milestoneTable),

@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	inv "github.com/stockweave/stockweave/pkg/inventory"
 )
@@ -104,6 +105,15 @@ type HeadMemo struct {
 	ids, journal span
 }
 
+// Touch reads a little of the memo, as inventory.Ledger.Touch of a ledger.
+func (m *HeadMemo) Touch() int {
+	n := int(m.size)
+	if len(m.ends) > 0 {
+		n += int(m.ends[0])
+	}
+	return n
+}
+
 // span is where the elements of a list stand.
 type span struct{ begin, end, n int32 }
 
@@ -165,20 +175,24 @@ func (p *headParts) locations(w *writer, ls []inv.LocationState) {
 		return
 	}
 	w.count(len(ls))
-	known := len(m.ends) == len(ls)+1 && len(ls) <= 64
-	if !known {
-		m.ends = append(m.ends[:0], make([]int32, len(ls)+1)...)
+	added := p.same.Added
+	known := len(m.ends) > 0 && len(m.ends)-1+bits.OnesCount64(added) == len(ls) && len(ls) <= inv.MaxHeadLocations
+	var was [inv.MaxHeadLocations + 1]int32 // ends is written over; an added one takes a place in it
+	if known {
+		copy(was[:], m.ends)
 	}
-	begin := m.ends[0]
-	m.ends[0] = p.at(w)
+	m.ends = append(m.ends[:0], p.at(w))
+	old := 0
 	for i := range ls {
-		end := m.ends[i+1]
 		if known && p.same.Locations&(1<<i) != 0 {
-			w.b = append(w.b, p.prev[begin:end]...)
+			w.b = append(w.b, p.prev[was[old]:was[old+1]]...)
 		} else {
 			encodeLocationState(w, &ls[i])
 		}
-		begin, m.ends[i+1] = end, p.at(w)
+		if added&(1<<i) == 0 {
+			old++
+		}
+		m.ends = append(m.ends, p.at(w))
 	}
 	w.null()
 }

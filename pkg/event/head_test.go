@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -22,7 +23,7 @@ func TestHeadInParts(t *testing.T) {
 		}
 		return e
 	}
-	copied := 0
+	copied, beside := 0, 0
 	for range 60 {
 		h := &inv.Head{Fence: inv.Fence{Lineage: 1}}
 		var memo HeadMemo
@@ -32,9 +33,13 @@ func TestHeadInParts(t *testing.T) {
 			h.Fence.Offset, h.Version = rng.Int64N(1<<40), h.Version+rng.Int64N(2)
 			switch rng.IntN(12) {
 			case 0:
-				h.Locations = slices.Insert(h.Locations, rng.IntN(len(h.Locations)+1), inv.LocationState{Location: inv.Location(fmt.Sprint("L", step))})
-				h.Locations = h.Locations[:min(len(h.Locations), 64)]
-				same.Locations = 0
+				for range min(1+rng.IntN(3), inv.MaxHeadLocations-len(h.Locations)) {
+					i := rng.IntN(len(h.Locations) + 1)
+					h.Locations = slices.Insert(h.Locations, i, inv.LocationState{Location: inv.Location(fmt.Sprint("L", step)), Version: rng.Int64N(1 << 40)})
+					below := uint64(1)<<i - 1
+					same.Locations = same.Locations&below | same.Locations&^below<<1&^(1<<i)
+					same.Added = same.Added&below | same.Added&^below<<1 | 1<<i
+				}
 			case 1:
 				if n := len(h.Locations); n > 0 {
 					i := rng.IntN(n)
@@ -74,18 +79,19 @@ func TestHeadInParts(t *testing.T) {
 			if rng.IntN(2) == 0 {
 				dst = nil
 			}
-			before := len(dst)
+			before, known := len(dst), len(prev) == int(memo.size)
 			got, err := c.AppendHead(dst, &piece, same, &memo, prev)
 			if err != nil || string(got[before:]) != string(want) {
 				t.Fatalf("step %d, same %+v:\n% x\nwant\n% x\n%v", step, same, got[before:], want, err)
 			}
-			if len(prev) == int(memo.size) && same.Locations != 0 {
+			if known && same.Locations != 0 {
 				copied++
+				beside += bits.OnesCount64(same.Added)
 			}
 			prev = want
 		}
 	}
-	if copied == 0 {
-		t.Error("nothing was ever copied")
+	if copied == 0 || beside == 0 {
+		t.Errorf("%d heads were copied from, and %d locations added to them", copied, beside)
 	}
 }

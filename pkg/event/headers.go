@@ -69,7 +69,19 @@ func HeadersOf[H ~struct {
 }
 
 // TypeOf is the CloudEvents type of an event.
-func TypeOf(ev *inventory.Event) string { return "inventory." + string(ev.Kind) }
+func TypeOf(ev *inventory.Event) string {
+	switch ev.Kind { //nolint:exhaustive // those that come by the hundred thousand
+	case inventory.KindMovement:
+		return "inventory.movement"
+	case inventory.KindCount:
+		return "inventory.count"
+	case inventory.KindDemand:
+		return "inventory.demand"
+	case inventory.KindSupply:
+		return "inventory.supply"
+	}
+	return "inventory." + string(ev.Kind)
+}
 
 // AppendStamp writes a time as it stands in ce_time: RFC 3339 in UTC with
 // milliseconds. It writes nothing for one that is not stated or beyond the year

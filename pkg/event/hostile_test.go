@@ -303,6 +303,10 @@ func encodeAny(c *Codecs, x any) ([]byte, error) {
 		return c.AppendParked(nil, x)
 	case *Mark:
 		return c.AppendMark(nil, x)
+	case *Subscription:
+		return c.AppendSubscription(nil, x)
+	case *Delivery:
+		return c.AppendDelivery(nil, x)
 	case *Cursor:
 		return c.AppendCursor(nil, x)
 	case *PartnerAck:

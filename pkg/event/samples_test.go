@@ -169,6 +169,8 @@ func samples(c *Codecs) []sample {
 		sampleOf("retry", TopicRetry, filled[ParkedLine](), c.AppendRetry, c.DecodeParked),
 		sampleOf("mark", TopicMarks, filled[Mark](), c.AppendMark, c.DecodeMark),
 		sampleOf("cursor", TopicCursors, filled[Cursor](), c.AppendCursor, c.DecodeCursor),
+		sampleOf("subscription", TopicSubscriptions, filled[Subscription](), c.AppendSubscription, c.DecodeSubscription),
+		sampleOf("subscription-delivery", TopicSubscriptions, filled[Delivery](), c.AppendDelivery, c.DecodeDelivery),
 		sampleOf("ack", TopicAcks, filled[PartnerAck](), c.AppendAck, c.DecodeAck),
 		sampleOf("receipt", TopicReceipts, filled[Receipt](), c.AppendReceipt, c.DecodeReceipt),
 	}

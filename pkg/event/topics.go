@@ -65,6 +65,7 @@ func TopicSpecs() []TopicSpec {
 		plain(TopicAcks, "source", forAudit),
 		plain(TopicMarks, "source|sort|value", forAudit),
 		compacted(TopicCursors, "source|flow", keyedPartitions),
+		compacted(TopicSubscriptions, "id, or id|delivery; partitioned by id", keyedPartitions),
 	}
 	for _, topic := range deadLetterTopics() {
 		specs = append(specs, plain(topic, "as the input", forRaw).big())

@@ -21,9 +21,17 @@ func (r *reader) finish() {
 	}
 	slices.SortFunc(r.item.Locations, func(a, b Location) int { return strings.Compare(string(a.Location), string(b.Location)) })
 	for i := range r.item.Locations {
-		r.check(&r.item.Locations[i])
+		p := &r.item.Locations[i]
+		r.check(p)
+		if !r.cfg.When.Now() { // what was claimed and expected then is not kept
+			p.Claims, p.Supply, p.Position = nil, nil, inventory.Position{}
+		}
 	}
 }
+
+// Balance is what the contributions come to: what stands there, or stood there at the
+// when asked for.
+func (l *Location) Balance() States { return l.balance() }
 
 func (r *reader) check(p *Location) {
 	st := r.state[p.Location]
@@ -39,7 +47,7 @@ func (r *reader) check(p *Location) {
 	if !r.whole {
 		p.rebase(&st.States)
 	}
-	balance := p.balance()
+	balance := plus(p.balance(), p.later)
 	for a := range inventory.Account(inventory.NumStates) {
 		differ(a.String(), balance[a], st.States[a], "state")
 		differ(a.String(), balance[a], p.Position.States[a], "position")
@@ -67,13 +75,10 @@ func (r *reader) check(p *Location) {
 // rebase lets the contributions begin at what is not told, so that they end at what
 // stands.
 func (l *Location) rebase(stands *States) {
-	balance := l.balance()
-	for a := range stands {
-		l.Before[a] = stands[a] - balance[a]
-		l.Skipped[a] += l.Before[a]
-		for i := range l.Contributions {
-			l.Contributions[i].Balance[a] += l.Before[a]
-		}
+	l.Before = minus(*stands, plus(l.balance(), l.later))
+	l.Skipped = plus(l.Skipped, l.Before)
+	for i := range l.Contributions {
+		l.Contributions[i].Balance = plus(l.Contributions[i].Balance, l.Before)
 	}
 }
 

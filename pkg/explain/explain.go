@@ -5,10 +5,14 @@
 //
 // It may run beside live services: everything is read as of one moment, that of the
 // item's state.
+//
+// Nothing finds an item's records but reading its partition. Read goes through those of
+// state and of positions, and through that of outcomes from its beginning or, within a
+// Budget, back from its end; Then, which needs positions alone, through outcomes since
+// the time asked for.
 package explain
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,18 +24,25 @@ import (
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
-// ErrUnknown is returned of an item that has no state.
-var ErrUnknown = errors.New("explain: the ledger has no such item")
-
 // Config says what to explain.
 type Config struct {
-	Kafka    stream.Config
-	Codecs   *event.Codecs
-	Key      inventory.Key
-	Location inventory.Location // empty: all
+	Kafka  stream.Config
+	Reads  *stream.RestoreReads // in the place of Kafka, where it is set
+	Codecs *event.Codecs
+	Key    inventory.Key
+	// Locations are told about; none: all.
+	Locations []inventory.Location
 	// Limit bounds the contributions kept for each location, the last ones; those
 	// before are one sum. It is above zero.
 	Limit int
+	// When narrows the contributions. Of another one than now there are no claims,
+	// supply and positions.
+	When When
+	Now  inventory.Instant // needed of a When
+	// Budget bounds what is read. With one of records, outcomes are read from the last back,
+	// until there are as many contributions as the Limit.
+	Budget Budget
+	Spent  *Spent // counts what is read, where it is set
 }
 
 // States are quantities by state at a location.
@@ -40,6 +51,7 @@ type States = [inventory.NumStates]inventory.Quantity
 // Contribution is what one outcome did at a location.
 type Contribution struct {
 	Outcome inventory.Outcome // its moves are those at the location
+	At      int64             // offset of the outcome among outcomes
 	Balance States            // after it
 }
 
@@ -66,6 +78,8 @@ type Location struct {
 	Claims        []Claim
 	Supply        []Supply
 	Position      inventory.Position
+
+	later States // what happened after the time asked for, or was recorded after it
 }
 
 // Item is the explanation of one item.
@@ -74,6 +88,7 @@ type Item struct {
 	Partition int32
 	Fence     inventory.Fence
 	Version   int64
+	When      When
 	Frozen    inventory.Frozen
 	Locations []Location // by name
 	// Others are outcomes without a move, the last ones: demand, supply, requests,
@@ -85,12 +100,15 @@ type Item struct {
 }
 
 type reader struct {
+	*log
 	cfg   Config
-	reads *stream.RestoreReads
 	item  *Item
 	at    map[inventory.Location]*Location
 	state map[inventory.Location]*inventory.LocationState
 	whole bool
+	clock clock
+	first int64 // version after the item's first outcome at hand; -1: none is
+	all   bool  // the outcomes at hand are all that the log has
 }
 
 // Read explains an item. What does not add up is in the answer; an error says that
@@ -99,18 +117,15 @@ func Read(ctx context.Context, cfg Config) (*Item, error) {
 	if cfg.Limit < 1 {
 		return nil, errors.New("explain: the limit must be above 0")
 	}
-	reads, err := stream.NewRestoreReads(cfg.Kafka)
+	l := &log{codecs: cfg.Codecs, key: cfg.Key, budget: cfg.Budget, spent: cfg.Spent}
+	end, err := openLog(ctx, cfg.Kafka, cfg.Reads, l)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to kafka: %w", err)
+		return nil, err
 	}
-	defer reads.Close()
-	_, partitions, err := reads.Topic(ctx, event.TopicEvents)
-	if err != nil {
-		return nil, fmt.Errorf("looking at the log: %w", err)
-	}
+	defer end()
 	r := &reader{
-		cfg: cfg, reads: reads, whole: true,
-		item: &Item{Key: cfg.Key, Partition: stream.Partition([]byte(cfg.Key.String()), partitions)},
+		log: l, cfg: cfg, whole: true, first: -1,
+		item: &Item{Key: cfg.Key, Partition: l.partition, When: cfg.When},
 		at:   map[inventory.Location]*Location{}, state: map[inventory.Location]*inventory.LocationState{},
 	}
 	// State first: outcomes and positions of the transactions that made it are written
@@ -118,11 +133,12 @@ func Read(ctx context.Context, cfg Config) (*Item, error) {
 	if err := r.readState(ctx); err != nil {
 		return nil, fmt.Errorf("reading state: %w", err)
 	}
-	if err := r.readOutcomes(ctx); err != nil {
-		return nil, fmt.Errorf("reading outcomes: %w", err)
-	}
+	// Outcomes last: they have what the others leave of the budget.
 	if err := r.readPositions(ctx); err != nil {
 		return nil, fmt.Errorf("reading positions: %w", err)
+	}
+	if err := r.readOutcomes(ctx); err != nil {
+		return nil, fmt.Errorf("reading outcomes: %w", err)
 	}
 	r.finish()
 	return r.item, nil
@@ -130,7 +146,7 @@ func Read(ctx context.Context, cfg Config) (*Item, error) {
 
 // wanted says whether a location is asked for.
 func (r *reader) wanted(l inventory.Location) bool {
-	return r.cfg.Location == "" || r.cfg.Location == l
+	return len(r.cfg.Locations) == 0 || slices.Contains(r.cfg.Locations, l)
 }
 
 func (r *reader) place(l inventory.Location) *Location {
@@ -146,7 +162,7 @@ func (r *reader) place(l inventory.Location) *Location {
 func (r *reader) readState(ctx context.Context) error {
 	prefix := r.cfg.Key.String() + "|"
 	values := map[string][]byte{}
-	_, err := r.reads.Fold(ctx, event.TopicState, r.item.Partition, func(rec *stream.Record) error {
+	err := r.fold(ctx, event.TopicState, func(rec *stream.Record) error {
 		key := string(rec.Key)
 		switch {
 		case key != stream.HeaderKey && !strings.HasPrefix(key, prefix):
@@ -167,8 +183,8 @@ func (r *reader) readState(ctx context.Context) error {
 	known := false
 	for _, key := range sorted(values) {
 		var piece inventory.Piece
-		if err := r.cfg.Codecs.DecodeState([]byte(key), values[key], &piece); err != nil {
-			return fmt.Errorf("decoding %s: %w", key, err)
+		if err := r.codecs.DecodeState([]byte(key), values[key], &piece); err != nil {
+			return fmt.Errorf("%w: state %s: %w", ErrUnreadable, key, err)
 		}
 		known = known || piece.Head != nil
 		r.take(&piece)
@@ -185,8 +201,8 @@ func (r *reader) begin(header []byte) error {
 		return ErrUnknown
 	}
 	var h event.StateHeader
-	if err := r.cfg.Codecs.DecodeStateHeader(header, &h); err != nil {
-		return fmt.Errorf("decoding the partition header: %w", err)
+	if err := r.codecs.DecodeStateHeader(header, &h); err != nil {
+		return fmt.Errorf("%w: the partition header: %w", ErrUnreadable, err)
 	}
 	if h.Origin != stream.OriginLog {
 		r.partly("the partition began with a " + h.Origin)
@@ -227,148 +243,42 @@ func (r *reader) take(piece *inventory.Piece) {
 	}
 }
 
-// beyond says whether a place in the log is after what the state has applied.
-func (r *reader) beyond(lineage, offset int64) bool {
-	f := &r.item.Fence
-	return cmp.Or(cmp.Compare(lineage, f.Lineage), cmp.Compare(offset, f.Offset)) > 0
-}
-
-var errEnough = errors.New("explain: read as far as the state")
-
-// readOutcomes adds up what the item's outcomes moved, as far as its state has come.
-func (r *reader) readOutcomes(ctx context.Context) error {
-	start, err := r.reads.LogStart(ctx, event.TopicOutcomes, r.item.Partition)
-	if err != nil {
-		return err
-	}
-	if start > 0 {
-		r.partly(fmt.Sprintf("retention took the outcomes before offset %d", start))
-	}
-	key := r.cfg.Key.String()
-	_, err = r.reads.Fold(ctx, event.TopicOutcomes, r.item.Partition, func(rec *stream.Record) error {
-		if string(rec.Key) != key {
-			return nil
-		}
-		var o inventory.Outcome
-		if err := r.cfg.Codecs.DecodeOutcome(rec.Value, &o); err != nil {
-			return fmt.Errorf("decoding outcome at offset %d: %w", rec.Offset, err)
-		}
-		// A rejected event leaves no trace in the state, its fence included. Every other
-		// outcome comes in the order of the log, and those of events set aside before
-		// right behind the one that let them go.
-		if o.Kind != inventory.Rejected && r.beyond(o.Lineage, o.Offset) {
-			return errEnough
-		}
-		r.add(&o)
-		return nil
-	})
-	if errors.Is(err, errEnough) {
-		return nil
-	}
-	return err
-}
-
-// add posts one outcome to the balances of the locations it moved something at.
-func (r *reader) add(o *inventory.Outcome) {
-	moves := o.Moves
-	if o.Kind == inventory.Noted { // in shadow they are what would have been
-		moves = nil
-	}
-	var at []inventory.Location
-	for i := range moves {
-		for _, end := range [2]*inventory.Place{&moves[i].From, &moves[i].To} {
-			if end.Account.IsState() && !slices.Contains(at, end.Location) {
-				at = append(at, end.Location)
-			}
-		}
-	}
-	if len(at) == 0 {
-		r.item.Others = append(r.item.Others, *o)
-		if len(r.item.Others) > r.cfg.Limit {
-			r.item.Others = slices.Delete(r.item.Others, 0, 1)
-			r.item.OthersBefore++
-		}
-		return
-	}
-	for _, l := range at {
-		if !r.wanted(l) {
-			continue
-		}
-		p := r.place(l)
-		c := Contribution{Outcome: *o, Balance: p.balance()}
-		c.Outcome.Moves = nil
-		for i := range moves {
-			m := &moves[i]
-			here := false
-			if m.From.Account.IsState() && m.From.Location == l {
-				c.Balance[m.From.Account] -= m.Quantity
-				here = true
-			}
-			if m.To.Account.IsState() && m.To.Location == l {
-				c.Balance[m.To.Account] += m.Quantity
-				here = true
-			}
-			if here {
-				c.Outcome.Moves = append(c.Outcome.Moves, *m)
-			}
-		}
-		p.Contributions = append(p.Contributions, c)
-		if len(p.Contributions) > r.cfg.Limit {
-			p.Skipped = p.Contributions[0].Balance
-			p.Contributions = slices.Delete(p.Contributions, 0, 1)
-			p.Earlier++
-		}
-	}
-}
-
-// balance is what has added up so far.
-func (l *Location) balance() States {
-	if n := len(l.Contributions); n > 0 {
-		return l.Contributions[n-1].Balance
-	}
-	return l.Skipped
-}
-
 // readPositions takes each location's latest position of the state or before.
 func (r *reader) readPositions(ctx context.Context) error {
 	prefix := r.cfg.Key.String() + "|"
-	_, err := r.reads.Fold(ctx, event.TopicPositions, r.item.Partition, func(rec *stream.Record) error {
+	return r.fold(ctx, event.TopicPositions, func(rec *stream.Record) error {
 		if rec.Value == nil || !strings.HasPrefix(string(rec.Key), prefix) {
 			return nil
 		}
 		var p inventory.Position
-		if err := r.cfg.Codecs.DecodePosition(rec.Value, &p); err != nil {
-			return fmt.Errorf("decoding position at offset %d: %w", rec.Offset, err)
+		if err := r.codecs.DecodePosition(rec.Value, &p); err != nil {
+			return unreadable("a position", rec.Offset, err)
 		}
-		if p.Key == r.cfg.Key && r.wanted(p.Location) && !r.beyond(p.Lineage, p.Offset) {
+		if p.Key == r.cfg.Key && r.wanted(p.Location) && !beyond(&r.item.Fence, p.Lineage, p.Offset) {
 			r.place(p.Location).Position = p
 		}
 		return nil
 	})
-	return err
 }
 
 // Positions reads the latest positions of an item, by location: of a kit's parts,
 // for one.
 func Positions(ctx context.Context, kafka stream.Config, codecs *event.Codecs, key inventory.Key) ([]inventory.Position, error) {
-	reads, err := stream.NewRestoreReads(kafka)
+	l := &log{codecs: codecs, key: key}
+	end, err := openLog(ctx, kafka, nil, l)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to kafka: %w", err)
+		return nil, err
 	}
-	defer reads.Close()
-	_, partitions, err := reads.Topic(ctx, event.TopicPositions)
-	if err != nil {
-		return nil, fmt.Errorf("looking at the positions: %w", err)
-	}
+	defer end()
 	all := map[string]inventory.Position{}
 	prefix := key.String() + "|"
-	_, err = reads.Fold(ctx, event.TopicPositions, stream.Partition([]byte(key.String()), partitions), func(rec *stream.Record) error {
+	err = l.fold(ctx, event.TopicPositions, func(rec *stream.Record) error {
 		if rec.Value == nil || !strings.HasPrefix(string(rec.Key), prefix) {
 			return nil
 		}
 		var p inventory.Position
 		if err := codecs.DecodePosition(rec.Value, &p); err != nil {
-			return fmt.Errorf("decoding position at offset %d: %w", rec.Offset, err)
+			return unreadable("a position", rec.Offset, err)
 		}
 		all[string(rec.Key)] = p
 		return nil

@@ -68,7 +68,15 @@ func (l *Ledger) Changed(f func(Piece)) {
 // copy that. Of the zero value nothing is.
 type Same struct {
 	Locations    uint64 // bit n: number n of them
+	Added        uint64 // bit n: number n of them was not there
 	IDs, Journal int    // the first so many
+}
+
+// add makes number i of the locations a new one, of which nothing is the same.
+func (s *Same) add(i int) {
+	below := uint64(1)<<i - 1
+	s.Locations = s.Locations&below | s.Locations&^below<<1&^(1<<i)
+	s.Added = s.Added&below | s.Added&^below<<1 | 1<<i
 }
 
 // Same says what of the head is the same.

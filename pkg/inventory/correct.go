@@ -129,7 +129,7 @@ func (l *Ledger) replaceSupply(ev *Event, pl *plan, in inflow, es []SupplyEntry)
 	id := l.elsewhere(ev, pl, PieceSupply, ev.Refs, &r)
 	if e := l.sharedPart(ev, pl, id, &r); e != nil {
 		switch g, shared := l.groupOf(pl, ev.Refs, r.stage); {
-		case shared && g.via == e.Via:
+		case shared && g.via == l.repVia(pl, e.Via):
 			return stays, nil // it is made anew of all lines
 		case compareRevisions(r.revision, e.Revision) <= 0:
 			return went, nil

@@ -34,7 +34,7 @@ func (l *Ledger) apart(ev *Event, pl *plan, r *report) string {
 		}
 		if ln := l.supplyLine(id); ln != nil && slices.ContainsFunc(ln.Entries, func(e SupplyEntry) bool {
 			x := e.report()
-			return (!e.Shared || e.Via != g.via) && x.same(r)
+			return (!e.Shared || l.repVia(pl, e.Via) != g.via) && x.same(r)
 		}) {
 			return id
 		}

@@ -129,7 +129,7 @@ func (l *Ledger) tally(pl *plan, ev *Event, now *LocationState) (tally, *Fault) 
 		return t, f
 	}
 	if stated&Quarantine.bit() == 0 {
-		doubt = min(doubt, max(0, t.then[Quarantine])) // released by hand, it is gone already
+		doubt = toClear(doubt, t.then[Quarantine]) // released by hand, it is gone already
 	}
 	if stated&OnHand.bit() != 0 {
 		q := number[OnHand]

@@ -121,6 +121,7 @@ type mark struct {
 	includes uint8
 	order    Order // its source and place there, as far as policy asks for them
 	document int32
+	states   bool // of suspects: the count states what is in quarantine
 }
 
 // covers says whether the count's number contains the state.
@@ -141,12 +142,12 @@ func (l *Ledger) marks(st *LocationState, from Instant) []mark {
 				return
 			}
 		}
-		ms = append(ms, mark{e.At, e.State, e.Includes, e.order(), e.Document})
+		ms = append(ms, mark{at: e.At, state: e.State, includes: e.Includes, order: e.order(), document: e.Document})
 	})
 	ms = slices.DeleteFunc(ms, func(m mark) bool { return m.includes&m.state.bit() != 0 }) // withdrawn
 	for i := range ms {
 		if m := ms[i]; m.state == Quarantine || m.state == OnHand && m.includes&clearsSuspects != 0 {
-			ms = append(ms, mark{at: m.at, state: suspects, order: m.order, document: m.document})
+			ms = append(ms, mark{at: m.at, state: suspects, order: m.order, document: m.document, states: m.state == Quarantine})
 		}
 	}
 	slices.SortFunc(ms, func(a, b mark) int {
@@ -194,11 +195,20 @@ func (l *Ledger) restate(pl *plan, i int) *Fault {
 			if pl.withdrawn(name, m) {
 				continue
 			}
-			off, f := pl.entered(effects, m, fixed)
+			net, f := pl.entered(effects, m, fixed)
 			if f != nil {
 				return f
 			}
-			off = pl.acknowledged(name, m) - off
+			var off Quantity
+			if m.state == suspects && !m.states {
+				off, f = l.cleared(pl, lc.now, m, &net)
+			} else {
+				off, f = pl.within(m, &net)
+				off = pl.acknowledged(name, m) - off
+			}
+			if f != nil {
+				return f
+			}
 			if off == 0 {
 				continue
 			}
@@ -250,9 +260,9 @@ func (pl *plan) reach(name Location, last *CountMark) (from Instant, ok bool) {
 	return first, true
 }
 
-// entered is how much the plan enters, before a count, in what the count counted.
-func (pl *plan) entered(effects []Entry, m *mark, fixed stand) (sum Quantity, f *Fault) {
-	net := fixed
+// entered is what the plan enters before a count.
+func (pl *plan) entered(effects []Entry, m *mark, fixed stand) (net stand, f *Fault) {
+	net = fixed
 	for i := range effects {
 		e := &effects[i]
 		after, unsure := e.At > m.at, false
@@ -266,11 +276,16 @@ func (pl *plan) entered(effects []Entry, m *mark, fixed stand) (sum Quantity, f 
 			continue
 		}
 		if !net.add(e) {
-			return 0, overflow("movement.quantity")
+			return net, overflow("movement.quantity")
 		}
 	}
+	return net, nil
+}
+
+// within is how much of what is entered before a count lies in what it counted.
+func (pl *plan) within(m *mark, net *stand) (sum Quantity, f *Fault) {
 	for a := range suspects + 1 {
-		if net[a] == 0 || !m.covers(a) {
+		if net[a] == 0 || !m.covers(a) || a == suspects && m.state != suspects { // a part of quarantine
 			continue
 		}
 		pl.late = true
@@ -282,3 +297,28 @@ func (pl *plan) entered(effects []Entry, m *mark, fixed stand) (sum Quantity, f 
 	}
 	return sum, nil
 }
+
+// cleared is by how much the entry changes with which a count of the shelf took what was
+// suspect out of quarantine, when net is entered before it: what was released or shipped
+// from there by then is gone already.
+func (l *Ledger) cleared(pl *plan, st *LocationState, m *mark, net *stand) (Quantity, *Fault) {
+	if net[Quarantine] == 0 && net[suspects] == 0 {
+		return 0, nil
+	}
+	pl.late = true
+	then, doubt, f := l.before(st, m, pl)
+	if f != nil {
+		return 0, f
+	}
+	var own Quantity // as it is
+	l.historySince(st, m.at, func(e *Entry) {
+		if e.Count && e.suspect() && e.At == m.at && e.Document == m.document {
+			own = saturate(own, e.Delta)
+		}
+	})
+	left := saturate(saturate(then[Quarantine], -own), net[Quarantine])
+	return saturate(-toClear(saturate(saturate(doubt, -own), net[suspects]), left), -own), nil
+}
+
+// toClear is how much of what is suspect a count of the shelf takes out of quarantine.
+func toClear(doubt, quarantine Quantity) Quantity { return min(doubt, max(0, quarantine)) }

@@ -400,8 +400,8 @@ func (l *Ledger) inHead(name Location) (int, bool) {
 func (l *Ledger) create(name Location) *LocationState {
 	i, _ := l.inHead(name)
 	l.due |= fitHead
-	l.same.Locations = 0
 	if len(l.head.Locations) < MaxHeadLocations {
+		l.same.add(i)
 		l.head.Locations = slices.Insert(l.head.Locations, i, LocationState{Location: name})
 		return &l.head.Locations[i]
 	}

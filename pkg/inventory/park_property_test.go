@@ -25,6 +25,10 @@ func reversible(rt *rapid.T) []Event {
 			from, to = OnHand, Damaged
 		case Hold:
 			from, to = OnHand, Quarantine
+		case ShortPick:
+			continue // a reversal states accounts, and not that what it takes from one was suspect
+		case Release:
+			from, to = Quarantine, OnHand
 		case ScrapStock:
 			from, to = OnHand, Scrap
 		case OpeningBalance:

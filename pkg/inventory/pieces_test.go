@@ -45,12 +45,15 @@ func (m *memory) store(t testing.TB, l *Ledger) {
 // checkSame fails where something that is said to be the same is not.
 func checkSame(t testing.TB, same Same, old, now *Head) {
 	t.Helper()
+	was := 0 // among the old ones
 	for i := range now.Locations {
-		if same.Locations&(1<<i) == 0 {
-			continue
+		if same.Locations&(1<<i) != 0 {
+			if was >= len(old.Locations) || same.Added&(1<<i) != 0 || fmt.Sprint(old.Locations[was]) != fmt.Sprint(now.Locations[i]) {
+				t.Errorf("location %d is said to be the same: %+v of %+v, which were %+v", i, now.Locations[i], same, old.Locations)
+			}
 		}
-		if i >= len(old.Locations) || len(old.Locations) != len(now.Locations) || fmt.Sprint(old.Locations[i]) != fmt.Sprint(now.Locations[i]) {
-			t.Errorf("location %d is said to be the same: %+v of %d were %+v of %d", i, now.Locations[i], len(now.Locations), old.Locations, len(old.Locations))
+		if same.Added&(1<<i) == 0 {
+			was++
 		}
 	}
 	if n := same.IDs; n > len(now.IDs) || !slices.Equal(old.IDs[:n], now.IDs[:n]) {

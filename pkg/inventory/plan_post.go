@@ -1,6 +1,9 @@
 package inventory
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // post does what the plan says. It cannot fail.
 func (l *Ledger) post(p *Policy, ev *Event, pl *plan, at At) {
@@ -104,6 +107,7 @@ func (l *Ledger) postPieces(pl *plan) {
 			l.keepSupply(id, nil)
 		}
 		for _, h := range c.links {
+			h = l.rep(nil, h)
 			t := &RefTarget{Kind: PieceSupply, Line: c.id}
 			if had := l.refTarget(h); had != nil && len(had.Lines) > 0 {
 				t.Lines = slices.DeleteFunc(slices.Clone(had.Lines), func(id string) bool { return slices.Contains(c.gone, id) || id == c.id })
@@ -114,7 +118,13 @@ func (l *Ledger) postPieces(pl *plan) {
 		}
 	}
 	for _, r := range pl.lists {
-		l.extra().refs.set(r.hash, &RefTarget{Kind: PieceSupply, Line: r.lines[0], Lines: r.lines})
+		t := &RefTarget{Kind: PieceSupply, Line: sameName + r.same, Lines: r.lines}
+		if r.same == "" {
+			if t.Line = r.lines[0]; strings.HasPrefix(t.Line, sameName) {
+				t.Line = "" // it leads to none yet
+			}
+		}
+		l.extra().refs.set(r.hash, t)
 	}
 	if pl.keep != nil {
 		l.keep(pl.keep)

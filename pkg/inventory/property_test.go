@@ -34,7 +34,7 @@ func history(t *rapid.T) []Event {
 		po := Ref{Issuer: "buyer", Type: "purchase_order", Number: strconv.Itoa(pick("po", 2))}
 		switch pick("kind", 12) {
 		case 0:
-			typ := []MovementType{Damage, Hold, ScrapStock, OpeningBalance, ReturnReceipt}[pick("type", 5)]
+			typ := []MovementType{Damage, Hold, ScrapStock, OpeningBalance, ReturnReceipt, Release, ShortPick}[pick("type", 7)]
 			ev.Kind, ev.Movement = KindMovement, &Movement{Type: typ, Location: location, Quantity: q}
 		case 1:
 			ev.Kind, ev.Movement = KindMovement, &Movement{
@@ -67,7 +67,7 @@ func history(t *rapid.T) []Event {
 				ev.Refs = append(ev.Refs, Ref{Issuer: "erp", Type: "order", Number: "5" + order.Number})
 			}
 		case 7, 8, 9:
-			typ := []MovementType{Pick, Ship, Ship, Unpick}[pick("type", 4)]
+			typ := []MovementType{Pick, Ship, Ship, Unpick, ShortPick}[pick("type", 5)]
 			ev.Kind, ev.Refs = KindMovement, []Ref{order}
 			ev.Movement = &Movement{Type: typ, Location: location, Quantity: q}
 			if typ == Ship {

@@ -75,6 +75,9 @@ func (l *Ledger) resolve(pl *plan, kind string, refs []Ref) resolved {
 // target is the line a ref names today, or empty. A line whose id is the ref's own
 // hash needs no ref piece.
 func (l *Ledger) target(kind, hash string) string {
+	if kind == PieceSupply {
+		hash = l.rep(nil, hash)
+	}
 	if t := l.refTarget(hash); t != nil && t.Kind == kind {
 		if l.there(kind, t.Line) {
 			return t.Line

@@ -8,7 +8,7 @@ import (
 	. "github.com/stockweave/stockweave/pkg/inventory"
 )
 
-func TestSnapshotWhole(t *testing.T) {
+func TestSnapshotParts(t *testing.T) {
 	ends := func(parts ...[2]int32) (es []SnapshotEnd) {
 		for _, p := range parts {
 			e := snapshotEnd()
@@ -38,9 +38,14 @@ func TestSnapshotWhole(t *testing.T) {
 		{"one is all of it", ends([2]int32{1, 2}, [2]int32{0, 0}), nil, "all of it"},
 		{"another time", differs(ends([2]int32{1, 2}, [2]int32{2, 2}), func(e *SnapshotEnd) { e.AsOf++ }), nil, "different times"},
 		{"another basis", differs(ends([2]int32{1, 2}, [2]int32{2, 2}), func(e *SnapshotEnd) { e.Basis = Physical }), nil, "different things"},
+		{"no number", differs(ends([2]int32{1, 2}, [2]int32{2, 2}), func(e *SnapshotEnd) { e.Part = -1 }), nil, "no number"},
 		{"other states", differs(ends([2]int32{1, 2}, [2]int32{2, 2}), func(e *SnapshotEnd) { e.Covers = []Account{OnHand} }), nil, "different things"},
 	} {
-		missing, why := SnapshotWhole(c.ends)
+		var s SnapshotParts
+		for i := range c.ends {
+			s.Add(&c.ends[i])
+		}
+		missing, why := s.Missing()
 		if !slices.Equal(missing, c.missing) || (why == "") != (c.why == "") || !strings.Contains(why, c.why) {
 			t.Errorf("%s: %v %q", c.name, missing, why)
 		}

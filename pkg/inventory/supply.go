@@ -66,6 +66,10 @@ func (l *Ledger) decideReceived(ev *Event, by Source, pl *plan, mv Move, q Quant
 // document says of another line is taken out of that, in the way given.
 func (l *Ledger) decideSupplyLine(ev *Event, pl *plan, in inflow, es ...SupplyEntry) (olds, afters []*SupplyLine, f *Fault) {
 	refs := ev.Refs
+	if f := l.unite(pl, refs); f != nil {
+		return nil, nil, f
+	}
+	united := len(pl.lists) > 0
 	as, f := l.replaceSupply(ev, pl, in, es)
 	if f != nil {
 		return nil, nil, f
@@ -73,9 +77,12 @@ func (l *Ledger) decideSupplyLine(ev *Event, pl *plan, in inflow, es ...SupplyEn
 	if g, shared := l.groupOf(pl, refs, es[0].Stage); shared {
 		return l.decideShared(ev, pl, g, as, es)
 	}
-	via := viaOfRefs(refs)
+	via := l.viaOfRefs(pl, refs)
 	alone := via != 0 && !slices.ContainsFunc(refs, func(r Ref) bool { return names(PieceSupply, r.Type) })
 	r := l.resolve(pl, PieceSupply, refs)
+	if united && len(r.found) == 0 {
+		r.id = hashOfVia(via)
+	}
 	pl.line = r.id
 	var oldRefs [][]Ref
 	var moved []Ref
@@ -94,6 +101,9 @@ func (l *Ledger) decideSupplyLine(ev *Event, pl *plan, in inflow, es ...SupplyEn
 		}
 		for _, x := range ln.Entries {
 			entries, _ = put(entries, x)
+			if x.Shared {
+				l.relist(pl, hashOfVia(x.Via), []string{r.id}, []string{ln.ID})
+			}
 		}
 		moved = append(moved, documentRefs(PieceSupply, ln.Entries)...)
 	}
@@ -115,6 +125,9 @@ func (l *Ledger) decideSupplyLine(ev *Event, pl *plan, in inflow, es ...SupplyEn
 		return nil, nil, f
 	}
 	links = appendHashes(links, moved)
+	if united {
+		l.relist(pl, hashOfVia(via), []string{r.id}, r.found[min(1, len(r.found)):])
+	}
 	for i := range refs {
 		if to := r.to[i]; to != "" && !names(PieceSupply, refs[i].Type) && !slices.Contains(r.found, to) {
 			l.relist(pl, r.hashes[i], []string{r.id}, nil) // it leads to both

@@ -145,8 +145,8 @@ func despatched(c *CountPolicy, es []SupplyEntry, name Location, m moment) (left
 }
 
 // corroborate keeps the receipt of a source that has no authority to receive beside
-// its supply line. It moves nothing; the line says when the two differ, each counted
-// over all documents and locations.
+// its supply line, or lines. It moves nothing; it says when the two differ, each counted
+// over all documents, locations and lines that the document is about.
 func (l *Ledger) corroborate(ev *Event, pl *plan) *Fault {
 	m := ev.Movement
 	stage, sign := m.lineOf(routeOf(m.Type))
@@ -161,24 +161,33 @@ func (l *Ledger) corroborate(ev *Event, pl *plan) *Fault {
 	if f != nil || pl.supply == nil {
 		return f
 	}
-	after := pl.supply.after
-	if len(olds) > 1 { // its refs are news: two lines are one, or receipts are spread anew
+	if len(olds) > 1 || len(afters) > 1 { // its refs are news: two lines are one, or receipts are spread anew
 		if f := l.inflow(pl, olds, afters, in); f != nil {
 			return f
 		}
 	}
-	var here, there Quantity
-	for _, name := range places(nil, after.Entries, StageReceived) {
-		here = saturate(here, reached(after.Entries, StageReceived, name, forever))
+	lines, _ := l.groupOf(pl, ev.Refs, StageCorroborated)
+	if len(lines.lines) < 2 {
+		lines.lines = []string{pl.supply.id}
 	}
-	for i := range after.Entries {
-		if e := &after.Entries[i]; e.Stage == StageCorroborated && e.Source == ev.Source {
-			there = saturate(there, e.Quantity)
+	var here, there Quantity
+	for _, id := range lines.lines { // it may be spread over them as the ledger's are not
+		ln := pl.supply.after
+		if id != pl.supply.id {
+			ln = l.plannedSupply(pl, id)
+		}
+		for _, name := range places(nil, ln.Entries, StageReceived) {
+			here = saturate(here, reached(ln.Entries, StageReceived, name, forever))
+		}
+		for i := range ln.Entries {
+			if e := &ln.Entries[i]; e.Stage == StageCorroborated && e.Source == ev.Source {
+				there = saturate(there, e.Quantity)
+			}
 		}
 	}
 	if here != there {
 		pl.code(CodeReceiptDiffers)
-		pl.detail = "of this line it has received " + there.String() + ", the ledger " + here.String()
+		pl.detail = "of what it is about it has received " + there.String() + ", the ledger " + here.String()
 	}
 	f = l.restateAll(pl)
 	if len(pl.moves) > 0 {

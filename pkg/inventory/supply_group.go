@@ -16,6 +16,9 @@ type group struct {
 	lines []string
 	refs  []Ref    // that name the first of them; of those that refs lead to: none
 	begun []string // lines of no order yet, which become part of these
+
+	said bool          // an advice says how much of each
+	pool []SupplyEntry // the documents, whole
 }
 
 // viaOf and hashOfVia turn the hash of a ref into a number and back.
@@ -32,18 +35,123 @@ func hashOfVia(via int64) string {
 // refList are the lines that a ref leads to from now on.
 type refList struct {
 	hash  string
-	lines []string
+	lines []string // and, after them, the names that mean the same
+	same  string   // another ref that stands for this one: it leads to no line by itself
 }
 
-// listOf are the supply lines that a ref leads to.
-func (l *Ledger) listOf(pl *plan, hash string) []string {
+// sameName marks, in a ref's target, another ref that means the same: the one that stands
+// for it as its line, those it stands for among its lines. It sorts after the id of any line.
+const sameName = "~"
+
+// rep is the ref that stands for one: itself, but for names that mean the same. pl may be nil.
+func (l *Ledger) rep(pl *plan, hash string) string {
+	for range maxSame {
+		next := ""
+		if t := l.refTarget(hash); t != nil && t.Kind == PieceSupply && strings.HasPrefix(t.Line, sameName) {
+			next = t.Line[len(sameName):]
+		}
+		if pl != nil {
+			for i := range pl.lists {
+				if r := &pl.lists[i]; r.hash == hash && r.same != "" {
+					next = r.same
+				}
+			}
+		}
+		if next == "" {
+			break
+		}
+		hash = next
+	}
+	return hash
+}
+
+// repVia is rep of a shortened ref.
+func (l *Ledger) repVia(pl *plan, via int64) int64 { return viaOf(l.rep(pl, hashOfVia(via))) }
+
+// maxSame names of one shipment.
+const maxSame = 64
+
+// unite makes the names of a document that names no order those of one shipment, from now
+// on and for all that was said by them: what one of them leads to, all do. The first by hash
+// stands for them, so that the order in which they came leaves no trace.
+func (l *Ledger) unite(pl *plan, refs []Ref) *Fault {
+	if len(refs) < 2 || slices.ContainsFunc(refs, func(r Ref) bool { return names(PieceSupply, r.Type) }) {
+		return nil
+	}
+	var reps []string
+	for i := range refs {
+		if h := l.rep(pl, RefHash(refs[i])); !slices.Contains(reps, h) {
+			reps = append(reps, h)
+		}
+	}
+	if len(reps) < 2 {
+		return nil
+	}
+	slices.Sort(reps)
+	var lines, same []string
+	for i, h := range reps {
+		for _, id := range l.listOf(pl, h) {
+			if !slices.Contains(lines, id) {
+				lines = append(lines, id)
+			}
+		}
+		same = append(same, l.sameAs(pl, h)...)
+		if i > 0 {
+			same = append(same, sameName+h)
+		}
+	}
+	if len(same) >= maxSame {
+		return fault(FaultTooMany, "refs", "names of one shipment")
+	}
+	for _, n := range same {
+		l.list(pl, refList{hash: n[len(sameName):], same: reps[0]})
+	}
+	slices.Sort(lines)
+	slices.Sort(same)
+	l.list(pl, refList{hash: reps[0], lines: append(lines[:min(len(lines), maxShared+1)], same...)})
+	return nil
+}
+
+// sameAs are the names that mean the same as a ref that stands for them, marked.
+func (l *Ledger) sameAs(pl *plan, hash string) []string {
+	all := l.listed(pl, hash)
+	i := slices.IndexFunc(all, func(id string) bool { return strings.HasPrefix(id, sameName) })
+	if i < 0 {
+		return nil
+	}
+	return slices.Clone(all[i:])
+}
+
+// listed is what stands in a ref's list.
+func (l *Ledger) listed(pl *plan, hash string) []string {
 	for i := range pl.lists {
 		if pl.lists[i].hash == hash {
 			return pl.lists[i].lines
 		}
 	}
+	if t := l.refTarget(hash); t != nil && t.Kind == PieceSupply {
+		return t.Lines
+	}
+	return nil
+}
+
+// list puts a list into the plan, in the place of an earlier one.
+func (*Ledger) list(pl *plan, r refList) {
+	pl.lists = append(slices.DeleteFunc(pl.lists, func(x refList) bool { return x.hash == r.hash }), r)
+}
+
+// listOf are the supply lines that a ref leads to.
+func (l *Ledger) listOf(pl *plan, hash string) []string {
+	hash = l.rep(pl, hash)
+	for i := range pl.lists {
+		if pl.lists[i].hash == hash {
+			return slices.DeleteFunc(slices.Clone(pl.lists[i].lines), func(id string) bool { return strings.HasPrefix(id, sameName) })
+		}
+	}
 	if t := l.refTarget(hash); t != nil && t.Kind == PieceSupply && len(t.Lines) > 0 {
-		return slices.DeleteFunc(slices.Clone(t.Lines), func(id string) bool { return !l.there(PieceSupply, id) })
+		return slices.DeleteFunc(slices.Clone(t.Lines), func(id string) bool {
+			return strings.HasPrefix(id, sameName) || !l.there(PieceSupply, id)
+		})
 	}
 	if id := l.target(PieceSupply, hash); id != "" {
 		return []string{id}
@@ -52,11 +160,11 @@ func (l *Ledger) listOf(pl *plan, hash string) []string {
 }
 
 // viaOfRefs is the ref by which a document shares lines, or 0: the first that names no line
-// by itself.
-func viaOfRefs(refs []Ref) int64 {
+// by itself, or what stands for it.
+func (l *Ledger) viaOfRefs(pl *plan, refs []Ref) int64 {
 	for i := range refs {
 		if !names(PieceSupply, refs[i].Type) {
-			return viaOf(RefHash(refs[i]))
+			return viaOf(l.rep(pl, RefHash(refs[i])))
 		}
 	}
 	return 0
@@ -87,7 +195,7 @@ func (l *Ledger) groupOf(pl *plan, refs []Ref, stage Stage) (g group, shared boo
 	if stage == Ordered {
 		return g, false
 	}
-	g.via = viaOfRefs(refs)
+	g.via = l.viaOfRefs(pl, refs)
 	if os := orders(refs); len(os) > 1 {
 		if g.via == 0 {
 			set := Ref{Type: "\x00orders"}
@@ -105,27 +213,41 @@ func (l *Ledger) groupOf(pl *plan, refs []Ref, stage Stage) (g group, shared boo
 				g.lines, g.refs = append(g.lines, id), append(g.refs, r)
 			}
 		}
-		for _, id := range l.listOf(pl, hashOfVia(g.via)) {
-			switch {
-			case slices.Contains(g.lines, id):
-			case l.named(PieceSupply, id):
-				g.lines = append(g.lines, id)
-			default:
-				g.begun = append(g.begun, id)
+		l.begun(pl, &g, hashOfVia(g.via))
+		own := len(g.lines)
+		for i := range refs {
+			if !names(PieceSupply, refs[i].Type) {
+				l.begun(pl, &g, RefHash(refs[i]))
 			}
 		}
+		g.lines = g.lines[:own] // what other names lead to is not this document's
 		return g, len(g.lines) > 1
 	}
 	if g.via == 0 || slices.ContainsFunc(refs, func(r Ref) bool { return names(PieceSupply, r.Type) }) {
 		return g, false
 	}
-	g.lines = l.listOf(pl, hashOfVia(g.via))
+	l.begun(pl, &g, hashOfVia(g.via))
 	return g, len(g.lines) > 1
+}
+
+// begun adds to a group the lines that a ref leads to: those of orders, and those that
+// become part of them.
+func (l *Ledger) begun(pl *plan, g *group, hash string) {
+	for _, id := range l.listOf(pl, hash) {
+		switch {
+		case slices.Contains(g.lines, id) || slices.Contains(g.begun, id):
+		case l.named(PieceSupply, id):
+			g.lines = append(g.lines, id)
+		default:
+			g.begun = append(g.begun, id)
+		}
+	}
 }
 
 // relist makes a ref lead to lines beside those it leads to, but for those that go. Of a
 // ref that leads to more than maxShared no document is spread any more.
 func (l *Ledger) relist(pl *plan, hash string, lines, gone []string) {
+	hash = l.rep(pl, hash)
 	had := l.listOf(pl, hash)
 	all := slices.DeleteFunc(slices.Clone(had), func(id string) bool { return slices.Contains(gone, id) })
 	for _, id := range lines {
@@ -137,8 +259,7 @@ func (l *Ledger) relist(pl *plan, hash string, lines, gone []string) {
 		return
 	}
 	all = all[:min(len(all), maxShared+1)] // one too many tells as much as all of them
-	pl.lists = slices.DeleteFunc(pl.lists, func(r refList) bool { return r.hash == hash })
-	pl.lists = append(pl.lists, refList{hash, all})
+	l.list(pl, refList{hash: hash, lines: append(all, l.sameAs(pl, hash)...)})
 }
 
 // withRef adds a ref to those of a line, where it has room.

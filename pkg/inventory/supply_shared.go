@@ -51,24 +51,14 @@ func (s *spreading) line(l *Ledger, pl *plan, id string) *SupplyLine {
 	return after
 }
 
-// spread makes the parts of a group's documents anew, with what one says now. It says
-// whether that is news.
-func (s *spreading) spread(l *Ledger, pl *plan, g *group, es []SupplyEntry) (newest bool) {
-	var pool []SupplyEntry
-	lines := make([]*SupplyLine, len(g.lines))
-	for i, id := range g.lines {
-		lines[i] = s.line(l, pl, id)
-	}
-	slices.SortStableFunc(lines, func(a, b *SupplyLine) int {
-		if len(a.Refs) == 0 || len(b.Refs) == 0 {
-			return 0
-		}
-		return compareRefs(orderOf(a), orderOf(b))
-	})
-	for _, ln := range lines {
+// gather takes the parts of a group's documents off its lines, and returns the wholes.
+func (s *spreading) gather(l *Ledger, pl *plan, g *group) (pool []SupplyEntry) {
+	for _, id := range g.lines {
+		ln := s.line(l, pl, id)
 		kept := make([]SupplyEntry, 0, len(ln.Entries))
 		for _, e := range ln.Entries {
-			if e.Shared && e.Via == g.via {
+			if e.Shared && l.repVia(pl, e.Via) == g.via {
+				e.Via = g.via
 				pool = addPart(pool, e)
 			} else {
 				kept = append(kept, e)
@@ -76,31 +66,40 @@ func (s *spreading) spread(l *Ledger, pl *plan, g *group, es []SupplyEntry) (new
 		}
 		ln.Entries = kept
 	}
-	for _, e := range es {
-		var newer bool
-		e.Shared, e.Via = true, g.via
-		pool, newer = put(pool, e)
-		newest = newest || newer
+	return pool
+}
+
+// spread makes the parts of a group's documents anew. The lines have none of them, and those of
+// the groups before it.
+func (s *spreading) spread(l *Ledger, pl *plan, g *group) {
+	lines := make([]*SupplyLine, len(g.lines))
+	for i, id := range g.lines {
+		lines[i] = s.line(l, pl, id)
 	}
+	slices.SortStableFunc(lines, func(a, b *SupplyLine) int { return compareRefs(orderOf(a), orderOf(b)) })
+	pool := g.pool
 	slices.SortFunc(pool, func(a, b SupplyEntry) int {
-		return cmp.Or(strings.Compare(string(a.Source), string(b.Source)), strings.Compare(string(a.Stage), string(b.Stage)),
+		return cmp.Or(strings.Compare(string(a.Stage), string(b.Stage)), strings.Compare(string(a.Source), string(b.Source)),
 			strings.Compare(string(a.Location), string(b.Location)), cmp.Compare(a.At, b.At), cmp.Compare(a.Document, b.Document))
 	})
-	var sum Quantity
-	var room []Quantity
-	for i, e := range pool {
-		if p := &pool[max(0, i-1)]; i == 0 || p.Source != e.Source || p.Stage != e.Stage || p.Location != e.Location {
-			sum, room = 0, roomOf(lines, g.via, e.Stage, e.Location)
+	for len(pool) > 0 {
+		n := 1 // documents that are spread as one: the sum of them over the room there is without any
+		for n < len(pool) && pool[n].Stage == pool[0].Stage && pool[n].Source == pool[0].Source && pool[n].Location == pool[0].Location {
+			n++
 		}
-		from := fill(room, sum)
-		sum = saturate(sum, e.Quantity)
-		for j, to := range fill(room, sum) {
-			part := e
-			part.Quantity = to - from[j]
-			lines[j].Entries, _ = put(lines[j].Entries, part)
+		var sum Quantity
+		room := l.roomOf(pl, lines, g, &pool[0])
+		for _, e := range pool[:n] {
+			from := fill(room, sum)
+			sum = saturate(sum, e.Quantity)
+			for j, to := range fill(room, sum) {
+				part := e
+				part.Quantity = to - from[j]
+				lines[j].Entries, _ = put(lines[j].Entries, part)
+			}
 		}
+		pool = pool[n:]
 	}
-	return newest
 }
 
 // orderOf is the ref that names a supply line, else any: of several the first by number,
@@ -131,43 +130,6 @@ func addPart(es []SupplyEntry, e SupplyEntry) []SupplyEntry {
 	return es
 }
 
-// roomOf is how much of a stage each line takes at a location.
-func roomOf(lines []*SupplyLine, via int64, stage Stage, at Location) []Quantity {
-	room := make([]Quantity, len(lines))
-	said := false
-	own := make([][]SupplyEntry, len(lines))
-	for i, ln := range lines {
-		for _, e := range ln.Entries {
-			if !e.Shared {
-				own[i] = append(own[i], e)
-				said = said || e.Via == via && e.Stage == Expected
-			}
-		}
-	}
-	for i := range lines {
-		if said && stage != Expected && stage != StageDespatched {
-			by := slices.DeleteFunc(slices.Clone(own[i]), func(e SupplyEntry) bool { return e.Via != via })
-			room[i] = max(0, reached(by, Expected, at, forever)-reached(by, stage, at, forever))
-			continue
-		}
-		for _, o := range open(own[i]) {
-			room[i] = saturate(room[i], o.Quantity)
-		}
-	}
-	return room
-}
-
-// fill spreads a quantity: each takes what it has room for, the last the rest.
-func fill(room []Quantity, q Quantity) []Quantity {
-	parts := make([]Quantity, len(room))
-	for i := range room {
-		t := max(0, min(room[i], q))
-		parts[i], q = t, q-t
-	}
-	parts[len(parts)-1] += q
-	return parts
-}
-
 // decideShared takes a document that several lines share. It returns the lines as they
 // were and as they will be.
 func (l *Ledger) decideShared(ev *Event, pl *plan, g group, as whereabouts, es []SupplyEntry) (olds, afters []*SupplyLine, f *Fault) {
@@ -184,11 +146,21 @@ func (l *Ledger) decideShared(ev *Event, pl *plan, g group, as whereabouts, es [
 		}
 	}
 	pl.line = g.lines[0]
-	gone, more := s.absorb(l, pl, &g)
-	newest := s.spread(l, pl, &g, append(more, es...))
+	gone := s.absorb(l, pl, &g)
+	pool, newest := s.gather(l, pl, &g), false
+	for _, e := range es {
+		var newer bool
+		e.Shared, e.Via = true, g.via
+		pool, newer = put(pool, e)
+		newest = newest || newer
+	}
+	into := s.line(l, pl, g.lines[0])
+	for _, e := range pool { // until they are spread
+		into.Entries, _ = put(into.Entries, e)
+	}
 	l.relist(pl, hashOfVia(g.via), g.lines, g.begun)
 	for _, ref := range ev.Refs {
-		if h := RefHash(ref); !names(PieceSupply, ref.Type) && viaOf(h) != g.via {
+		if h := RefHash(ref); !names(PieceSupply, ref.Type) && viaOf(l.rep(pl, h)) != g.via {
 			l.relist(pl, h, g.lines, g.begun)
 			for _, id := range g.lines { // for sweep
 				ln := s.line(l, pl, id)
@@ -213,6 +185,7 @@ func (l *Ledger) decideShared(ev *Event, pl *plan, g group, as whereabouts, es [
 		}
 	}
 	for _, ln := range gone {
+		links = appendHashes(links, documentRefs(PieceSupply, ln.Entries))
 		for _, o := range ln.Open {
 			if f := pl.expect(l, o, -o.Quantity); f != nil {
 				return nil, nil, f
@@ -224,27 +197,21 @@ func (l *Ledger) decideShared(ev *Event, pl *plan, g group, as whereabouts, es [
 	return append(s.was(), gone...), s.afters, nil
 }
 
-// absorb takes in the lines that were begun before their orders were known. It returns
-// them, and what of them is shared by the group.
-func (s *spreading) absorb(l *Ledger, pl *plan, g *group) (gone []*SupplyLine, more []SupplyEntry) {
+// absorb takes in the lines that were begun before their orders were known, and returns
+// them. What stands on them is spread with the rest.
+func (s *spreading) absorb(l *Ledger, pl *plan, g *group) (gone []*SupplyLine) {
 	into := s.line(l, pl, g.lines[0])
 	for _, id := range g.begun {
 		ln := l.plannedSupply(pl, id)
 		gone = append(gone, ln)
 		for _, e := range ln.Entries {
-			if e.Shared && e.Via == g.via {
-				more = append(more, e)
-			} else {
-				into.Entries, _ = put(into.Entries, e)
-			}
+			into.Entries, _ = put(into.Entries, e)
 		}
 		for _, r := range ln.Refs {
-			if h := RefHash(r); viaOf(h) != g.via {
-				l.relist(pl, h, g.lines, g.begun)
-			}
+			l.relist(pl, RefHash(r), g.lines, g.begun)
 		}
 	}
-	return gone, more
+	return gone
 }
 
 // respread makes the parts anew of what is shared by the line that the plan changes. olds
@@ -261,47 +228,110 @@ func (l *Ledger) respread(pl *plan, olds []*SupplyLine) (all, afters []*SupplyLi
 	if f := rest.end(l, pl); f != nil {
 		return nil, nil, f
 	}
-	s.keep(pl)
-	return append(olds, rest.was()...), s.afters, nil
+	rest.keep(pl)
+	return append(olds, rest.was()...), append(s.afters[:1:1], rest.afters...), nil
 }
 
-// again makes the parts anew of whatever is shared by a line of the set or by the one
-// that the document left, and of what refs share from now on. gone are lines that are
-// no more.
+// again makes the parts anew of whatever is shared by a line of the set, by one that the
+// document left or by one that hangs together with them through other documents: those are
+// taken in. gone are lines that are no more.
 func (s *spreading) again(l *Ledger, pl *plan, gone []string) {
-	if c := pl.before; c != nil && slices.ContainsFunc(c.after.Entries, func(e SupplyEntry) bool { return e.Shared }) {
+	if c := pl.before; c != nil {
+		s.sharing(l, pl, c, gone)
+	}
+	for i := range pl.shared {
+		s.sharing(l, pl, &pl.shared[i], gone)
+	}
+	gs := s.reach(l, pl, gone)
+	for i := range gs {
+		g := &gs[i]
+		g.said = slices.ContainsFunc(g.lines, func(id string) bool {
+			return slices.ContainsFunc(s.line(l, pl, id).Entries, func(e SupplyEntry) bool {
+				return !e.Shared && e.Stage == Expected && e.Via != 0 && l.repVia(pl, e.Via) == g.via
+			})
+		})
+		g.pool = s.gather(l, pl, g)
+	}
+	slices.SortFunc(gs, func(a, b group) int {
+		return cmp.Or(-cmp.Compare(flag(a.said), flag(b.said)), cmp.Compare(a.via, b.via))
+	})
+	for i := range gs {
+		s.spread(l, pl, &gs[i])
+	}
+}
+
+// sharing takes a line that the plan changes into the set, where it shares documents.
+func (s *spreading) sharing(l *Ledger, pl *plan, c *lineChange[SupplyLine], gone []string) {
+	if !slices.Contains(gone, c.id) && slices.ContainsFunc(c.after.Entries, func(e SupplyEntry) bool { return e.Shared }) {
 		s.line(l, pl, c.id)
 	}
-	var vias []int64
-	in := map[int64]string{}
-	for _, ln := range s.afters {
-		for i := range ln.Entries {
-			if e := &ln.Entries[i]; e.Shared && !slices.Contains(vias, e.Via) {
-				vias = append(vias, e.Via)
-				in[e.Via] = ln.ID
+}
+
+// maxTogether lines are made anew at once. What lies further along a chain of shared documents
+// stays as it was spread last.
+const maxTogether = 256
+
+// reach are the groups of the lines of the set, and of the lines that they lead to in turn.
+func (s *spreading) reach(l *Ledger, pl *plan, gone []string) (gs []group) {
+	var known []int64
+	add := func(via int64) {
+		if via = l.repVia(pl, via); slices.Contains(known, via) {
+			return
+		}
+		known = append(known, via)
+		g := group{via: via, lines: l.listOf(pl, hashOfVia(via))}
+		g.lines = slices.DeleteFunc(g.lines, func(id string) bool { return slices.Contains(gone, id) })
+		more := len(s.afters)
+		for _, id := range g.lines {
+			if !s.has(id) {
+				more++
 			}
+		}
+		if len(g.lines) <= maxShared && more <= maxTogether {
+			for _, id := range g.lines {
+				s.line(l, pl, id)
+			}
+			gs = append(gs, g)
 		}
 	}
 	for i := range pl.lists {
-		if via := viaOf(pl.lists[i].hash); !slices.Contains(vias, via) {
-			vias = append(vias, via)
+		if pl.lists[i].same == "" {
+			add(viaOf(pl.lists[i].hash))
 		}
 	}
-	slices.Sort(vias)
-	for _, via := range vias {
-		g := group{via: via, lines: slices.Clone(l.listOf(pl, hashOfVia(via)))}
-		g.lines = slices.DeleteFunc(g.lines, func(id string) bool { return slices.Contains(gone, id) })
-		if id, ok := in[via]; ok && !slices.Contains(g.lines, id) {
-			g.lines = append(g.lines, id)
-		}
-		if len(g.lines) > 1 && len(g.lines) <= maxShared {
-			s.spread(l, pl, &g, nil)
+	for i := 0; i < len(s.afters); i++ {
+		for _, e := range s.afters[i].Entries {
+			if e.Shared {
+				add(e.Via)
+			}
 		}
 	}
+	for i := range gs {
+		g := &gs[i]
+		for _, ln := range s.afters { // that has a part of it and is not on its list
+			if !slices.Contains(g.lines, ln.ID) && slices.ContainsFunc(ln.Entries, func(e SupplyEntry) bool { return e.Shared && l.repVia(pl, e.Via) == g.via }) {
+				g.lines = append(g.lines, ln.ID)
+			}
+		}
+	}
+	return slices.DeleteFunc(gs, func(g group) bool { return len(g.lines) < 2 })
 }
 
-// end recomputes what is open of the lines.
+func (s *spreading) has(id string) bool {
+	return slices.ContainsFunc(s.afters, func(ln *SupplyLine) bool { return ln.ID == id })
+}
+
+// end recomputes what is open of the lines. Those that stay as they were leave the set.
 func (s *spreading) end(l *Ledger, pl *plan) *Fault {
+	n := 0
+	for i, ln := range s.afters {
+		if old := s.olds[i]; old != nil && slices.Equal(old.Refs, ln.Refs) && slices.Equal(old.Entries, ln.Entries) {
+			continue
+		}
+		s.olds[n], s.afters[n] = s.olds[i], ln
+		n++
+	}
+	s.olds, s.afters = s.olds[:n], s.afters[:n]
 	for i, ln := range s.afters {
 		if f := checkEntries(ln.Entries); f != nil {
 			return f

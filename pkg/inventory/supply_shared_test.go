@@ -48,7 +48,7 @@ func sharedHistory(t *rapid.T) []Event {
 				slices.Reverse(ev.Refs)
 			}
 		} else if kind >= 3 {
-			switch pick("shares", 5) {
+			switch pick("shares", 8) {
 			case 0, 1:
 				ev.Refs = append(ev.Refs, asn)
 				if pick("both", 4) == 0 {
@@ -56,6 +56,17 @@ func sharedHistory(t *rapid.T) []Event {
 				}
 			case 2:
 				ev.Refs = []Ref{asn}
+			case 4: // by two names of a load
+				ev.Refs = []Ref{asn, {Issuer: "carrier", Type: "shipment", Number: []string{"S", "T"}[pick("load", 2)]}}
+				if pick("swap", 2) == 0 {
+					slices.Reverse(ev.Refs)
+				}
+			case 5:
+				ev.Refs = []Ref{{Issuer: "carrier", Type: "shipment", Number: []string{"S", "T"}[pick("load", 2)]}}
+			case 6:
+				if two := po(); two != ev.Refs[0] {
+					ev.Refs = append(ev.Refs, two, asn)
+				}
 			case 3:
 				if two := po(); two != ev.Refs[0] {
 					ev.Refs = append(ev.Refs, two)
@@ -138,6 +149,7 @@ func sharedRefsGo(t *testing.T, goes string, again bool) {
 		say(Expected, 10, po(number), asn, load)
 	}
 	say(StageReceived, 2, po("77"), po("78"), asn, load)
+	say(StageReceived, 1, asn, Ref{Issuer: "carrier", Type: "shipment", Number: "T"}) // another name of it
 	say(Closed, 10, po(goes))
 	say(Expected, 10, po("79"), load) // it stays open, and is one of the second list only
 	daysGoBy()
@@ -237,4 +249,63 @@ func supplyAt(g *log, name Location) (sum Quantity) {
 		sum += b.Quantity
 	}
 	return sum
+}
+
+// Whatever advices over the same orders, loads and orders themselves receipts and closings
+// go by, what is to come is what was ordered less what came and what was closed: what one
+// document takes, the others leave, and advices add nothing.
+func TestSharedDocumentsLeaveEachOtherWhatTheyTake(t *testing.T) {
+	day, _ := clock("00:00")
+	rapid.Check(t, func(rt *rapid.T) {
+		pick := func(label string, to int) int { return rapid.IntRange(0, to-1).Draw(rt, label) }
+		po := func(n int) Ref { return Ref{Issuer: "buyer", Type: "purchase_order", Number: strconv.Itoa(n)} }
+		asn := func(n int) Ref { return Ref{Issuer: "vendor", Type: "asn", Number: string(rune('A' + n))} }
+		var evs []Event
+		say := func(stage Stage, q Quantity, refs ...Ref) {
+			ev := lineAt(len(evs)+1, KindSupply, stage, 0, "", day+Instant(len(evs))*60_000)
+			ev.Refs, ev.Supply.Quantity, ev.Supply.Location = refs, q, "DC1"
+			if stage == StageReceived {
+				ev.Kind, ev.Supply, ev.Movement = KindMovement, nil, &Movement{Type: Receipt, Location: "DC1", Quantity: q}
+			}
+			evs = append(evs, ev)
+		}
+		var left, came, unadvised Quantity
+		orders := pick("orders", 3) + 2
+		for i := range orders {
+			q := Quantity(pick("ordered", 9)+1) * One
+			say(Ordered, q, po(i))
+			left, unadvised = left+q, unadvised+q
+		}
+		all := make([]Ref, orders)
+		for i := range all {
+			all[i] = po(i)
+		}
+		for range pick("documents", 8) + 1 {
+			q := min(left, Quantity(pick("taken", 9)+1)*One)
+			if q == 0 {
+				break
+			}
+			stage := []Stage{StageReceived, StageReceived, StageReceived, Closed, Expected}[pick("stage", 5)]
+			refs := slices.Clone(all)
+			if n := pick("by", 4); n > 0 {
+				refs = append(refs, asn(n))
+			}
+			if stage == Expected { // it re-dates what was ordered, and adds nothing
+				q = min(q, unadvised)
+				unadvised, left = unadvised-q, left+q
+			}
+			if stage == StageReceived {
+				came += q
+			}
+			say(stage, q, refs...)
+			left -= q
+		}
+		g := replay(t, Policy{}, rapid.Permutation(evs).Draw(rt, "order"), true)
+		if got := supplyAt(g, "DC1"); got != left {
+			rt.Fatalf("%v is to come, want %v\n%s", got, left, tell(evs))
+		}
+		if p, _ := g.ledger.Position("DC1"); p.States[OnHand] != came {
+			rt.Fatalf("%v came, want %v\n%s", p.States[OnHand], came, tell(evs))
+		}
+	})
 }

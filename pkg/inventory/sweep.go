@@ -134,16 +134,29 @@ func (l *Ledger) sweepRefs(kind, id string, refs []Ref) {
 
 // sweepRef forgets that a ref leads to a line that goes; it goes on leading to others.
 func (l *Ledger) sweepRef(kind, id, hash string) {
+	if kind == PieceSupply {
+		hash = l.rep(nil, hash)
+	}
 	t := l.refTarget(hash)
 	switch {
 	case t == nil || t.Kind != kind:
 	case slices.Contains(t.Lines, id):
-		rest := slices.DeleteFunc(slices.Clone(t.Lines), func(x string) bool { return x == id || !l.there(kind, x) })
+		var same []string // names of the same, which go with it
+		rest := slices.DeleteFunc(slices.Clone(t.Lines), func(x string) bool {
+			if strings.HasPrefix(x, sameName) {
+				same = append(same, x)
+				return true
+			}
+			return x == id || !l.there(kind, x)
+		})
 		if len(rest) == 0 {
 			l.extra().refs.set(hash, nil)
+			for _, x := range same {
+				l.extra().refs.set(x[len(sameName):], nil)
+			}
 			return
 		}
-		l.extra().refs.set(hash, &RefTarget{Kind: kind, Line: rest[0], Lines: rest})
+		l.extra().refs.set(hash, &RefTarget{Kind: kind, Line: rest[0], Lines: append(rest, same...)})
 	case t.Line == id:
 		l.extra().refs.set(hash, nil)
 	}

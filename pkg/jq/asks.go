@@ -3,7 +3,6 @@ package jq
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math/big"
 	"slices"
 	"strconv"
@@ -44,7 +43,7 @@ func (a *asks) function(text string, args int) (ask, error) {
 		return nil, err
 	}
 	return func(in any, args ...any) (any, error) {
-		v, ok := code.Run(in, args...).Next()
+		v, ok := code.Run(Plain(in), plainAll(args)...).Next()
 		if !ok {
 			return none, nil
 		}
@@ -70,7 +69,7 @@ func (a *asks) all(text string, in any, args []any, out func(any) error) error {
 	if err != nil {
 		return err
 	}
-	for iter := code.Run(in, args...); ; {
+	for iter := code.Run(Plain(in), plainAll(args)...); ; {
 		v, ok := iter.Next()
 		if !ok {
 			return nil
@@ -95,6 +94,9 @@ func (a *asks) constant(text string) (any, error) {
 func (a *asks) member(key string) func(any) (any, error) {
 	return func(in any) (any, error) {
 		switch v := in.(type) {
+		case *Object:
+			w, _ := v.Get(key)
+			return w, nil
 		case map[string]any:
 			return v[key], nil
 		case nil:
@@ -138,8 +140,14 @@ func (a *asks) place(i int) func(any) (any, error) {
 func (a *asks) index(key, of any) (any, error) {
 	switch k := key.(type) {
 	case string:
-		if m, ok := of.(map[string]any); ok {
-			return m[k], nil
+		switch o := of.(type) {
+		case *Object:
+			v, _ := o.Get(k)
+			return v, nil
+		case map[string]any:
+			return o[k], nil
+		case nil:
+			return nil, nil //nolint:nilnil // null
 		}
 	case int:
 		if v, ok := of.([]any); ok {
@@ -208,8 +216,64 @@ func tostring(v any) string {
 }
 
 func tojson(v any) string {
-	b, _ := gojq.Marshal(v) // never fails
+	var room [256]byte
+	if b, ok := appendJSON(room[:0], v); ok {
+		return string(b)
+	}
+	b, _ := gojq.Marshal(Plain(v)) // never fails
 	return string(b)
+}
+
+// appendJSON writes a value as gojq does; false where it has numbers but int, or texts
+// with more than plain characters.
+func appendJSON(b []byte, v any) ([]byte, bool) {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...), true
+	case bool:
+		return strconv.AppendBool(b, v), true
+	case int:
+		return strconv.AppendInt(b, int64(v), 10), true
+	case string:
+		return appendText(b, v)
+	case []any:
+		b = append(b, '[')
+		for i, e := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			var ok bool
+			if b, ok = appendJSON(b, e); !ok {
+				return b, false
+			}
+		}
+		return append(b, ']'), true
+	case *Object:
+		b = append(b, '{')
+		for i := range v.members {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			var ok bool
+			if b, ok = appendText(b, v.members[i].Key); !ok {
+				return b, false
+			}
+			if b, ok = appendJSON(append(b, ':'), v.members[i].Value); !ok {
+				return b, false
+			}
+		}
+		return append(b, '}'), true
+	}
+	return b, false
+}
+
+func appendText(b []byte, s string) ([]byte, bool) {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return b, false
+		}
+	}
+	return append(append(append(b, '"'), s...), '"'), true
 }
 
 // equal is ==, which orders numbers by what they are.
@@ -230,8 +294,12 @@ func equal(l, r any) bool {
 	case []any:
 		list, ok := r.([]any)
 		return ok && slices.EqualFunc(l, list, equal)
+	case *Object:
+		if o, ok := r.(*Object); ok {
+			return slices.EqualFunc(l.members, o.members, func(a, b Member) bool { return a.Key == b.Key && equal(a.Value, b.Value) })
+		}
 	}
-	return gojq.Compare(l, r) == 0
+	return gojq.Compare(Plain(l), Plain(r)) == 0
 }
 
 func compare(l, r any) int {
@@ -240,7 +308,7 @@ func compare(l, r any) int {
 			return strings.Compare(a, b)
 		}
 	}
-	return gojq.Compare(l, r)
+	return gojq.Compare(Plain(l), Plain(r))
 }
 
 // add is +.
@@ -270,15 +338,15 @@ func (a *asks) add(l, r any) (any, error) {
 			}
 			return slices.Concat(l, list), nil
 		}
-	case map[string]any:
-		if m, ok := r.(map[string]any); ok {
-			return merged(l, m), nil
+	case map[string]any, *Object:
+		if o, ok := merged(l, r); ok {
+			return o, nil
 		}
 	}
 	switch r.(type) {
 	case nil:
 		switch l.(type) {
-		case string, []any, map[string]any, int, bool, float64, *big.Int:
+		case string, []any, map[string]any, *Object, int, bool, float64, *big.Int:
 			return l, nil
 		}
 	}
@@ -286,19 +354,9 @@ func (a *asks) add(l, r any) (any, error) {
 }
 
 // addAll is +, of several from the last to the first.
-func (a *asks) addAll(vs []any) (any, error) {
-	size, objects := 0, true
-	for _, v := range vs {
-		o, ok := v.(map[string]any)
-		size, objects = size+len(o), objects && ok
-	}
-	if objects {
-		m := make(map[string]any, size)
-		for _, v := range slices.Backward(vs) {
-			o, _ := v.(map[string]any)
-			maps.Copy(m, o)
-		}
-		return m, nil
+func (a *asks) addAll(m *vm, vs []any) (any, error) {
+	if members, ok := m.sum(vs); ok {
+		return objectOf(members), nil
 	}
 	sum := vs[len(vs)-1]
 	for i := len(vs) - 2; i >= 0; i-- {
@@ -310,15 +368,19 @@ func (a *asks) addAll(vs []any) (any, error) {
 	return sum, nil
 }
 
-func merged(l, r map[string]any) map[string]any {
-	if len(l) == 0 {
-		return r
+// merged is the sum of two objects; false where one is none.
+func merged(l, r any) (any, bool) {
+	a, ok1 := Members(l)
+	b, ok2 := Members(r)
+	switch {
+	case !ok1 || !ok2:
+		return nil, false
+	case len(a) == 0:
+		return r, true
+	case len(b) == 0:
+		return l, true
 	}
-	if len(r) == 0 {
-		return l
-	}
-	m := make(map[string]any, len(l)+len(r))
-	maps.Copy(m, l)
-	maps.Copy(m, r)
-	return m
+	o := sized(len(a) + len(b))
+	o.members = appendMerged(o.members, a, b)
+	return o, true
 }

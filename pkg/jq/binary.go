@@ -1,6 +1,10 @@
 package jq
 
-import "github.com/itchyny/gojq"
+import (
+	"slices"
+
+	"github.com/itchyny/gojq"
+)
 
 // binary compiles an operator; its right operand is computed first, and slowest.
 func (c *compiler) binary(op gojq.Operator, l, r node) node {
@@ -13,9 +17,9 @@ func (c *compiler) binary(op gojq.Operator, l, r node) node {
 		}
 		n := pair(r, l, func(r, l any) (any, error) { return a.add(l, r) })
 		if len(parts) > 2 {
-			n = c.strict(parts, func(_ *vm, _ any, vs []any) (any, error) { return a.addAll(vs) })
+			n = c.strict(parts, func(m *vm, _ any, vs []any) (any, error) { return a.addAll(m, vs) })
 		}
-		n.sum = parts
+		n.sum, n.add = parts, a.addAll
 		return n
 	case gojq.OpEq, gojq.OpNe:
 		same := op == gojq.OpEq
@@ -90,7 +94,7 @@ func (c *compiler) equalTo(l, r node, same bool) (node, bool) {
 
 func (c *compiler) object(o *gojq.Object, p place) (node, error) {
 	if len(o.KeyVals) == 0 {
-		return constant(map[string]any{}), nil
+		return constant(&Object{}), nil
 	}
 	n := len(o.KeyVals)
 	parts := make([]node, 0, 2*n) // key, value, key, value
@@ -113,12 +117,12 @@ func (c *compiler) object(o *gojq.Object, p place) (node, error) {
 				return c.asks.do("{($a): null}", nil, vs[i])
 			}
 		}
-		m := make(map[string]any, n)
+		members := make([]Member, 0, n)
 		for i := 0; i < len(vs); i += 2 {
 			k, _ := vs[i].(string)
-			m[k] = vs[i+1]
+			members = append(members, Member{k, vs[i+1]})
 		}
-		return m, nil
+		return Ordered(members), nil
 	}), nil
 }
 
@@ -164,36 +168,61 @@ func fixedObject(parts []node) node {
 		known = known && values[i].constant
 	}
 	if known {
-		m := make(map[string]any, n)
-		for i, k := range keys {
-			m[k] = values[i].val
-		}
-		return constant(m)
+		return constant(table(keys, values))
 	}
+	order, at := placesOf(keys)
 	if single {
 		ones := make([]func(*vm, any) (any, error), n)
 		for i := range values {
 			ones[i] = values[i].one
 		}
-		return node{members: membersOf(keys, ones), one: func(m *vm, in any) (any, error) {
-			o := make(map[string]any, n)
+		return node{members: &members{order, at, ones}, one: func(m *vm, in any) (any, error) {
+			o := sized(len(order))
+			o.members = append(o.members, order...)
 			for i, f := range ones {
 				v, err := f(m, in)
 				if err != nil || isNone(v) {
 					return v, err
 				}
-				o[keys[i]] = v
+				o.members[at[i]].Value = v
 			}
 			return o, nil
 		}}
 	}
 	return node{many: func(m *vm, in any, out func(any) error) error {
 		return product(m, in, values, nil, func(vs []any) error {
-			o := make(map[string]any, n)
-			for i, k := range keys {
-				o[k] = vs[i]
+			o := objectOf(order)
+			for i := range vs {
+				o.members[at[i]].Value = vs[i]
 			}
 			return out(o)
 		})
 	}}
+}
+
+// table is an object that is known: a map where it is large, which is what is looked
+// up in.
+func table(keys []string, values []node) any {
+	m := make(map[string]any, len(keys))
+	for i, k := range keys {
+		m[k] = values[i].val
+	}
+	if len(m) > 8 {
+		return m
+	}
+	members, _ := Members(m)
+	return &Object{members}
+}
+
+// placesOf are keys in their order, each once, without values, and where among them
+// each one stands.
+func placesOf(keys []string) (order []Member, at []int) {
+	for _, k := range slices.Compact(slices.Sorted(slices.Values(keys))) {
+		order = append(order, Member{Key: k})
+	}
+	for _, k := range keys {
+		i, _ := Find(order, k)
+		at = append(at, i)
+	}
+	return order, at
 }

@@ -1,7 +1,6 @@
 package jq
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/itchyny/gojq"
@@ -77,7 +76,7 @@ func (c *compiler) expression(key string, f *gojq.Func, args []node, p place) (n
 	case "IN/2":
 		n = isEmpty(pipe(pair(args[1], args[0], sameAs), condition(identity(), identity(), empty())), false)
 	case "add/1":
-		n = pipe(collect(args[0]), lift(c.asks.sum))
+		n = pipe(collect(args[0]), node{one: c.asks.sum})
 	case "sort_by/1", "group_by/1", "unique_by/1", "min_by/1", "max_by/1":
 		by, err := c.asks.function("_"+f.Name+"($a)", 1)
 		if err != nil {
@@ -143,32 +142,8 @@ func oneOf(list []any) node {
 
 // iterate is .[].
 func (c *compiler) iterate() node {
-	return node{many: func(m *vm, in any, out func(any) error) error {
-		switch v := in.(type) {
-		case []any:
-			for _, e := range v {
-				if err := m.tick(); err != nil {
-					return err
-				}
-				if err := out(e); err != nil {
-					return err
-				}
-			}
-			return nil
-		case map[string]any:
-			for _, k := range slices.Sorted(maps.Keys(v)) {
-				if err := m.tick(); err != nil {
-					return err
-				}
-				if err := out(v[k]); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-		_, err := c.asks.do(".[]", in)
-		return err
-	}}
+	l := &loop{asks: c.asks, list: func(_ *vm, in any) (list, at any, err error) { return in, in, nil }}
+	return l.node()
 }
 
 func recurse(f node) node {
@@ -191,7 +166,7 @@ func last(f node) node {
 	}
 	return node{one: func(m *vm, in any) (any, error) {
 		got := none
-		err := f.many(m, in, func(v any) error { got = v; return nil })
+		err := f.each(m, in, func(v any) error { got = v; return nil })
 		return got, err
 	}}
 }
@@ -204,6 +179,13 @@ func isEmpty(f node, want bool) node {
 			return isNone(v) == want, err
 		}
 		found := false
+		if f.loop != nil {
+			err := f.loop.run(m, in, func(any) (bool, error) {
+				found = true
+				return false, nil
+			})
+			return found != want, err
+		}
 		err := f.many(m, in, func(any) error {
 			found = true
 			return errStop

@@ -65,7 +65,20 @@ type compiler struct {
 	procs     map[*gojq.FuncDef]proc // and of the program
 	shortcuts map[*gojq.FuncDef]Shortcut
 	slots     int
+	used      []span // slots of functions compiled once that are called
 	nodes     int
+}
+
+// span is slots, up to one that is not of it.
+type span struct{ from, to int }
+
+// use notes slots that are written to.
+func (c *compiler) use(spans []span) {
+	for _, s := range spans {
+		if !slices.Contains(c.used, s) {
+			c.used = append(c.used, s)
+		}
+	}
 }
 
 func arity(name string, n int) string { return name + "/" + strconv.Itoa(n) }
@@ -163,7 +176,7 @@ func (c *compiler) bind(q *gojq.Query, p place, body func(*gojq.Query, place) (n
 	then, err := body(q.Right, p)
 	return node{many: func(m *vm, in any, out func(any) error) error {
 		return source.each(m, in, func(v any) error {
-			return put(m, v, func() error { return then.each(m, in, out) })
+			return put.do(m, v, func() error { return then.each(m, in, out) })
 		})
 	}}, err
 }
@@ -172,16 +185,16 @@ func (c *compiler) pattern(t *gojq.Pattern, p place) (putter, place, error) {
 	switch {
 	case t.Name != "":
 		slot := c.slot()
-		return func(m *vm, v any, then func() error) error {
+		return putter{slot: slot + 1, do: func(m *vm, v any, then func() error) error {
 			m.slots[slot] = v
 			return then()
-		}, p.with(t.Name, variable(slot)), nil
+		}}, p.with(t.Name, variable(slot)), nil
 	case len(t.Array) > 0:
 		var puts []putter
 		for _, e := range t.Array {
 			put, in, err := c.pattern(e, p)
 			if err != nil {
-				return nil, p, err
+				return putter{}, p, err
 			}
 			puts, p = append(puts, put), in
 		}
@@ -201,7 +214,7 @@ func (c *compiler) pattern(t *gojq.Pattern, p place) (putter, place, error) {
 			case key != "" && key[0] == '$':
 				key, name = key[1:], key
 			case key == "":
-				return nil, p, unable("computed keys of patterns")
+				return putter{}, p, unable("computed keys of patterns")
 			}
 			for _, sub := range []*gojq.Pattern{{Name: name}, kv.Val} {
 				if sub == nil || sub == kv.Val && kv.Val == nil || sub != kv.Val && name == "" {
@@ -209,7 +222,7 @@ func (c *compiler) pattern(t *gojq.Pattern, p place) (putter, place, error) {
 				}
 				put, in, err := c.pattern(sub, p)
 				if err != nil {
-					return nil, p, err
+					return putter{}, p, err
 				}
 				puts, p = append(puts, put), in
 				at = append(at, c.asks.member(key))
@@ -217,13 +230,13 @@ func (c *compiler) pattern(t *gojq.Pattern, p place) (putter, place, error) {
 		}
 		return putAll(puts, at), p, nil
 	}
-	return nil, p, unable("pattern %v", t)
+	return putter{}, p, unable("pattern %v", t)
 }
 
 func putAll(puts []putter, at []func(any) (any, error)) putter {
-	return func(m *vm, v any, then func() error) error {
+	return putter{do: func(m *vm, v any, then func() error) error {
 		return putFrom(m, puts, at, v, then)
-	}
+	}}
 }
 
 func putFrom(m *vm, puts []putter, at []func(any) (any, error), v any, then func() error) error {
@@ -234,7 +247,7 @@ func putFrom(m *vm, puts []putter, at []func(any) (any, error), v any, then func
 	if err != nil {
 		return err
 	}
-	return puts[0](m, w, func() error { return putFrom(m, puts[1:], at[1:], v, then) })
+	return puts[0].do(m, w, func() error { return putFrom(m, puts[1:], at[1:], v, then) })
 }
 
 // call compiles a call of a function or a variable, by whatever compiles bodies: to
@@ -390,13 +403,17 @@ func (c *compiler) proc(s *scope) (node, []int, bool) {
 			body.scope = &scope{up: body.scope, name: param[1:]}
 			body = body.with(param, variable(p.first+i))
 		}
-		before := c.nodes
+		before, around := c.nodes, c.used
+		c.used = nil
 		n, err := c.query(s.def.Body, body)
 		if c.nodes = before + 1; err == nil && n.one != nil {
 			p.node = n
 		}
+		p.used = append(c.used, span{p.first, c.slots})
+		c.used = around
 		c.procs[s.def] = p
 	}
+	c.use(p.used)
 	own := make([]int, len(s.def.Args))
 	for i := range own {
 		own[i] = p.first + i
@@ -408,6 +425,7 @@ func (c *compiler) proc(s *scope) (node, []int, bool) {
 type proc struct {
 	node  node
 	first int // slot of its first parameter
+	used  []span
 }
 
 // callWith computes arguments, the first one slowest, and runs the body for each

@@ -1,7 +1,6 @@
 package jq
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/itchyny/gojq"
@@ -27,67 +26,33 @@ func (c *compiler) filter(q *gojq.Query, p place) (node, bool) {
 	if err != nil || n.one == nil {
 		return node{}, false
 	}
-	return node{filter: &filter{c.asks, n, key, value, drops, known}, one: func(m *vm, in any) (any, error) {
-		o, ok := in.(map[string]any)
-		if ok && known {
-			out := make(map[string]any, len(o))
-			for k, v := range o {
-				if !drops.has(v) {
-					out[k] = v
-				}
-			}
-			return out, nil
+	f := &filter{n, key, value, drops, known}
+	return node{filter: f, one: func(m *vm, in any) (any, error) {
+		if members, ok := Members(in); ok {
+			return f.of(m, members)
 		}
-		if !ok {
-			v, err := c.asks.toEntries(in)
-			if err != nil {
-				return nil, err
-			}
-			entries, _ := v.([]any)
-			var left []any
-			for _, e := range entries {
-				entry, _ := e.(map[string]any)
-				m.slots[key], m.slots[value] = entry["key"], entry["value"]
-				keep, err := n.one(m, nil)
-				if err != nil {
-					return nil, err
-				}
-				if !isNone(keep) && truthy(keep) {
-					left = append(left, e)
-				}
-			}
-			if left == nil {
-				left = []any{}
-			}
-			return c.asks.fromEntries(left)
+		v, err := c.asks.toEntries(in)
+		if err != nil {
+			return nil, err
 		}
-		out := make(map[string]any, len(o))
-		var fault error
-		for k, v := range o {
-			m.slots[key], m.slots[value] = k, v
+		left := []any{}
+		entries, _ := v.([]any)
+		for _, e := range entries {
+			m.slots[key], m.slots[value] = Field(e, "key"), Field(e, "value")
 			keep, err := n.one(m, nil)
 			if err != nil {
-				fault = err
-			} else if !isNone(keep) && truthy(keep) {
-				out[k] = v
-			}
-		}
-		if fault == nil {
-			return out, nil
-		}
-		for _, k := range slices.Sorted(maps.Keys(o)) { // of several errors it is the first
-			m.slots[key], m.slots[value] = k, o[k]
-			if _, err := n.one(m, nil); err != nil {
 				return nil, err
 			}
+			if !isNone(keep) && truthy(keep) {
+				left = append(left, e)
+			}
 		}
-		return nil, fault
+		return c.asks.fromEntries(left)
 	}}, true
 }
 
 // filter is a condition on members, with the slots of their key and value.
 type filter struct {
-	asks       *asks
 	cond       node
 	key, value int
 
@@ -104,6 +69,31 @@ func (f *filter) keeps(m *vm, k string, v any) (bool, error) {
 	m.slots[f.key], m.slots[f.value] = k, v
 	keep, err := f.cond.one(m, nil)
 	return err == nil && !isNone(keep) && truthy(keep), err
+}
+
+// of is an object of the members that are kept.
+func (f *filter) of(m *vm, all []Member) (any, error) {
+	n := 0
+	if f.known {
+		for i := range all {
+			if !f.drops.has(all[i].Value) {
+				n++
+			}
+		}
+	} else {
+		n = len(all)
+	}
+	o := sized(n)
+	for i := range all {
+		keep, err := f.keeps(m, all[i].Key, all[i].Value)
+		if err != nil {
+			return nil, err
+		}
+		if keep {
+			o.members = append(o.members, all[i])
+		}
+	}
+	return o, nil
 }
 
 // blanks are values that say nothing.
@@ -147,50 +137,29 @@ func unlike(q *gojq.Query) (blanks, bool) {
 	return blanks{}, false
 }
 
-// members are those of an object whose keys are known, each once.
+// members are those of an object whose keys are known, in their order, and what makes
+// the values: each with its place.
 type members struct {
-	keys   []string
+	order  []Member // without values
+	at     []int
 	values []func(m *vm, in any) (any, error)
-}
-
-func membersOf(keys []string, values []func(m *vm, in any) (any, error)) *members {
-	for i, k := range keys {
-		if slices.Contains(keys[:i], k) {
-			return nil
-		}
-	}
-	return &members{keys, values}
 }
 
 // filtered is an object, less some of its members, that is never made whole.
 func filtered(o *members, by node) node {
 	f := by.filter
 	return node{one: func(m *vm, in any) (any, error) {
-		base := len(m.args)
-		defer func() { m.args = m.args[:base] }()
-		for _, value := range o.values {
+		base := len(m.members)
+		defer func() { m.members = m.members[:base] }()
+		m.members = append(m.members, o.order...)
+		for i, value := range o.values {
 			v, err := value(m, in)
 			if err != nil || isNone(v) {
 				return v, err
 			}
-			m.args = append(m.args, v)
+			m.members[base+o.at[i]].Value = v
 		}
-		values := m.args[base:]
-		out := make(map[string]any, 4)
-		for i, k := range o.keys {
-			keep, err := f.keeps(m, k, values[i])
-			if err != nil { // of several errors it is the first
-				all := map[string]any{}
-				for i, k := range o.keys {
-					all[k] = values[i]
-				}
-				return by.one(m, all)
-			}
-			if keep {
-				out[k] = values[i]
-			}
-		}
-		return out, nil
+		return f.of(m, m.members[base:])
 	}}
 }
 
@@ -201,36 +170,20 @@ func filteredSum(sum, by node) node {
 	return node{one: func(m *vm, in any) (any, error) {
 		base := len(m.args)
 		defer func() { m.args = m.args[:base] }()
-		objects := true
 		for i := range sum.sum {
 			v, err := sum.sum[i].one(m, in)
 			if err != nil || isNone(v) {
 				return v, err
 			}
-			_, ok := v.(map[string]any)
-			objects = objects && ok
 			m.args = append(m.args, v)
 		}
-		vs := m.args[base:]
-		out := make(map[string]any, 4)
-		for i := len(vs) - 1; i >= 0 && objects; i-- {
-			o, _ := vs[i].(map[string]any)
-			for k, v := range o {
-				keep, err := f.keeps(m, k, v)
-				switch {
-				case err != nil:
-					objects = false // of several errors it is the first, of what is left in the sum
-				case keep:
-					out[k] = v
-				default:
-					delete(out, k)
-				}
+		if all, ok := m.sum(m.args[base:]); ok {
+			if !f.known { // what is asked of them may make sums of its own
+				all = slices.Clone(all)
 			}
+			return f.of(m, all)
 		}
-		if objects {
-			return out, nil
-		}
-		v, err := f.asks.addAll(vs)
+		v, err := sum.add(m, m.args[base:])
 		if err != nil {
 			return nil, err
 		}

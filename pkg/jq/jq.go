@@ -9,8 +9,9 @@
 // common case of an operator or a function is asked of gojq itself at run time.
 //
 // Values are gojq's: nil, bool, int, float64, *big.Int, json.Number, string, []any
-// and map[string]any. They are never changed in place, and results share parts with
-// the input and with each other.
+// and map[string]any; and *Object, which stands for a map, in inputs, in what functions
+// are given, and in results. They are never changed in place, and results share parts
+// with the input and with each other.
 package jq
 
 import (
@@ -19,6 +20,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/itchyny/gojq"
 )
@@ -66,7 +68,7 @@ func NewLibrary(defs []*gojq.FuncDef, functions []Function, shortcuts ...Shortcu
 	}
 	l.c.procs = l.c.shared
 	for _, f := range functions {
-		l.options = append(l.options, gojq.WithFunction(f.Name, f.Min, f.Max, f.Call))
+		l.options = append(l.options, gojq.WithFunction(f.Name, f.Min, f.Max, func(in any, args []any) any { return Plain(f.Call(in, args)) }))
 		for n := f.Min; n <= f.Max; n++ {
 			l.c.functions[arity(f.Name, n)] = f
 		}
@@ -86,6 +88,7 @@ func NewLibrary(defs []*gojq.FuncDef, functions []Function, shortcuts ...Shortcu
 type Program struct {
 	node  node
 	slots int
+	used  []span // of the slots
 	pool  sync.Pool
 
 	code   *gojq.Code // set when it is interpreted
@@ -96,14 +99,14 @@ type Program struct {
 // the program is not changed.
 func (l *Library) Compile(program *gojq.Query) (*Program, error) {
 	c := l.c
-	c.procs = map[*gojq.FuncDef]proc{}
+	c.procs, c.used = map[*gojq.FuncDef]proc{}, nil
 	n, err := c.program(program, l.scope)
 	var no *notCompiled
 	if err != nil && !errors.As(err, &no) {
 		return nil, err
 	}
 	if err == nil {
-		return &Program{node: n, slots: c.slots}, nil
+		return &Program{node: n, slots: c.slots, used: append(c.used, span{l.c.slots, c.slots})}, nil
 	}
 	p, err := l.Interpret(program)
 	if err != nil {
@@ -131,19 +134,51 @@ func (p *Program) Interpreted() string { return p.reason }
 // the error of the program, of out, or of ctx.
 func (p *Program) Run(ctx context.Context, in any, out func(any) error) error {
 	if p.code != nil {
-		for iter := p.code.RunWithContext(ctx, in); ; {
-			v, ok := iter.Next()
-			if !ok {
-				return nil
-			}
-			if err, bad := v.(error); bad {
-				return err
-			}
-			if err := out(v); err != nil {
-				return err
-			}
+		return p.interpret(ctx, in, out)
+	}
+	return p.run(ctx, 0, func(m *vm) error { return p.node.each(m, in, out) })
+}
+
+// One is Run of a program that should give one value, for at most a time: given is how
+// many there are, 2 for more than one. Longer than that is context.DeadlineExceeded.
+func (p *Program) One(ctx context.Context, most time.Duration, in any) (v any, given int, err error) {
+	out := func(w any) error {
+		if given++; given > 1 {
+			return errStop
+		}
+		v = w
+		return nil
+	}
+	if p.code != nil {
+		ctx, cancel := context.WithTimeout(ctx, most)
+		defer cancel()
+		err = p.interpret(ctx, in, out)
+	} else {
+		err = p.run(ctx, most, func(m *vm) error { return p.node.each(m, in, out) })
+	}
+	if err == errStop { //nolint:errorlint // never wrapped
+		err = nil
+	}
+	return v, given, err
+}
+
+func (p *Program) interpret(ctx context.Context, in any, out func(any) error) error {
+	for iter := p.code.RunWithContext(ctx, Plain(in)); ; {
+		v, ok := iter.Next()
+		if !ok {
+			return nil
+		}
+		if err, bad := v.(error); bad {
+			return err
+		}
+		if err := out(v); err != nil {
+			return err
 		}
 	}
+}
+
+// run does it with the memory of a run, for at most a time if that is set.
+func (p *Program) run(ctx context.Context, most time.Duration, do func(m *vm) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -151,11 +186,19 @@ func (p *Program) Run(ctx context.Context, in any, out func(any) error) error {
 	if !ok {
 		m = &vm{slots: make([]any, p.slots)}
 	}
-	m.ctx = ctx
-	err := p.node.each(m, in, out)
-	clear(m.slots)
+	m.ctx, m.most, m.ticks = ctx, most, 0
+	err := do(m)
+	if m.cancel != nil {
+		m.cancel()
+		m.cancel = nil
+	}
+	for _, s := range p.used {
+		clear(m.slots[s.from:s.to])
+	}
 	clear(m.args[:cap(m.args)])
 	m.args, m.ctx = m.args[:0], nil
+	m.members = forgotten(m.members)
+	m.merged = [2][]Member{forgotten(m.merged[0]), forgotten(m.merged[1])}
 	p.pool.Put(m)
 	if a, ok := errors.AsType[*aborted](err); ok {
 		return a.err
@@ -165,10 +208,28 @@ func (p *Program) Run(ctx context.Context, in any, out func(any) error) error {
 
 // vm is a run.
 type vm struct {
-	ctx   context.Context //nolint:containedctx // a run's own, no longer than it
-	slots []any           // of variables
-	args  []any           // of functions being called
-	ticks int
+	ctx context.Context //nolint:containedctx // a run's own, no longer than it
+	// most is how long it may take, 0: as long as ctx lets it. It counts from the first look
+	// at the clock: most runs take none.
+	most    time.Duration
+	cancel  context.CancelFunc
+	slots   []any       // of variables
+	args    []any       // of functions being called
+	members []Member    // of objects being made
+	merged  [2][]Member // see sum
+	ticks   int
+}
+
+// mostKept members of a buffer are kept for the next run.
+const mostKept = 4096
+
+// forgotten is an empty buffer without what stood in it.
+func forgotten(members []Member) []Member {
+	if cap(members) > mostKept {
+		return nil // to clear it would cost the runs after this one more than another
+	}
+	clear(members[:cap(members)])
+	return members[:0]
 }
 
 // checkEvery is after how many steps of loops a run looks at the clock.
@@ -178,6 +239,9 @@ const checkEvery = 1024
 func (m *vm) tick() error {
 	if m.ticks++; m.ticks%checkEvery != 0 {
 		return nil
+	}
+	if m.most > 0 && m.cancel == nil {
+		m.ctx, m.cancel = context.WithTimeout(m.ctx, m.most)
 	}
 	if err := m.ctx.Err(); err != nil {
 		return &aborted{err}

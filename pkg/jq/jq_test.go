@@ -47,7 +47,7 @@ func outcome(ctx context.Context, p *Program, in any) string {
 	var b strings.Builder
 	n := 0
 	err := p.Run(ctx, in, func(v any) error {
-		text, _ := gojq.Marshal(v) // never fails
+		text, _ := gojq.Marshal(Plain(v)) // never fails
 		b.Write(text)
 		b.WriteByte('\n')
 		if n++; n > 1000 {
@@ -95,8 +95,34 @@ func same(t testing.TB, l *Library, program string, inputs []any) (compiled bool
 		if after, _ := gojq.Marshal(in); string(after) != string(before) {
 			t.Fatalf("%s changed its input %s to %s", program, before, after)
 		}
+		listed := objects(in)
+		if got := outcome(t.Context(), p, listed); got != want {
+			t.Fatalf("%s of %s, its objects as lists:\n%.2000s\nwant\n%.2000s", program, before, got, want)
+		}
+		if after, _ := gojq.Marshal(Plain(listed)); string(after) != string(before) {
+			t.Fatalf("%s changed its input %s, its objects as lists, to %s", program, before, after)
+		}
 	}
 	return true
+}
+
+// objects is a value with each map as an Object.
+func objects(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		members, _ := Members(v)
+		for i := range members {
+			members[i].Value = objects(members[i].Value)
+		}
+		return NewObject(members...)
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = objects(v[i])
+		}
+		return list
+	}
+	return v
 }
 
 func parsed(t testing.TB, texts ...string) []any {
@@ -118,6 +144,7 @@ var inputTexts = []string{
 	`null`, `true`, `0`, `-3`, `2.50`, `12345678901234567890123`, `9007199254740993`, `"text"`, `""`, `"é-日本 a,b,,c"`, `[]`, `{}`,
 	`[1,2,3]`, `["b","a",null,"a"]`, `[[1,2],[3],[]]`, `[{"a":1,"b":"x"},{"a":null},{"b":2}]`, `[{"key":"k","value":1},{"name":"n"}]`,
 	`{"a":{"b":{"c":[1,2,{"d":null}]}},"x":"y"}`, `{"a":[3,1,2],"b":"","c":[],"d":null,"e":false}`, `{"a":[{"k":1},{"k":2}],"id":"N1","e":["N1","ST",null,"92","DC1"]}`,
+	`["say \"a\\b\"","<&>","\u0001\u007f",{"k\"":"v"},{"k":"v","n":[true,-7,null]}]`,
 	`[{"id":"N1","e":["N1","ST"]},{"id":"LIN","e":["LIN","1","SK","S"]},{"id":"QTY","e":["QTY","33","7"]}]`,
 }
 
@@ -218,6 +245,48 @@ func TestEnds(t *testing.T) {
 		if !errors.Is(err, errMany) || len(got) != 2 {
 			t.Errorf("%v, %v: a caller's error is no error of the program, which nothing catches", got, err)
 		}
+	}
+}
+
+// TestOne: a program of one value, compiled or not, has that long; a second value is
+// counted and not waited for.
+func TestOne(t *testing.T) {
+	l := testLibrary(t)
+	for _, c := range []struct {
+		program string
+		given   int
+		value   any
+	}{
+		{`. + 1`, 1, 8}, {`empty`, 0, nil}, {`., error("no")`, 0, nil}, {`(1, 2, last(range(1e12)))`, 2, 1}, {`select(. == 7)`, 1, 7}, {`.[]?`, 0, nil},
+	} {
+		q, err := gojq.Parse(c.program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compiled, err1 := l.Compile(q)
+		ref, err2 := l.Interpret(q)
+		if err := errors.Join(err1, err2); err != nil || compiled.Interpreted() != "" {
+			t.Fatal(err, compiled.Interpreted())
+		}
+		for _, p := range []*Program{compiled, ref} {
+			v, given, err := p.One(t.Context(), time.Minute, 7)
+			if fails := strings.Contains(c.program, "error"); fails != (err != nil) || !fails && (given != c.given || v != c.value) {
+				t.Errorf("%s: %v, %d values, %v", c.program, v, given, err)
+			}
+		}
+	}
+	q, _ := gojq.Parse(`last(range(1; 1e12))`) // it parses
+	compiled, err1 := l.Compile(q)
+	ref, err2 := l.Interpret(q)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*Program{compiled, ref} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		if _, _, err := p.One(ctx, 20*time.Millisecond, nil); !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			t.Errorf("it ends with %v, its context with %v", err, ctx.Err())
+		}
+		cancel()
 	}
 }
 

@@ -1,5 +1,7 @@
 package jq
 
+import "slices"
+
 // node is a compiled expression. one is set when it gives at most one value; many
 // otherwise.
 type node struct {
@@ -11,9 +13,12 @@ type node struct {
 	identity bool
 	slot     int // of a variable, plus one
 
-	members *members // of an object whose keys are known
-	filter  *filter  // of an object's members
-	sum     []node   // of a + b + c, the last one first
+	loop    *loop                              // set beside many
+	parts   []func(m *vm, in any) (any, error) // of a, b, c: at most one value each
+	members *members                           // of an object whose keys are known
+	filter  *filter                            // of an object's members
+	sum     []node                             // of a + b + c, the last one first
+	add     func(m *vm, vs []any) (any, error) // where there is a sum
 }
 
 // nothing is what one gives for no value.
@@ -80,6 +85,10 @@ func pipe(l, r node) node {
 			}
 			return r(m, v)
 		}}
+	case l.one != nil && r.loop != nil:
+		return r.loop.after(l.one)
+	case l.loop != nil && r.one != nil:
+		return l.loop.then(r.one)
 	case l.one != nil:
 		l, r := l.one, r.many
 		return node{many: func(m *vm, in any, out func(any) error) error {
@@ -107,12 +116,29 @@ func pipe(l, r node) node {
 }
 
 func comma(l, r node) node {
-	return node{many: func(m *vm, in any, out func(any) error) error {
+	return node{parts: together(&l, &r), many: func(m *vm, in any, out func(any) error) error {
 		if err := l.each(m, in, out); err != nil {
 			return err
 		}
 		return r.each(m, in, out)
 	}}
+}
+
+// together are the parts of two sides; nil where one of them has none.
+func together(l, r *node) []func(m *vm, in any) (any, error) {
+	a, b := l.alone(), r.alone()
+	if a == nil || b == nil {
+		return nil
+	}
+	return slices.Concat(a, b)
+}
+
+// alone are the parts of a comma, or the one; nil where there may be several values.
+func (n *node) alone() []func(m *vm, in any) (any, error) {
+	if n.one != nil {
+		return []func(m *vm, in any) (any, error){n.one}
+	}
+	return n.parts
 }
 
 // alternative is l // r. An error of l is no reason for r.
@@ -180,6 +206,14 @@ func bind(l node, slot int, body node) node {
 			return body(m, in)
 		}}
 	}
+	if l.one != nil && body.loop != nil {
+		return body.loop.with(l.one, slot)
+	}
+	if l.loop != nil && body.one != nil {
+		if n, ok := l.loop.bound(slot, body.one); ok {
+			return n
+		}
+	}
 	return node{many: func(m *vm, in any, out func(any) error) error {
 		return l.each(m, in, func(v any) error {
 			m.slots[slot] = v
@@ -237,6 +271,32 @@ func collect(body node) node {
 			return []any{v}, nil
 		}}
 	}
+	if body.parts != nil {
+		parts := body.parts
+		return node{one: func(m *vm, in any) (any, error) {
+			list := make([]any, 0, len(parts))
+			for _, f := range parts {
+				v, err := f(m, in)
+				if err != nil {
+					return nil, err
+				}
+				if !isNone(v) {
+					list = append(list, v)
+				}
+			}
+			return list, nil
+		}}
+	}
+	if l := body.loop; l != nil {
+		return node{one: func(m *vm, in any) (any, error) {
+			list := []any{}
+			err := l.run(m, in, func(v any) (bool, error) {
+				list = append(list, v)
+				return true, nil
+			})
+			return list, err
+		}}
+	}
 	return node{one: func(m *vm, in any) (any, error) {
 		list := []any{}
 		err := body.many(m, in, func(v any) error {
@@ -251,6 +311,16 @@ func collect(body node) node {
 func first(body node) node {
 	if body.one != nil {
 		return body
+	}
+	if l := body.loop; l != nil {
+		return node{one: func(m *vm, in any) (any, error) {
+			got := none
+			err := l.run(m, in, func(v any) (bool, error) {
+				got = v
+				return false, nil
+			})
+			return got, err
+		}}
 	}
 	return node{one: func(m *vm, in any) (any, error) {
 		got := none
@@ -268,11 +338,22 @@ func first(body node) node {
 // reduce is reduce source as (bound by put) (start; update).
 func reduce(source, start, update node, put putter) node {
 	run := func(m *vm, in, state any) (any, error) {
+		if l := source.loop; l != nil && put.slot > 0 && update.one != nil {
+			err := l.run(m, in, func(v any) (bool, error) {
+				m.slots[put.slot-1] = v
+				w, err := update.one(m, state)
+				if err == nil && !isNone(w) {
+					state = w
+				}
+				return true, err
+			})
+			return state, err
+		}
 		err := source.each(m, in, func(v any) error {
 			if err := m.tick(); err != nil {
 				return err
 			}
-			return put(m, v, func() error {
+			return put.do(m, v, func() error {
 				if update.one != nil {
 					w, err := update.one(m, state)
 					if err == nil && !isNone(w) {
@@ -310,6 +391,14 @@ func foreach(source, start, update, extract node, put putter) node {
 	return node{many: func(m *vm, in any, out func(any) error) error {
 		return start.each(m, in, func(state any) error {
 			step := func() error {
+				if update.one != nil {
+					w, err := update.one(m, state)
+					if err != nil || isNone(w) {
+						return err
+					}
+					state = w
+					return extract.each(m, w, out)
+				}
 				return update.each(m, state, func(w any) error {
 					state = w
 					return extract.each(m, w, out)
@@ -319,11 +408,18 @@ func foreach(source, start, update, extract node, put putter) node {
 				if err := m.tick(); err != nil {
 					return err
 				}
-				return put(m, v, step)
+				if put.slot > 0 {
+					m.slots[put.slot-1] = v
+					return step()
+				}
+				return put.do(m, v, step)
 			})
 		})
 	}}
 }
 
 // putter binds the variables of a pattern to a value and goes on.
-type putter func(m *vm, v any, then func() error) error
+type putter struct {
+	do   func(m *vm, v any, then func() error) error
+	slot int // where the pattern is one variable, plus one
+}

@@ -1,7 +1,6 @@
 package jq
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/itchyny/gojq"
@@ -97,7 +96,7 @@ func (c *compiler) bindPaths(q *gojq.Query, p place) (paths, error) {
 	body, err := c.paths(q.Right, p)
 	return func(m *vm, at *step, v any, out func(*step, any) error) error {
 		return source.each(m, v, func(x any) error {
-			return put(m, x, func() error { return body(m, at, v, out) })
+			return put.do(m, x, func() error { return body(m, at, v, out) })
 		})
 	}, err
 }
@@ -184,7 +183,7 @@ func (c *compiler) recursePaths(m *vm, at *step, v any, out func(*step, any) err
 		return err
 	}
 	switch v.(type) {
-	case []any, map[string]any:
+	case []any, map[string]any, *Object:
 		return c.iteratePaths()(m, at, v, func(at *step, v any) error { return c.recursePaths(m, at, v, out) })
 	}
 	return nil
@@ -239,12 +238,13 @@ func (c *compiler) iteratePaths() paths {
 				}
 			}
 			return nil
-		case map[string]any:
-			for _, k := range slices.Sorted(maps.Keys(v)) {
+		}
+		if members, ok := Members(in); ok {
+			for _, x := range members {
 				if err := m.tick(); err != nil {
 					return err
 				}
-				if err := out(&step{at, k}, v[k]); err != nil {
+				if err := out(&step{at, x.Key}, x.Value); err != nil {
 					return err
 				}
 			}

@@ -2,7 +2,6 @@ package jq
 
 import (
 	"errors"
-	"maps"
 	"slices"
 
 	"github.com/itchyny/gojq"
@@ -175,26 +174,29 @@ func (c *compiler) quickIndex(x *gojq.Index, p place) (quick, error) {
 }
 
 func quickField(in any, key string, f func(any) (any, error)) (any, bool, error) {
-	o, ok := in.(map[string]any)
+	members, ok := Members(in)
 	if !ok && in != nil {
 		return nil, false, errSlow
 	}
-	old, had := o[key]
+	o := &Object{members}
+	old, had := o.Get(key)
 	v, err := f(old)
 	switch {
 	case err != nil:
 		return nil, false, err
-	case isKept(v), isNone(v) && !had:
+	case isKept(v), isNone(v) && !had, had && alike(old, v):
 		return in, false, nil
+	case isNone(v):
+		return o.without(key), true, nil
 	}
-	m := make(map[string]any, len(o)+1)
-	maps.Copy(m, o)
-	if isNone(v) {
-		delete(m, key)
-	} else {
-		m[key] = v
-	}
-	return m, true, nil
+	return o.With(key, v), true, nil
+}
+
+// alike says of texts that they are the same: most of what is put right was right.
+func alike(a, b any) bool {
+	s, ok1 := a.(string)
+	t, ok2 := b.(string)
+	return ok1 && ok2 && s == t
 }
 
 func quickElement(in any, i int, f func(any) (any, error)) (any, bool, error) {
@@ -230,8 +232,7 @@ func quickEach(m *vm, in any, f func(any) (any, error)) (any, bool, error) {
 		changed = true
 		return v, !isNone(v), err
 	}
-	switch list := in.(type) {
-	case []any:
+	if list, ok := in.([]any); ok {
 		out := make([]any, 0, len(list))
 		for _, old := range list {
 			v, there, err := one(old)
@@ -243,18 +244,20 @@ func quickEach(m *vm, in any, f func(any) (any, error)) (any, bool, error) {
 			}
 		}
 		return out, changed, nil
-	case map[string]any:
-		out := make(map[string]any, len(list))
-		for _, k := range slices.Sorted(maps.Keys(list)) {
-			v, there, err := one(list[k])
-			if err != nil {
-				return nil, false, err
-			}
-			if there {
-				out[k] = v
-			}
-		}
-		return out, changed, nil
 	}
-	return nil, false, errSlow
+	members, ok := Members(in)
+	if !ok {
+		return nil, false, errSlow
+	}
+	out := sized(len(members))
+	for _, x := range members {
+		v, there, err := one(x.Value)
+		if err != nil {
+			return nil, false, err
+		}
+		if there {
+			out.members = append(out.members, Member{x.Key, v})
+		}
+	}
+	return out, changed, nil
 }

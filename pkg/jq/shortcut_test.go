@@ -40,7 +40,7 @@ func TestShortcut(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = p.Run(context.Background(), 7, func(v any) error {
-			if got, _ := gojq.Marshal(v); string(got) != c.want {
+			if got, _ := gojq.Marshal(Plain(v)); string(got) != c.want {
 				t.Errorf("%s gives %s, want %s", c.program, got, c.want)
 			}
 			return nil

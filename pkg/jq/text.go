@@ -42,17 +42,17 @@ func (c *compiler) capture(re *regexp.Regexp, text any) node {
 		if at == nil {
 			return none, nil
 		}
-		m := map[string]any{}
+		var members []Member
 		for i, name := range names {
 			switch {
 			case name == "":
 			case at[2*i] < 0:
-				m[name] = nil
+				members = append(members, Member{name, nil})
 			default:
-				m[name] = s[at[2*i]:at[2*i+1]]
+				members = append(members, Member{name, s[at[2*i]:at[2*i+1]]})
 			}
 		}
-		return m, nil
+		return Ordered(members), nil
 	})
 }
 

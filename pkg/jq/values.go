@@ -1,12 +1,9 @@
 package jq
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/itchyny/gojq"
 )
 
 // value compiles functions of values. What is not a common case is asked.
@@ -21,7 +18,7 @@ func (c *compiler) value(key string, args []node) (node, bool) {
 	}
 	ofType := func(keep func(typ string) bool) (node, bool) {
 		return lift(func(in any) (any, error) {
-			if keep(gojq.TypeOf(in)) {
+			if keep(TypeOf(in)) {
 				return in, nil
 			}
 			return none, nil
@@ -31,13 +28,13 @@ func (c *compiler) value(key string, args []node) (node, bool) {
 	case "length/0":
 		return one("length", length)
 	case "type/0":
-		return lift(func(in any) (any, error) { return gojq.TypeOf(in), nil }), true
+		return lift(func(in any) (any, error) { return TypeOf(in), nil }), true
 	case "tostring/0":
 		return lift(func(in any) (any, error) { return tostring(in), nil }), true
 	case "tojson/0":
 		return lift(func(in any) (any, error) { return tojson(in), nil }), true
 	case "add/0":
-		return lift(c.asks.sum), true
+		return node{one: c.asks.sum}, true
 	case "to_entries/0":
 		return lift(c.asks.toEntries), true
 	case "from_entries/0":
@@ -72,13 +69,13 @@ func (c *compiler) value(key string, args []node) (node, bool) {
 		return one("ascii_upcase", onText(func(s string) string { return shifted(s, 'a', 'z', 'A'-'a') }))
 	case "keys/0":
 		return one("keys", func(in any) (any, bool) {
-			m, ok := in.(map[string]any)
+			members, ok := Members(in)
 			if !ok {
 				return nil, false
 			}
-			list := make([]any, 0, len(m))
-			for _, k := range slices.Sorted(maps.Keys(m)) {
-				list = append(list, k)
+			list := make([]any, len(members))
+			for i := range members {
+				list[i] = members[i].Key
 			}
 			return list, true
 		})
@@ -142,9 +139,13 @@ func (c *compiler) value1(key string, args []node) (node, bool) {
 		}), true
 	case "has/1":
 		return pair(args[0], identity(), func(key, in any) (any, error) {
-			if m, ok := in.(map[string]any); ok {
-				if k, ok := key.(string); ok {
-					_, has := m[k]
+			if k, ok := key.(string); ok {
+				switch o := in.(type) {
+				case *Object:
+					_, has := o.Get(k)
+					return has, nil
+				case map[string]any:
+					_, has := o[k]
 					return has, nil
 				}
 			}
@@ -164,6 +165,8 @@ func length(in any) (any, bool) {
 		return len(v), true
 	case map[string]any:
 		return len(v), true
+	case *Object:
+		return len(v.members), true
 	}
 	return nil, false
 }
@@ -208,49 +211,45 @@ func joined(in, sep any) (string, bool) {
 }
 
 // sum is add.
-func (a *asks) sum(in any) (any, error) {
-	list, ok := in.([]any)
-	if !ok {
-		return a.do("add", in)
-	}
-	objects, size := 0, 0
-	for _, v := range list {
-		switch v := v.(type) {
-		case map[string]any:
-			objects++
-			size += len(v)
-		case nil:
-		default:
-			return a.do("add", in)
+func (a *asks) sum(m *vm, in any) (any, error) {
+	if list, ok := in.([]any); ok {
+		backward := append(m.args, list...) //nolint:gocritic // behind the arguments, for as long as this takes
+		slices.Reverse(backward[len(m.args):])
+		members, ok := m.sum(backward[len(m.args):])
+		clear(backward[len(m.args):])
+		if ok {
+			return objectOf(members), nil
+		}
+		if !slices.ContainsFunc(list, func(v any) bool { return v != nil }) {
+			return nil, nil //nolint:nilnil // null
 		}
 	}
-	if objects == 0 {
-		return nil, nil //nolint:nilnil // null
-	}
-	m := make(map[string]any, size)
-	for _, v := range list {
-		o, _ := v.(map[string]any)
-		maps.Copy(m, o)
-	}
-	return m, nil
+	return a.do("add", in)
 }
 
 func (a *asks) toEntries(in any) (any, error) {
-	switch v := in.(type) {
-	case []any:
+	if v, ok := in.([]any); ok {
 		list := make([]any, len(v))
 		for i, e := range v {
-			list[i] = map[string]any{"key": i, "value": e}
-		}
-		return list, nil
-	case map[string]any:
-		list := make([]any, 0, len(v))
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			list = append(list, map[string]any{"key": k, "value": v[k]})
+			list[i] = entry(i, e)
 		}
 		return list, nil
 	}
-	return a.do("to_entries", in)
+	members, ok := Members(in)
+	if !ok {
+		return a.do("to_entries", in)
+	}
+	list := make([]any, len(members))
+	for i, x := range members {
+		list[i] = entry(x.Key, x.Value)
+	}
+	return list, nil
+}
+
+func entry(key, value any) *Object {
+	o := sized(2)
+	o.members = append(o.members, Member{"key", key}, Member{"value", value})
+	return o
 }
 
 func (a *asks) fromEntries(in any) (any, error) {
@@ -258,17 +257,19 @@ func (a *asks) fromEntries(in any) (any, error) {
 	if !ok {
 		return a.do("from_entries", in)
 	}
-	m := make(map[string]any, len(list))
+	members := make([]Member, 0, len(list))
 	for _, e := range list {
-		o, _ := e.(map[string]any)
-		k, ok := o["key"].(string)
-		v, has := o["value"]
+		entry, _ := Members(e)
+		o := Object{entry}
+		key, _ := o.Get("key")
+		k, ok := key.(string)
+		v, has := o.Get("value")
 		if !ok || !has {
 			return a.do("from_entries", in)
 		}
-		m[k] = v
+		members = append(members, Member{k, v})
 	}
-	return m, nil
+	return Ordered(members), nil
 }
 
 // custom calls a function of the library. Its last argument is computed first, and

@@ -6,6 +6,7 @@ package place
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/event"
@@ -24,8 +25,9 @@ type Place struct {
 type Places struct {
 	codecs *event.Codecs
 
-	mu    sync.RWMutex
-	byKey map[string]Place // by the topic's key
+	mu      sync.RWMutex
+	byKey   map[string]Place // by the topic's key
+	changes atomic.Int64
 }
 
 // New makes Places that know nothing yet.
@@ -35,6 +37,7 @@ func New(c *event.Codecs) *Places { return &Places{codecs: c, byKey: map[string]
 func (p *Places) Apply(rec *stream.Record) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.changes.Add(1)
 	if rec.Value == nil {
 		delete(p.byKey, string(rec.Key))
 		return nil
@@ -55,6 +58,9 @@ func (p *Places) Apply(rec *stream.Record) error {
 	p.byKey[k] = pl
 	return nil
 }
+
+// Changes counts the records taken. While it stays the same, so does all else that is said.
+func (p *Places) Changes() int64 { return p.changes.Load() }
 
 // Of is what is known of a location; false where it has no master record.
 func (p *Places) Of(e inventory.Entity, l inventory.Location) (Place, bool) {

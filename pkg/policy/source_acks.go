@@ -1,6 +1,12 @@
 package policy
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+)
 
 // Acks say which acknowledgements a source gets of what it sends: they tell whether a
 // document could be read, not what came of its lines.
@@ -12,7 +18,53 @@ type Acks struct {
 	TA1 string `yaml:"ta1"`
 	// CONTRL answers EDIFACT interchanges.
 	CONTRL bool `yaml:"contrl"`
+	// Files puts them into a folder of the partner, too; of a source that drops files.
+	Files *AckFiles `yaml:"files"`
 }
+
+// AckFiles is where acknowledgements are put as files.
+type AckFiles struct {
+	// Dir is a path from the folder of the transport, or an absolute one; DefaultAckDir
+	// when empty. A name in that folder is made, any other must be there.
+	Dir string `yaml:"dir"`
+	// Suffix is the end of their names; DefaultAckSuffix when empty.
+	Suffix string `yaml:"suffix"`
+}
+
+// Where acknowledgements are put where the source does not say.
+const (
+	DefaultAckDir    = "out"
+	DefaultAckSuffix = ".edi"
+)
+
+// Defaults is f with what it leaves open.
+func (f AckFiles) Defaults() AckFiles {
+	if f.Dir == "" {
+		f.Dir = DefaultAckDir
+	}
+	if f.Suffix == "" {
+		f.Suffix = DefaultAckSuffix
+	}
+	return f
+}
+
+// Folder is the path of Dir, of a transport whose folder is at base. It is an error where
+// what is put there would be taken again.
+func (f AckFiles) Folder(base string) (string, error) {
+	at := f.Dir
+	if !path.IsAbs(at) {
+		at = path.Join(base, at)
+	}
+	base = path.Clean(base)
+	if at == base || slices.Contains([]string{"claimed", "done", "failed"}, path.Base(at)) && path.Dir(at) == base {
+		return "", errAckDir
+	}
+	return at, nil
+}
+
+var errAckDir = errors.New("the folder is one that files are taken from or moved to")
+
+var ackSuffixRule = regexp.MustCompile(`^\.[A-Za-z0-9_.-]{0,30}[A-Za-z0-9]$`)
 
 // Acknowledgements of X12, and when the interchange is answered.
 const (
@@ -47,5 +99,32 @@ func (a *Acks) validate(s *Source) []error {
 	if a.CONTRL && s.Format != FormatEDIFACT {
 		bad("contrl", "only a source of the edifact format gets one")
 	}
+	if a.Files != nil {
+		a.Files.validate(s, bad)
+	}
 	return errs
+}
+
+func (f *AckFiles) validate(s *Source, bad func(field, format string, args ...any)) {
+	base := "/-/-/-" // it is not known, or may be ".": only what lies in it can be compared
+	switch t := &s.Transport; {
+	case t.Files != nil && t.Files.Dir != "":
+		base = t.Files.Dir
+	case t.SFTP != nil && t.SFTP.Dir != "":
+		base = t.SFTP.Dir
+	case t.Files == nil && t.SFTP == nil:
+		bad("files", "only a source of transport files or sftp has a folder")
+	}
+	if s.Acks.X12 == "" && !s.Acks.CONTRL {
+		bad("files", "goes with acknowledgements: say x12 or contrl")
+	}
+	with := f.Defaults()
+	if path.Clean(with.Dir) != with.Dir || with.Dir == "/" {
+		bad("files.dir", "a path without . and needless ..")
+	} else if _, err := with.Folder(base); err != nil {
+		bad("files.dir", "%v", err)
+	}
+	if !ackSuffixRule.MatchString(with.Suffix) {
+		bad("files.suffix", "the end of a name, as .edi: at most 32 letters, digits, _, . and -")
+	}
 }

@@ -77,6 +77,19 @@ func TestSignatureAndBodyFaults(t *testing.T) {
 	}
 }
 
+// Square signs its own URL: without it nothing fits, and another scheme has none.
+func TestSquareURL(t *testing.T) {
+	for _, rule := range []string{
+		"scheme: square", `scheme: square, url: "http://a.example/x"`, `scheme: square, url: "https://"`, `scheme: square, url: "https://u:p@a.example/"`,
+		`scheme: shopify, url: "https://a.example/x"`,
+	} {
+		_, err := LoadFS(folder(map[string]string{"sources/a.yaml": signed("json", "auth: {signature: {"+rule+", secret_envs: [A]}}", "")}))
+		if err == nil || !strings.Contains(err.Error(), "signature") || !strings.Contains(err.Error(), "url") {
+			t.Errorf("%s: %v", rule, err)
+		}
+	}
+}
+
 // What the schema takes and what the code knows are the same schemes.
 func TestSchemaKnowsEveryScheme(t *testing.T) {
 	for _, s := range Schemes() {
@@ -86,6 +99,8 @@ func TestSchemaKnowsEveryScheme(t *testing.T) {
 			extra = `topics: ["arn:aws:sns:us-east-1:123456789012:a"]`
 		case SchemeTimestamped:
 			extra += ", header: X-A"
+		case SchemeSquare:
+			extra += ", url: \"https://stock.example/v1/messages/a\""
 		}
 		if _, err := LoadFS(folder(map[string]string{"sources/a.yaml": signed("json", "auth: {signature: {scheme: "+s+", "+extra+"}}", "")})); err != nil {
 			t.Errorf("%s: %v", s, err)

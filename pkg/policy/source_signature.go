@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ const (
 	SchemeEasyPost2   = "easypost-v2"
 	SchemeShippo      = "shippo"
 	SchemeAfterShip   = "aftership"
+	SchemeSquare      = "square"
 	SchemeSNS         = "amazon-sns"
 	SchemeStandard    = "standard-webhooks"
 	SchemeTimestamped = "timestamped" // t=<seconds>,v1=<hex> in a header of its own, over "t.body"
@@ -27,7 +29,7 @@ const (
 func Schemes() []string {
 	return []string{
 		SchemeShopify, SchemeWooCommerce, SchemeBigCommerce, SchemeEasyPost, SchemeEasyPost2,
-		SchemeShippo, SchemeAfterShip, SchemeSNS, SchemeStandard, SchemeTimestamped,
+		SchemeShippo, SchemeAfterShip, SchemeSquare, SchemeSNS, SchemeStandard, SchemeTimestamped,
 	}
 }
 
@@ -53,6 +55,9 @@ type Signature struct {
 	// Path is what the sender was told to call, where something in front of the door
 	// changes it; for SchemeEasyPost2 only, which signs it.
 	Path string `yaml:"path"`
+	// URL is the notification URL of the subscription, byte for byte; for SchemeSquare
+	// only, which signs it.
+	URL string `yaml:"url"`
 	// Topics are the ARNs whose messages are taken; for SNS only, which signs for all
 	// of Amazon's customers alike.
 	Topics []string `yaml:"topics"`
@@ -143,6 +148,11 @@ func (a *Auth) validateSignature() []error {
 		}
 		if s.Path != "" && (s.Scheme != SchemeEasyPost2 || !strings.HasPrefix(s.Path, "/")) {
 			bad("signature.path", CodeConflicting, "is an absolute path, for the scheme %s", SchemeEasyPost2)
+		}
+		if (s.URL != "") != (s.Scheme == SchemeSquare) {
+			bad("signature.url", CodeConflicting, "is for the scheme %s, which needs it", SchemeSquare)
+		} else if u, err := url.Parse(s.URL); s.URL != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "") {
+			bad("signature.url", CodeOutOfRange, "is an https:// URL, as the subscription has it")
 		}
 		for i, t := range s.Topics {
 			if s.Scheme != SchemeSNS || !topicRule.MatchString(t) {

@@ -96,6 +96,8 @@ type PullAsk struct {
 	List []string `yaml:"list"`
 	// File is a path outside the policies with one a line, read anew in each round.
 	File string `yaml:"file"`
+	// Shipments are the open ones of a carrier, as Stockweave knows them.
+	Shipments *AskShipments `yaml:"shipments"`
 }
 
 func (p *Pull) validate(at string) []error {
@@ -178,9 +180,7 @@ func (h *PullHTTP) validate(at string, fs *faults) {
 		fs.add(CodeOutOfRange, at+".since.overlap", "must be between 0 and 168h")
 	}
 	if a := h.Ask; a != nil {
-		if (len(a.List) == 0) == (a.File == "") {
-			fs.add(CodeConflicting, at+".ask", "list or file is required")
-		}
+		a.validate(at+".ask", fs)
 		if h.URL != "" && !strings.Contains(h.URL, "{ask}") {
 			fs.add(CodeRequired, at+".url", "has no {ask}")
 		}

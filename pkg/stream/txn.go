@@ -23,6 +23,9 @@ type txn struct {
 	dirty []touched    // groups, in order of first touch
 	input [][]*Record  // what was polled
 
+	near   []*State // groups to come
+	warmed int      // means nothing; see Warmer
+
 	letters []string // codes of the dead letters among its outputs
 
 	began   time.Time
@@ -164,7 +167,8 @@ func (s *session) take(fp *kgo.FetchTopicPartition) {
 		t.fault = &fault{cause: "gap", part: p.id, err: err}
 		return
 	}
-	for _, rec := range fp.Records {
+	for i, rec := range fp.Records {
+		t.comes(p, i, fp.Records[i:])
 		if t.fault = s.one(p, rec); t.fault != nil {
 			return
 		}
@@ -352,7 +356,8 @@ func (s *session) produce() {
 func (s *session) flush() *fault {
 	t := &s.txn
 	cfg := &s.r.cfg
-	for _, d := range t.dirty {
+	for i, d := range t.dirty {
+		t.comesAgain(i, t.dirty[i:])
 		o := d.st.over
 		if !o.kept {
 			continue

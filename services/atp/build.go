@@ -41,6 +41,8 @@ type Config struct {
 	SnapshotInterval time.Duration `yaml:"snapshot_interval"`
 	// Codecs, when set, are used instead of those that schemas.v1 names.
 	Codecs *event.Codecs `yaml:"-"`
+
+	wrap func(*processor) stream.Processor // of tests: what a worker has in the place of its processor
 }
 
 // DefaultConfig is what holds where the file says nothing.
@@ -120,12 +122,17 @@ func parts(cfg Config, env service.Env) (ledger []service.Task, closing service.
 		}
 		return closeAll(ctx)
 	}
+	var decides stream.Processor
+	p := &processor{codecs: cfg.Codecs, policies: policies, answers: answers, remind: remind}
+	if decides = p; cfg.wrap != nil {
+		decides = cfg.wrap(p)
+	}
 	runner, err := stream.NewRunner(stream.RunnerConfig{
 		Config: cfg.Kafka, Group: cfg.Group, Input: event.TopicEvents, State: event.TopicState,
 		Dead: dead, Codec: headerCodec{cfg.Codecs}, GroupOf: groupOf, StoreVersion: storeVersion,
 		Commit: cfg.Commit, MaxRecords: cfg.MaxRecords,
 		SnapshotDir: cfg.SnapshotDir, SnapshotEvery: cfg.SnapshotInterval,
-		Processor: &processor{codecs: cfg.Codecs, policies: policies, answers: answers, remind: remind}, Owner: remind,
+		Processor: decides, Owner: remind,
 		OwnPartition: []string{event.TopicAnswers},
 	})
 	if err != nil {

@@ -31,6 +31,9 @@ func isAside(k inventory.Key) bool { return strings.HasPrefix(string(k.Item), "a
 func simLedger(version int64) inventory.Policy {
 	p := simPolicy(version).Ledger()
 	p.Version = version
+	p.Origins = []inventory.Source{"shop"}
+	p.Lines = inventory.LinePolicy{LinkWait: inventory.Instant(simLinkWait.Milliseconds()), Unlinked: inventory.UnlinkedClaims}
+	p.Limits.ParkedBytes = simParked
 	p.Counts.Sources = []inventory.CountSource{
 		{
 			Source: simLab, Skew: inventory.Instant(simDoubt.Milliseconds()), Ambiguous: inventory.HeldBack,
@@ -441,7 +444,7 @@ func (f *simFold) checkFates() {
 		if kept[x.key][id] {
 			n++
 		}
-		if n == 1 || n == 0 && x.refused > 0 {
+		if n == 1 || n == 0 && (x.refused > 0 || f.gaveUp(x.key, id)) {
 			continue
 		}
 		f.fail(x.key, "event %s came to %d ends, was set aside: %v, waits: %v", id, x.ends, x.parked, kept[x.key][id])

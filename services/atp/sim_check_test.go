@@ -34,6 +34,7 @@ type simFold struct {
 	models    map[inventory.Key]*simModel
 	asides    map[inventory.Key]*simAside
 	frosts    map[inventory.Key]*simFrost
+	links     map[inventory.Key]*simLink
 	bare      map[int64]bool // offsets of which the outcome carries no attributes
 	shelves   map[inventory.Key]*simShelfItem
 	shelfSeen map[string]bool
@@ -63,7 +64,7 @@ func (w *simWorld) check() {
 			w: w, partition: p, policies: map[int64]*inventory.Policy{0: {}}, ledgers: map[inventory.Key]*inventory.Ledger{},
 			pieces: map[inventory.Key]*pieces{}, models: map[inventory.Key]*simModel{}, positions: map[string]inventory.Position{},
 			told: map[inventory.Key][]string{}, answers: answers,
-			asides: map[inventory.Key]*simAside{}, frosts: map[inventory.Key]*simFrost{},
+			asides: map[inventory.Key]*simAside{}, frosts: map[inventory.Key]*simFrost{}, links: map[inventory.Key]*simLink{},
 			shelves: map[inventory.Key]*simShelfItem{}, shelfSeen: map[string]bool{}, unlisted: map[string]bool{}, zeroes: map[string]int{},
 		}
 		for v := int64(1); v <= 2; v++ {
@@ -80,6 +81,7 @@ func (w *simWorld) check() {
 		f.checkFates()
 		f.checkAsides()
 		f.checkFrosts()
+		f.checkLinks()
 		f.checkState(w.read(reads, event.TopicState, p))
 		positions := w.read(reads, event.TopicPositions, p)
 		if f.checkPositions(positions); w.t.Failed() {
@@ -132,7 +134,7 @@ func (f *simFold) step(rec *stream.Record) {
 	var out inventory.Outcome
 	var err error
 	if isBulky(&ev) && f.bare[rec.Offset] { // that a worker could not write its outcome does not stand in the log
-		led.Freeze(&out, f.policies[f.policy], &ev, at, inventory.CodeOversize)
+		led.Freeze(&out, f.policies[f.policy], &ev, at, diverts(&ev))
 	} else {
 		out, err = led.Apply(f.policies[f.policy], &ev, at)
 	}
@@ -201,7 +203,17 @@ func (f *simFold) judge(ev *inventory.Event, out *inventory.Outcome, also []inve
 			f.fail(ev.Key, "%s", wrong)
 		}
 		return
-	case isFrost(ev.Key), isShelf(ev.Key):
+	case isLink(ev.Key):
+		m := f.links[ev.Key]
+		if m == nil {
+			m = newSimLink()
+			f.links[ev.Key] = m
+		}
+		if wrong := m.step(f.w, ev, out, also); wrong != "" {
+			f.fail(ev.Key, "%s", wrong)
+		}
+		return
+	case isFrost(ev.Key), isShelf(ev.Key), isCold(ev.Key):
 		m := f.frosts[ev.Key]
 		if m == nil {
 			m = newSimFrost()

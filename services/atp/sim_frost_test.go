@@ -141,6 +141,7 @@ type simOperator struct {
 	prod  *stream.Producer
 	rng   *rand.Rand
 	words int
+	name  string // of who says them
 }
 
 func (w *simWorld) operator(reads *stream.RestoreReads, prod *stream.Producer) *simOperator {
@@ -239,21 +240,32 @@ func (o *simOperator) round(k inventory.Key) bool {
 // comes next. What it takes is for the other model to judge.
 type simFrost struct {
 	frozen bool
-	stuck  bool    // the next one was too much
-	missed []int64 // offsets of what it has not taken
+	stuck  bool            // the next one was too much
+	missed []int64         // offsets of what it has not taken
+	gave   map[string]bool // ids of those that were given up
+	ids    map[int64]string
 	words  map[string]bool
 	other  map[int64]bool    // offsets of what had another content than came before
 	asked  map[string]uint32 // what was asked for first, of each request that was answered
 }
 
 func newSimFrost() *simFrost {
-	return &simFrost{words: map[string]bool{}, other: map[int64]bool{}, asked: map[string]uint32{}}
+	return &simFrost{gave: map[string]bool{}, ids: map[int64]string{}, words: map[string]bool{}, other: map[int64]bool{}, asked: map[string]uint32{}}
 }
 
 // step says what is wrong with an outcome, and whether the event was taken. original
 // is the offset it is the copy of, or -1.
 func (m *simFrost) step(w *simWorld, ev *inventory.Event, o *inventory.Outcome, offset, original int64) (wrong string, taken bool) {
-	froze := slices.Equal(o.Codes, []inventory.Code{inventory.CodeFrozen, inventory.CodeOversize})
+	why := inventory.Code("")
+	if i := slices.Index(o.Codes, inventory.CodeFrozen); i >= 0 && i+1 < len(o.Codes) && o.Codes[i+1] != inventory.CodeBehind {
+		why = o.Codes[i+1]
+	}
+	told := inventory.CodeFrozen
+	if why == inventory.CodeParkedFull {
+		told = inventory.CodeUnknownReversal // what it would wait for comes first
+	}
+	froze := why != ""
+	m.ids[offset] = ev.ID
 	first := true // of a request; the same one again is answered as before
 	if !ev.Missed() && ev.Reservation != nil {
 		content, again := m.asked[ev.ID]
@@ -262,20 +274,23 @@ func (m *simFrost) step(w *simWorld, ev *inventory.Event, o *inventory.Outcome, 
 		}
 		first = !again || content != inventory.ContentHash(ev)
 	}
-	if froze && !isBulky(ev) {
-		return "an event froze the key that is not too large", false
+	switch mayWait := isCold(ev.Key) && ev.Movement != nil && ev.Movement.Type == inventory.Reversal; {
+	case !froze, why == inventory.CodeParkedFull && mayWait, why == diverts(ev) && isBulky(ev):
+	default:
+		return fmt.Sprintf("an event froze the key for %s that need not", why), false
 	}
 	if !m.frozen {
 		if !froze {
 			return "", true
 		}
 		w.meet("frozen", 1)
+		w.meet("frozen "+string(why), 1)
 		m.frozen, m.stuck, m.missed = true, false, nil
 		want := inventory.Denied
 		if ev.Missed() {
 			m.missed, m.stuck, want = []int64{offset}, true, inventory.Parked
 		}
-		return m.want(o, want, inventory.CodeFrozen), false
+		return m.want(o, want, told), false
 	}
 	switch {
 	case ev.Kind == inventory.KindTick:
@@ -284,6 +299,16 @@ func (m *simFrost) step(w *simWorld, ev *inventory.Event, o *inventory.Outcome, 
 		switch {
 		case m.words[ev.ID]:
 			return m.want(o, inventory.Duplicate, ""), false
+		case ev.Approval.Event != "": // on what waits
+			m.words[ev.ID] = true
+			return "", false
+		case ev.Approval.Release == inventory.ReleaseDrop:
+			w.meet("given up", len(m.missed))
+			for _, at := range m.missed {
+				m.gave[m.ids[at]] = true
+			}
+			m.words[ev.ID], m.frozen, m.missed = true, false, nil
+			return m.want(o, inventory.Applied, ""), false
 		case len(m.missed) > 0:
 			w.meet("thawed too early", 1)
 			m.words[ev.ID] = true
@@ -296,7 +321,7 @@ func (m *simFrost) step(w *simWorld, ev *inventory.Event, o *inventory.Outcome, 
 		if froze {
 			w.meet("copy too large still", 1)
 			m.stuck = true
-			return m.want(o, inventory.Parked, inventory.CodeFrozen), false
+			return m.want(o, inventory.Parked, told), false
 		}
 		w.meet("copy taken", 1)
 		m.missed, m.stuck = m.missed[1:], false
@@ -331,6 +356,12 @@ func (m *simFrost) want(o *inventory.Outcome, kind inventory.OutcomeKind, code i
 		return fmt.Sprintf("%s %v, the model says %s %s", o.Kind, o.Codes, kind, code)
 	}
 	return ""
+}
+
+// gaveUp says whether an event was given up with its frozen key.
+func (f *simFold) gaveUp(k inventory.Key, id string) bool {
+	m := f.frosts[k]
+	return m != nil && m.gave[id]
 }
 
 // checkFrosts wants every key thawed in the end, and its readers told so.

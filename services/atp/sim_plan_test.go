@@ -81,6 +81,7 @@ func (w *simWorld) plan() *simPlan {
 			p.aside(begin + p.between(0, simEpisode))
 		}
 	}
+	p.cold()
 	p.many(w.parts)
 	p.shelf(w.parts)
 	p.down.from = 2*simGap + 10*time.Minute

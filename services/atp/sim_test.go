@@ -72,6 +72,8 @@ var simReached = []string{
 	"thawed too early", "thawed",
 	"snapshot closed", codeSnapshotGuard, codeSnapshotLeft, "snapshot approved", "died while a snapshot was closed", "zero count said twice",
 	faultCloseOffsets, faultEndOn,
+	"panicked", "frozen oversize", "frozen diverted", "frozen parked_full", "given up",
+	"waits for its order", "linked to an order that is known", "linked when its order came", "claims after its wait, by a tick",
 }
 
 func simulate(t *testing.T, seed uint64, dir string, sum *simSum) {
@@ -95,6 +97,7 @@ func simulate(t *testing.T, seed uint64, dir string, sum *simSum) {
 		w.policies(2)
 	})
 	load.Go(w.thaws)
+	load.Go(w.coldThaws)
 	load.Go(func() { w.shelves(plan) })
 	w.faults(plan)
 	load.Wait()

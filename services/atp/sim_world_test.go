@@ -107,6 +107,9 @@ func (w *simWorld) work(i int, plan *simPlan, stop <-chan struct{}) {
 		if i == 0 {
 			cfg.SnapshotDir = w.dir
 		}
+		if plan.buggy(time.Since(w.start)) {
+			cfg.wrap = func(p *processor) stream.Processor { return panicking{p, w} }
+		}
 		tasks, closing, err := parts(cfg, service.Env{Name: "atp", Log: cfg.Kafka.Log, Health: &service.Health{}, Now: time.Now})
 		if err != nil {
 			w.t.Errorf("building worker %d: %v", i, err)

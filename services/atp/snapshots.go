@@ -90,6 +90,8 @@ type closing struct {
 	read map[int32]*partsRead
 
 	closed, guarded, zeroes, left prometheus.Counter
+	waiting                       *waitingGauges
+	now                           func() time.Time
 }
 
 // newClosing wires the worker; run it to work.
@@ -100,12 +102,13 @@ func newClosing(cfg Config, policies Policies, dead stream.DeadLetters, env serv
 	c := &closing{
 		group: cfg.Group, codecs: cfg.Codecs, policies: policies, dead: dead, budget: stateBudget, log: env.Log,
 		read:    map[int32]*partsRead{},
+		waiting: newWaitingGauges(), now: env.Now,
 		closed:  counter("full_snapshots_closed_total", "Ends of full snapshots, by partition, after which what was not listed is zero."),
 		guarded: counter("full_snapshots_guarded_total", "Ends of full snapshots, by partition, that would set too much to zero and wait for an approval."),
 		zeroes:  counter("full_snapshot_zeroes_total", "Zero counts appended for items that a full snapshot did not list."),
 		left:    counter("full_snapshot_left_total", "Items left as they are: their keys are frozen, or their journals do not reach back to the snapshot."),
 	}
-	for _, m := range []prometheus.Collector{c.closed, c.guarded, c.zeroes, c.left} {
+	for _, m := range []prometheus.Collector{c.closed, c.guarded, c.zeroes, c.left, c.waiting.number, c.waiting.since} {
 		if cfg.Kafka.Metrics == nil {
 			break
 		}
@@ -132,6 +135,11 @@ func newClosing(cfg Config, policies Policies, dead stream.DeadLetters, env serv
 		}
 		defer reads.Close()
 		c.produce, c.reads = producer.Produce, reads
+		look, stop := context.WithCancel(ctx)
+		var watching sync.WaitGroup
+		watching.Go(func() { c.watch(look) })
+		defer watching.Wait() // before what it reads with is closed
+		defer stop()
 		return worker.Run(ctx)
 	}, nil
 }

@@ -5,9 +5,14 @@ package atp
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -125,13 +130,15 @@ func TestPartsAreReadOnce(t *testing.T) {
 		}
 		want := func(e *ending, parts ...int32) {
 			t.Helper()
-			ends, err := c.parts(context.Background(), e)
+			kept, err := c.parts(context.Background(), e)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []int32
-			for i := range ends {
-				got = append(got, ends[i].Part)
+			for n := range int32(10) {
+				if kept.parts.Ended(n) {
+					got = append(got, n)
+				}
 			}
 			if !slices.Equal(got, parts) {
 				t.Errorf("parts %v, want %v", got, parts)
@@ -154,6 +161,108 @@ func TestPartsAreReadOnce(t *testing.T) {
 		}
 		if n := len(c.read[0].of); n > maxPartsOf {
 			t.Errorf("parts of %d snapshots are kept", n)
+		}
+	})
+}
+
+// A snapshot of which a part does not come is told of until the part has come, or until a
+// later snapshot of its source is whole at each of its locations.
+func TestSnapshotsThatWaitForParts(t *testing.T) {
+	inSnapWorld(t, 0, func(w *snapWorld) {
+		defer w.serve()()
+		now := NewWaiting(w.reads, w.codecs)
+		want := func(ids ...string) (all []WaitingSnapshot) {
+			t.Helper()
+			w.rest()
+			var got []string
+			for _, x := range []*Waiting{now, NewWaiting(w.reads, w.codecs)} { // one that goes on, one that is new
+				var err error
+				if all, err = x.Look(context.Background(), time.UnixMilli(int64(snapBefore))); err != nil {
+					t.Fatal(err)
+				}
+				got = got[:0]
+				for _, s := range all {
+					got = append(got, s.ID)
+				}
+				if !slices.Equal(got, ids) {
+					t.Errorf("%v wait, want %v", got, ids)
+				}
+			}
+			return all
+		}
+		of := func(id string, later inventory.Instant) func(*inventory.SnapshotEnd) {
+			return func(e *inventory.SnapshotEnd) { e.ID, e.AsOf = id, e.AsOf+later }
+		}
+		want()
+		w.part("DC1", 1, 0, of("A", 0))
+		w.part("DC2", 3, 4, of("A", 0))
+		if s := want("A"); !slices.Equal(s[0].Missing, []int32{2, 4}) || s[0].Ended != 2 || s[0].Partitions != int(w.parts) ||
+			!slices.Equal(s[0].Locations, []inventory.Location{"DC1", "DC2"}) || s[0].Since == 0 {
+			t.Errorf("%+v", s)
+		}
+		w.part("DC1", 1, 2, of("B", 1))
+		want("A", "B")
+		w.part("DC1", 2, 2, of("B", 1)) // whole, and later, at one of the two
+		want("A")
+		w.part("DC1", 2, 2, of("B", 1))
+		want("A")
+		w.part("DC2", 0, 0, of("C", 2))
+		want()
+		w.part("DC1", 1, 2, of("D", 3))
+		want("D")
+		w.part("DC1", 2, 2, of("D", 3))
+		want()
+		w.part("DC1", 1, 2, of("E", 4))
+		w.part("DC1", 2, 2, of("E", 5)) // can never be one: it has its dead letter
+		want()
+		if all, err := NewWaiting(w.reads, w.codecs).Look(context.Background(), time.Now().Add(time.Hour)); err != nil || len(all) != 0 {
+			t.Errorf("%v %v", all, err)
+		}
+	})
+}
+
+// The gauges say how many wait, and since when the longest does.
+func TestWhatWaitsIsShown(t *testing.T) {
+	inSnapWorld(t, 0, func(w *snapWorld) {
+		c := &closing{codecs: w.codecs, reads: w.reads, waiting: newWaitingGauges(), now: time.Now, log: slog.New(slog.DiscardHandler)}
+		c.waiting.show([]WaitingSnapshot{{ID: "A", Since: 5000}, {ID: "B", Since: 7000}})
+		if n, since := testutil.ToFloat64(c.waiting.number), testutil.ToFloat64(c.waiting.since); n != 2 || since != 5 {
+			t.Errorf("%v wait since %v", n, since)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { defer close(done); c.watch(ctx) }()
+		time.Sleep(waitingLook + time.Second)
+		stop()
+		<-done
+		if n, since := testutil.ToFloat64(c.waiting.number), testutil.ToFloat64(c.waiting.since); n != 0 || since != 0 {
+			t.Errorf("%v wait since %v", n, since)
+		}
+	})
+}
+
+// A ledger that runs shows what waits.
+func TestWhatWaitsIsShownByTheService(t *testing.T) {
+	inSnapWorld(t, 0, func(w *snapWorld) {
+		cfg := DefaultConfig()
+		cfg.Kafka, cfg.Codecs = w.kafka("0"), w.codecs
+		reg := prometheus.NewRegistry()
+		cfg.Kafka.Metrics = reg
+		defer serve(t, cfg)()
+		w.part("DC1", 1, 2, nil)
+		time.Sleep(2 * waitingLook)
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := map[string]float64{}
+		for _, f := range families {
+			if strings.Contains(f.GetName(), "snapshots_waiting") {
+				shown[f.GetName()] = f.GetMetric()[0].GetGauge().GetValue()
+			}
+		}
+		if shown["stockweave_atp_full_snapshots_waiting"] != 1 || shown["stockweave_atp_full_snapshots_waiting_since_seconds"] == 0 {
+			t.Errorf("%v", shown)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/stockweave/stockweave/pkg/access"
+	"github.com/stockweave/stockweave/pkg/access/lease"
 	"github.com/stockweave/stockweave/pkg/access/limit"
 )
 
@@ -23,6 +24,7 @@ type porter struct {
 	guard   *access.Guard
 	rates   map[string]limit.Rule // of principals
 	limiter *limit.Limiter
+	leases  *lease.Leases // of the rates, shared by all replicas; nil: each has them for itself
 	log     *slog.Logger
 }
 
@@ -92,12 +94,18 @@ func (v visitor) name() string {
 	return v.id.Principal.Name
 }
 
-const visitorKey = "visitor"
+// guest is a request with who asks.
+type guest struct {
+	echo.Context
+	visitor visitor
+}
 
 // caller is who asks: whom authorised let in.
 func caller(c echo.Context) visitor {
-	v, _ := c.Get(visitorKey).(visitor)
-	return v
+	if g, ok := c.(*guest); ok {
+		return g.visitor
+	}
+	return visitor{}
 }
 
 // forbidden is the answer to whatever the scopes do not reach. It is decided by the
@@ -135,16 +143,17 @@ func (p *porter) rate(h http.Header, v visitor) (leave func(), bad *problem) {
 	if rule.Free() {
 		return func() {}, nil
 	}
+	if p.leases != nil {
+		return p.shared(h, v.name(), rule)
+	}
 	state, refused, left := p.limiter.Enter(v.name(), rule)
 	limit.Set(h, "partner", state)
 	switch refused {
 	case limit.Allowed:
 	case limit.TooOften:
-		limit.Wait(h, state.After)
-		return nil, &problem{status: http.StatusTooManyRequests, code: "rate_limited", title: "Too many requests", detail: "see RateLimit"}
+		return nil, tooOften(h, state)
 	case limit.TooMany:
-		limit.Wait(h, state.After)
-		return nil, &problem{status: http.StatusTooManyRequests, code: "too_many_concurrent", title: "Too many requests at a time"}
+		return nil, tooMany(h, state)
 	}
 	return func() { left(false) }, nil
 }
@@ -165,16 +174,18 @@ func (a *api) authorised(needs access.Permission, next echo.HandlerFunc) echo.Ha
 			return a.problem(c, bad)
 		}
 		defer leave()
-		c.Set(visitorKey, v)
-		return next(c)
+		return next(&guest{c, v})
 	}
 }
 
 // reach bounds a query by what the visitor may read, or refuses it. A channel that may
 // be read, where the item may not, is read of its own locations alone.
-func (v visitor) reach(q *query) *problem {
+func (v visitor) reach(q *query) *problem { return v.reachBy(access.ATPRead, q) }
+
+// reachBy is reach for another permission of the same limits.
+func (v visitor) reachBy(p access.Permission, q *query) *problem {
 	need := access.Need{
-		Permission: access.ATPRead, Entity: string(q.key.Entity), Channel: q.channel, Location: string(q.location),
+		Permission: p, Entity: string(q.key.Entity), Channel: q.channel, Location: string(q.location),
 	}
 	if !v.may(need) {
 		return forbidden()

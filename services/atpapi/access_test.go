@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -104,6 +105,30 @@ func (r reads) batch() string {
 	return fmt.Sprintf(`{%s"items":[{"item":%q,"entity":%q}]}`, by, r.item, r.entity)
 }
 
+// byDoors asks the same of the doors that can be asked: status and body by door.
+func (r reads) byDoors(t *testing.T, w *web, auth []string) map[string]*httptest.ResponseRecorder {
+	t.Helper()
+	tenant := r.entity
+	if tenant == "acme" {
+		tenant = "us-1"
+	}
+	at := "/inventory/" + tenant + "/v1/availability/"
+	switch r.by {
+	case "location":
+		return map[string]*httptest.ResponseRecorder{
+			"D365": w.post(t, d365At+"/exactquery", fmt.Sprintf(
+				`{"filters":{"organizationId":[%q],"productId":[%q],"dimensions":["siteId","locationId"],"values":[["1",%q]]},"QueryATP":true}`, r.entity, r.item, r.value), auth...),
+			"D365 by parameters": w.get(t, d365At+"?siteId=1&organizationId="+r.entity+"&productId="+r.item+"&locationId="+r.value, auth...),
+			"Sterling":           w.post(t, at+"node", fmt.Sprintf(`{"lines":[{"lineId":"1","itemId":%q,"shipNodes":[%q]}]}`, r.item, r.value), auth...),
+		}
+	case "group":
+		return map[string]*httptest.ResponseRecorder{
+			"Sterling": w.post(t, at+"network", fmt.Sprintf(`{"distributionGroupId":%q,"lines":[{"lineId":"1","itemId":%q}]}`, r.value, r.item), auth...),
+		}
+	}
+	return nil
+}
+
 // TestMatrix: each principal gets what its scopes reach, by every door; whatever they
 // do not reach is refused in one and the same way, whether it exists or not, and
 // without a look at the store.
@@ -119,6 +144,7 @@ func TestMatrix(t *testing.T) {
 	other.States[inventory.OnHand] = 7 * inventory.One
 	w.flog.put(t, w.codecs, 4, []inventory.Position{other})
 	w.run(t, 10)
+	openDoors(t, w.api)
 	idp := newIssuer(t)
 	all := principal("all", "atp:read")
 	all.Clients = []policy.PrincipalClient{{Issuer: "idp", ID: "app"}}
@@ -172,7 +198,7 @@ func TestMatrix(t *testing.T) {
 		{"booker", "booker", nil},
 		{"prover", "prover", nil},
 	} {
-		refused := map[string]bool{}
+		refused := map[string]map[string]bool{} // by dialect
 		check := func(of, by string, status int, body string) {
 			t.Helper()
 			may := slices.Contains(who.may, of)
@@ -180,17 +206,28 @@ func TestMatrix(t *testing.T) {
 			case may && found[of] != (status == http.StatusOK), !may && status != http.StatusForbidden, may && status == http.StatusForbidden:
 				t.Errorf("%s, %s by %s: %d %s", who.name, of, by, status, body)
 			case !may:
-				refused[body] = true
+				dialect, _, _ := strings.Cut(by, " ")
+				if refused[dialect] == nil {
+					refused[dialect] = map[string]bool{}
+				}
+				refused[dialect][body] = true
 			}
 		}
 		auth := []string{"Authorization", "Bearer " + who.credential}
 		for _, r := range asked {
+			for dialect, rec := range r.byDoors(t, w, auth) {
+				status := rec.Code
+				if text := rec.Body.String(); status == http.StatusOK && !strings.Contains(text, "uantit") { // there is nothing
+					status = http.StatusNotFound
+				}
+				check(r.name, dialect, status, rec.Body.String())
+			}
 			rec := w.get(t, r.path(), auth...)
-			check(r.name, "item", rec.Code, rec.Body.String())
+			check(r.name, "/v1 item", rec.Code, rec.Body.String())
 			rec = w.post(t, "/v1/atp/batch", r.batch(), auth...)
 			var got batchAnswer
 			if rec.Code != http.StatusOK {
-				check(r.name, "batch", rec.Code, rec.Body.String())
+				check(r.name, "/v1 batch", rec.Code, rec.Body.String())
 				continue
 			}
 			if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || len(got.Results) != 1 {
@@ -200,10 +237,15 @@ func TestMatrix(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			check(r.name, "batch", got.Results[0].Status, string(body)+"\n")
+			check(r.name, "/v1 batch", got.Results[0].Status, string(body)+"\n")
 		}
-		if len(refused) > 1 {
-			t.Errorf("%s is refused in several ways: %v", who.name, refused)
+		for dialect, ways := range refused {
+			if len(ways) > 1 {
+				t.Errorf("%s is refused in several ways by %s: %v", who.name, dialect, ways)
+			}
+		}
+		if len(who.may) < len(every) && len(refused) != 3 {
+			t.Errorf("%s is refused by %d dialects", who.name, len(refused))
 		}
 	}
 	// A channel that is all one may read is read of its own locations alone.

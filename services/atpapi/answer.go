@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -47,6 +48,7 @@ type answer struct {
 	Freshness     freshness       `json:"freshness,omitzero"` // never zero of what is answered; last, see MarshalJSON
 
 	body     []byte            // all but freshness, once it is named
+	etag     string            // its name
 	recorded inventory.Instant // of the newest position of the item, or of a part
 }
 
@@ -110,6 +112,28 @@ type freshness struct {
 	Stale      bool   `json:"stale,omitempty"`       // Redis does not say what stands there now
 }
 
+// freshnessHeader says in an answer without a body what its freshness would: a
+// dictionary (RFC 9651 §3.2) of the same names.
+const freshnessHeader = "Stockweave-Freshness"
+
+func (f *freshness) header() string {
+	b := strconv.AppendInt([]byte("age_ms="), f.AgeMS, 10)
+	b = append(b, ", caught_up"...)
+	if !f.CaughtUp {
+		b = append(b, "=?0"...)
+	}
+	if f.RecordedAt != "" {
+		b = append(append(append(b, `, recorded_at="`...), f.RecordedAt...), '"')
+	}
+	if f.CopyMS != nil {
+		b = strconv.AppendInt(append(b, ", copy_ms="...), *f.CopyMS, 10)
+	}
+	if f.Stale {
+		b = append(b, ", stale"...)
+	}
+	return string(b)
+}
+
 // wanted is a query with what policies say of it.
 type wanted struct {
 	query
@@ -118,6 +142,7 @@ type wanted struct {
 	heard    func(inventory.Source) inventory.Heard
 	channel  *policy.Channel      // nil: none
 	group    []inventory.Location // empty: every location that is publishable
+	leans    *leaning             // nil: nobody asks
 }
 
 // resolve finds what the query names.
@@ -219,30 +244,41 @@ func (w *wanted) shows(l inventory.Location) bool {
 // promise asks what is promised of the query: to a channel, or to nobody in
 // particular.
 func (r *reader) promise(w *wanted, f *facts, c *policy.Channel) inventory.Promised {
-	positions := func(k inventory.Key) []inventory.Position { return f.of[k] }
-	if len(w.group) == 0 {
-		// Asked for by name, a location is answered; else only what may be shown.
-		positions = func(k inventory.Key) []inventory.Position {
-			return slices.DeleteFunc(slices.Clone(f.of[k]), func(p inventory.Position) bool {
-				return !r.publishable(p.Key.Entity, p.Location)
-			})
-		}
+	return inventory.Promise(r.question(w, w.group, r.shown(w, f), c))
+}
+
+// shown are the positions that count for the query.
+func (r *reader) shown(w *wanted, f *facts) func(inventory.Key) []inventory.Position {
+	if len(w.group) > 0 {
+		return func(k inventory.Key) []inventory.Position { return f.of[k] }
 	}
-	return r.ask(w, w.group, positions, c)
+	// Asked for by name, a location is answered; else only what may be shown.
+	return func(k inventory.Key) []inventory.Position {
+		return slices.DeleteFunc(slices.Clone(f.of[k]), func(p inventory.Position) bool {
+			return !r.publishable(p.Key.Entity, p.Location)
+		})
+	}
 }
 
 func (r *reader) ask(w *wanted, group []inventory.Location, positions func(inventory.Key) []inventory.Position, c *policy.Channel) inventory.Promised {
-	return inventory.Promise(w.promises.Question(&policy.Ask{
+	return inventory.Promise(r.question(w, group, positions, c))
+}
+
+func (r *reader) question(w *wanted, group []inventory.Location, positions func(inventory.Key) []inventory.Position, c *policy.Channel) *inventory.Question {
+	return w.promises.Question(&policy.Ask{
 		Key: w.key, Group: group, Channel: c, Day: w.on, Now: inventory.Instant(w.now.UnixMilli()),
 		Today: func(l inventory.Location) inventory.Day { return r.today(w, l) }, Heard: w.heard, Views: r.views.Of,
 		Positions: positions,
-	}))
+	})
 }
 
 // today is the calendar day at a location.
 func (r *reader) today(w *wanted, l inventory.Location) inventory.Day {
 	e := w.key.Entity
-	return place.DayAt(w.now, r.places.Zone(e, l, w.promises.Zone(e, l)))
+	zone := r.places.Zone(e, l, w.promises.Zone(e, l))
+	day := place.DayAt(w.now, zone)
+	w.leans.day(zone, day)
+	return day
 }
 
 // days are the calendar days at the locations asked about, sorted; there is at least one.
@@ -257,6 +293,7 @@ func (r *reader) days(w *wanted, f *facts) []inventory.Day {
 	}
 	if len(days) == 0 {
 		days = append(days, place.DayAt(w.now, time.UTC))
+		w.leans.day(time.UTC, days[0])
 	}
 	slices.Sort(days)
 	return days
@@ -280,6 +317,9 @@ func (r *reader) reachable(w *wanted, f *facts) *problem {
 // that whatever changes it, a policy, midnight, an override's end or an owner's
 // silence, changes its name. What it encodes for that is not encoded again.
 func (a *answer) tag() (string, error) {
+	if a.etag != "" {
+		return a.etag, nil
+	}
 	bare := untagged(*a)
 	bare.Freshness = freshness{}
 	b, err := json.Marshal(&bare)
@@ -289,7 +329,8 @@ func (a *answer) tag() (string, error) {
 	a.body = b
 	h := fnv.New64a()
 	_, _ = h.Write(b) // never fails
-	return fmt.Sprintf(`W/"%d-%016x"`, a.Version, h.Sum64()), nil
+	a.etag = fmt.Sprintf(`W/"%d-%016x"`, a.Version, h.Sum64())
+	return a.etag, nil
 }
 
 // untagged is an answer that is encoded whole.
@@ -300,11 +341,32 @@ func (a *answer) MarshalJSON() ([]byte, error) {
 	if a.body == nil {
 		return json.Marshal((*untagged)(a)) //nolint:wrapcheck // who encodes says so
 	}
-	fresh, err := json.Marshal(a.Freshness)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // the same
+	return a.append(make([]byte, 0, len(a.body)+freshnessRoom)), nil
+}
+
+// freshnessRoom is what a freshness takes at most, encoded with its name.
+const freshnessRoom = 192
+
+// append adds the answer, which is named, encoded, to b.
+func (a *answer) append(b []byte) []byte {
+	b = append(append(b, a.body[:len(a.body)-1]...), `,"freshness":`...)
+	return append(a.Freshness.append(b), '}')
+}
+
+// append adds the freshness, encoded, to b.
+func (f *freshness) append(b []byte) []byte {
+	b = strconv.AppendInt(append(b, `{"age_ms":`...), f.AgeMS, 10)
+	b = strconv.AppendBool(append(b, `,"caught_up":`...), f.CaughtUp)
+	if f.RecordedAt != "" {
+		b = append(append(append(b, `,"recorded_at":"`...), f.RecordedAt...), '"') // digits: see instant
 	}
-	return slices.Concat(a.body[:len(a.body)-1], []byte(`,"freshness":`), fresh, []byte("}")), nil
+	if f.CopyMS != nil {
+		b = strconv.AppendInt(append(b, `,"copy_ms":`...), *f.CopyMS, 10)
+	}
+	if f.Stale {
+		b = append(b, `,"stale":true`...)
+	}
+	return append(b, '}')
 }
 
 // atLocation is an item at a location, with the number that asking for that
@@ -352,10 +414,12 @@ func (f *facts) at(l inventory.Location) bool {
 }
 
 // freshness is that of the partition that lags most.
-func (f *facts) freshness(now time.Time) freshness {
-	out := freshness{CaughtUp: len(f.marks) > 0}
+func (f *facts) freshness(now time.Time) freshness { return fresh(now, f.copied, f.stale, f.marks...) }
+
+func fresh(now time.Time, copied time.Duration, stale bool, marks ...mark) freshness {
+	out := freshness{CaughtUp: len(marks) > 0}
 	var recorded int64
-	for i, m := range f.marks {
+	for i, m := range marks {
 		out.AgeMS = max(out.AgeMS, now.UnixMilli()-m.watermark)
 		out.CaughtUp = out.CaughtUp && m.caughtUp()
 		if i == 0 || m.recorded < recorded {
@@ -363,9 +427,9 @@ func (f *facts) freshness(now time.Time) freshness {
 		}
 	}
 	out.RecordedAt = instant(inventory.Instant(recorded))
-	if f.copied > 0 || f.stale {
-		ms := (f.copied + time.Millisecond - 1).Milliseconds()
-		out.CopyMS, out.Stale, out.CaughtUp = &ms, f.stale, out.CaughtUp && !f.stale
+	if copied > 0 || stale {
+		ms := (copied + time.Millisecond - 1).Milliseconds()
+		out.CopyMS, out.Stale, out.CaughtUp = &ms, stale, out.CaughtUp && !stale
 	}
 	return out
 }
@@ -389,11 +453,44 @@ func total(bs []inventory.Bucket) inventory.Quantity {
 	return sum
 }
 
+// instant writes a time to the millisecond, as RFC 3339 has it; zero is nothing.
 func instant(t inventory.Instant) string {
 	if t == 0 {
 		return ""
 	}
-	return time.UnixMilli(int64(t)).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+	var b [len("2006-01-02T15:04:05.000Z") + 8]byte
+	return string(appendInstant(b[:0], t))
+}
+
+func appendInstant(b []byte, t inventory.Instant) []byte {
+	at := time.UnixMilli(int64(t)).UTC()
+	year, month, day := at.Date()
+	if year < 0 || year > 9999 {
+		return at.AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
+	}
+	digits := func(n, width int) {
+		for ; width > 0; width-- {
+			unit := 1
+			for range width - 1 {
+				unit *= 10
+			}
+			b = append(b, byte('0'+n/unit%10)) //nolint:gosec // a digit
+		}
+	}
+	digits(year, 4)
+	b = append(b, '-')
+	digits(int(month), 2)
+	b = append(b, '-')
+	digits(day, 2)
+	b = append(b, 'T')
+	digits(at.Hour(), 2)
+	b = append(b, ':')
+	digits(at.Minute(), 2)
+	b = append(b, ':')
+	digits(at.Second(), 2)
+	b = append(b, '.')
+	digits(at.Nanosecond()/int(time.Millisecond), 3)
+	return append(b, 'Z')
 }
 
 // publishable says whether a location's stock may be shown. One without a master

@@ -53,12 +53,15 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the log: %w", err)
 	}
-	producer, err := stream.NewProducer(cfg.Kafka)
+	producer, err := stream.NewProducer(cfg.Kafka, stream.WithOwnPartition(event.TopicSubscriptions))
 	if err != nil {
 		return nil, fmt.Errorf("opening producer: %w", err)
 	}
 	rdb, err := cfg.Redis.client(cfg.Getenv)
 	if err != nil {
+		return nil, err
+	}
+	if err := porter.share(rdb, lifeName(cfg.Kafka.Instance, env.Now()), env.Now, env.Metrics); err != nil {
 		return nil, err
 	}
 	st := &store{rdb: rdb}
@@ -108,16 +111,30 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	rd.gather = &gather{load: st.items}
 	if cfg.Local.Bytes > 0 {
 		rd.local = newLocal(cfg.Local)
+		if err := rd.local.register(env.Metrics, env.Now); err != nil {
+			return nil, err
+		}
 	}
 	a := &api{
 		reader: rd, entity: cfg.Entity, porter: porter, retryAfter: cfg.RetryAfter, now: env.Now, log: env.Log, count: count,
 		desk: desk,
+	}
+	if a.dialects, err = cfg.Doors.open(); err != nil {
+		return nil, err
+	}
+	if a.prover, err = newProver(&cfg, &env); err != nil {
+		return nil, err
 	}
 	told, telling, err := buildChanges(&cfg, &env, view, rd, table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded())
 	if err != nil {
 		return nil, err
 	}
 	a.changes = told
+	subscribers, sending, err := buildSubscribers(&cfg, &env, view, producer.Produce, told, porter, table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded())
+	if err != nil {
+		return nil, err
+	}
+	a.subscribers = subscribers
 	env.Health.Ready("atp-api projector", worker.Ready)
 	env.Health.Ready("atp-api locations", table.Ready)
 	env.Health.Ready("atp-api policies", published.Ready)
@@ -133,6 +150,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 			return service.Run(ctx, sources.Run, views.Run)
 		},
 		worker.Run,
+		porter.runLeases,
 		func(ctx context.Context) error { return rd.learn(ctx, view, env.Log) },
 		func(ctx context.Context) error {
 			if rd.local == nil {
@@ -148,15 +166,19 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		func(ctx context.Context) error {
 			// A day asked of an unknown zone, a number by an old policy, or one that hides an
 			// owner's silence would be wrong ones.
-			if !wait(ctx, table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded()) {
+			if !wait(ctx, porter.leases.Ready(), table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded()) {
 				return nil
 			}
 			return service.Serve(cfg.Listen, a.handler(), cfg.Bound)(ctx)
 		},
 	}
 	tasks = append(tasks, telling...)
+	if sending != nil {
+		tasks = append(tasks, sending)
+	}
 	return []service.Task{func(ctx context.Context) error {
 		defer view.Close()
+		defer a.prover.close()
 		defer producer.Close()
 		defer func() {
 			if err := rdb.Close(); err != nil {

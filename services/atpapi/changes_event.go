@@ -100,6 +100,7 @@ func (s *changeStream) flush(ctx context.Context) (some bool, err error) {
 	}
 	// The facts are told from the first event on, and all changes with the last.
 	events[0].id = s.id()
+	events[0].from = events[0].id
 	if len(s.order) == 0 {
 		s.settle()
 		if id := s.id(); id != "" {

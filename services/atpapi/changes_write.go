@@ -22,6 +22,9 @@ type told struct {
 	name string
 	id   string // empty: that of the event before
 	data any
+	// from, where it is known, is where the reader stood before the first of some events,
+	// and has how new the facts are that they are told from.
+	from string
 }
 
 // output is where events go.

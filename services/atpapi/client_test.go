@@ -95,7 +95,7 @@ func wantCalled(t *testing.T, doc *apidoctest.Document, under string, called map
 	t.Helper()
 	for _, op := range doc.Operations() {
 		_, path, _ := strings.Cut(op, " ")
-		// An older spelling of another, and what people read, it has not.
+		// An older spelling of another it has not; see TestExplain of what people ask.
 		if strings.HasPrefix(path, under) && !strings.HasSuffix(path, "/extend") && !strings.HasSuffix(path, "/explain") && !called[op] {
 			t.Errorf("the client never called %s", op)
 		}
@@ -174,6 +174,8 @@ func TestClientTypes(t *testing.T) {
 		"Promisable": reflect.TypeFor[client.Promisable](), "Freshness": reflect.TypeFor[client.Freshness](), "Problem": reflect.TypeFor[client.Problem](),
 		"BatchAnswer": reflect.TypeFor[client.BatchAnswer](), "BatchResult": reflect.TypeFor[client.BatchResult](), "Page": reflect.TypeFor[client.Page](),
 		"Reservation": reflect.TypeFor[client.Reservation](), "ReserveRequest": reflect.TypeFor[client.Reserve](),
+		"Past": reflect.TypeFor[client.Past](), "Explanation": reflect.TypeFor[client.Explanation](), "ExplainedLocation": reflect.TypeFor[client.ExplainedLocation](),
+		"Contribution": reflect.TypeFor[client.Contribution](), "OpenLine": reflect.TypeFor[client.OpenLine](), "ExplainedPromise": reflect.TypeFor[client.ExplainedPromise](),
 	} {
 		var has []string
 		for f := range typ.Fields() {

@@ -12,6 +12,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/stream"
+	"github.com/stockweave/stockweave/services/atpapi/hooks"
 )
 
 // Config is the service's configuration.
@@ -50,8 +51,14 @@ type Config struct {
 	CheckEvery time.Duration `yaml:"check_every"`
 	// MaxRecords bounds one write to Redis.
 	MaxRecords int `yaml:"max_records"`
+	// Explain bounds what is read from the log for one question.
+	Explain ExplainConfig `yaml:"explain"`
+	// Doors are for systems that speak another dialect.
+	Doors DoorsConfig `yaml:"doors"`
 	// Changes are the streams of changes.
 	Changes ChangesConfig `yaml:"changes"`
+	// Subscriptions are those to whom changes are sent.
+	Subscriptions hooks.Config `yaml:"subscriptions"`
 	// RetryAfter is what a 503 tells the caller.
 	RetryAfter time.Duration `yaml:"retry_after"`
 	// Reservations bounds those made over HTTP.
@@ -68,7 +75,9 @@ type Key struct {
 func DefaultConfig() Config {
 	return Config{
 		Redis: DefaultRedis(), Local: DefaultLocal(), Listen: "127.0.0.1:8082", Group: "atp-api",
-		CheckEvery: 500 * time.Millisecond, MaxRecords: 5000, RetryAfter: time.Second, Changes: DefaultChanges(), Reservations: DefaultReservations(),
+		CheckEvery: 500 * time.Millisecond, MaxRecords: 5000, RetryAfter: time.Second, Changes: DefaultChanges(), Explain: DefaultExplain(), Reservations: DefaultReservations(),
+		Subscriptions: hooks.Default(),
+		Doors:         DefaultDoors(),
 	}
 }
 
@@ -102,7 +111,16 @@ func (c *Config) Validate() error {
 		}
 	}
 	c.Reservations.validate(bad)
+	if err := c.Doors.Validate(); err != nil {
+		errs = append(errs, err)
+	}
 	if err := c.Changes.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.Explain.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.Subscriptions.Validate(); err != nil {
 		errs = append(errs, err)
 	}
 	if err := c.Local.Validate(); err != nil {

@@ -31,15 +31,26 @@ type api struct {
 	log        *slog.Logger
 	count      *metrics
 	changes    *changes
+	// subscribers are those to whom changes are sent; nil: nobody.
+	subscribers *subscribers
+	dialects    dialects
+	prover      *prover // nil: the log is not read
+	buffers     buffers
+	wordings    wordings
 }
 
 // handler is:
 //
 //	GET /v1/atp/{item}?entity=&on=2006-01-02&quantity=&(location=|group=|channel=)&fields=&max_age_ms=
+//	GET /v1/atp/{item}?as_of=&known_at=&entity=&(location=|group=|channel=)
+//	GET /v1/atp/{item}/explain
 //	POST /v1/atp/batch
 //	GET /v1/atp?entity=&below=&recorded_since=&limit=&after=
 //	GET /v1/changes?entity=&item=&(location=|group=|channel=)&after=&wait=
+//	POST, GET /v1/subscriptions; GET, PATCH, DELETE /v1/subscriptions/{id}; POST …/secret, …/test
 //	GET /openapi.json, /docs
+//
+// and, in other systems' dialects, what a.behindDoors adds.
 //
 // Without on it is about today. Answers carry an ETag of item version, policy
 // version, local days, the overrides that hold and the owners that are silent; problems are RFC 9457 with a
@@ -56,10 +67,13 @@ func (a *api) handler() http.Handler {
 		a.log.Error("the OpenAPI document is not served", slog.Any("err", err))
 	}
 	e.GET("/v1/atp", a.authorised(access.ATPRead, a.list))
-	e.GET("/v1/atp/:item", a.authorised(access.ATPRead, a.item))
+	e.GET("/v1/atp/:item", a.authorised(access.ATPRead, a.orPast(a.item)))
+	e.GET("/v1/atp/:item/explain", a.authorised(access.ATPExplain, a.explained))
 	e.POST("/v1/atp/batch", a.authorised(access.ATPRead, a.batch))
 	e.GET("/v1/changes", a.authorised(access.ATPRead, a.changed))
 	a.reservations(e)
+	a.webhooks(e)
+	a.behindDoors(e)
 	return e
 }
 
@@ -94,7 +108,6 @@ func (a *api) problem(c echo.Context, p *problem) error {
 	}
 	a.count.answers.WithLabelValues(strconv.Itoa(p.status), p.code).Inc()
 	h := c.Response().Header()
-	h.Set(echo.HeaderContentType, "application/problem+json")
 	h.Set(echo.HeaderCacheControl, "no-store")
 	if p.status == http.StatusServiceUnavailable {
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(a.retryAfter.Seconds())))
@@ -107,6 +120,10 @@ func (a *api) problem(c echo.Context, p *problem) error {
 	case "insufficient_scope":
 		h.Set(echo.HeaderWWWAuthenticate, `Bearer error="insufficient_scope"`)
 	}
+	if say, ok := c.Get(spokenKey).(spoken); ok {
+		return say(c, p)
+	}
+	h.Set(echo.HeaderContentType, "application/problem+json")
 	return c.JSON(p.status, p.body())
 }
 
@@ -154,10 +171,14 @@ func (a *api) item(c echo.Context) error {
 	h.Set(echo.HeaderCacheControl, "no-cache")
 	defer func() { a.count.took.Observe(a.now().Sub(began).Seconds()) }()
 	if matches(c.Request().Header.Values("If-None-Match"), etag) {
-		a.count.answers.WithLabelValues("304", "").Inc()
+		a.count.same.Inc()
+		h.Set(freshnessHeader, ans.Freshness.header())
 		return c.NoContent(http.StatusNotModified)
 	}
-	a.count.answers.WithLabelValues("200", "").Inc()
+	a.count.answered.Inc()
+	if shape.fields == nil {
+		return a.send(c, ans.append)
+	}
 	part, err := shape.fields.of(ans)
 	if err != nil {
 		return a.problem(c, unwritable(err))

@@ -84,8 +84,15 @@ func (w *web) ask(t *testing.T, req *http.Request, headers ...string) *httptest.
 		t.Errorf("not as documented: %v", err)
 	}
 	// Where nothing was selected the whole answer is there.
-	if rec.Code == http.StatusOK && strings.HasPrefix(req.URL.Path, "/v1/atp/") && req.Method == http.MethodGet && !req.URL.Query().Has("fields") {
-		if err := w.doc.Is("Answer", body); err != nil {
+	if q := req.URL.Query(); rec.Code == http.StatusOK && strings.HasPrefix(req.URL.Path, "/v1/atp/") && req.Method == http.MethodGet && !q.Has("fields") {
+		schema := "Answer"
+		switch {
+		case strings.HasSuffix(req.URL.Path, "/explain"):
+			schema = "Explanation"
+		case q.Has("as_of") || q.Has("known_at"):
+			schema = "Past"
+		}
+		if err := w.doc.Is(schema, body); err != nil {
 			t.Errorf("not as documented: %v", err)
 		}
 	}

@@ -61,8 +61,9 @@ const (
 // at n is the item at mark m if no record of it lies in [n, m). So it never shows what
 // Redis has not shown (Invariant 5). It is safe for concurrent use.
 type local struct {
-	cfg  LocalConfig
-	seed maphash.Seed
+	cfg   LocalConfig
+	seed  maphash.Seed
+	reads localReads
 
 	mu    sync.RWMutex
 	parts []*localPart // by partition; none before it follows the log
@@ -84,8 +85,9 @@ type localPart struct {
 	turn    int64            // where recent begins
 	recent  map[uint64]int64 // hash of an item → offset of its last record
 	older   map[uint64]int64
-	good    asOf // the latest mark that was seen in Redis and that next has reached
-	pending asOf // a later one, not reached yet
+	ahead   int64 // a mark that Redis was found at when next had not reached it
+	good    asOf  // the latest mark that was seen in Redis and that next has reached
+	pending asOf  // a later one, not reached yet
 }
 
 // asOf is a mark and when it was asked for.
@@ -97,12 +99,13 @@ type asOf struct {
 // copied is an item that was right as of a mark.
 type copied struct {
 	asOf
-	key       string
-	hash      uint64
-	positions []inventory.Position // nobody changes them
-	version   int64
-	size      int64
-	use       *list.Element
+	key     string
+	hash    uint64
+	kept    *kept
+	version int64
+	base    int64 // of size, without answers
+	size    int64
+	use     *list.Element
 }
 
 // begin empties the copy: the log is followed from these offsets on.
@@ -186,7 +189,7 @@ func (p *localPart) settle() {
 }
 
 // get finds an item and the moment as of which it is known to be right, the latest one.
-func (l *local) get(partition int32, key string) (positions []inventory.Position, when asOf, ok bool) {
+func (l *local) get(partition int32, key string) (k *kept, when asOf, ok bool) {
 	p := l.part(partition)
 	if p == nil {
 		return nil, asOf{}, false
@@ -201,7 +204,78 @@ func (l *local) get(partition int32, key string) (positions []inventory.Position
 	if p.good.mark.next >= c.mark.next && p.good.at.After(c.at) && p.same(c) {
 		c.asOf = p.good
 	}
-	return c.positions, c.asOf, true
+	return c.kept, c.asOf, true
+}
+
+// last is the item as it was read last, whether it is right still or not; nil: it is not
+// there.
+func (l *local) last(partition int32, key string) *kept {
+	p := l.part(partition)
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.entries[key]; c != nil {
+		return c.kept
+	}
+	return nil
+}
+
+// grown takes note that answers were kept with an item.
+func (l *local) grown(partition int32, key string, k *kept) {
+	p := l.part(partition)
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.entries[key]
+	if c == nil || c.kept != k {
+		return
+	}
+	p.bytes -= c.size
+	c.size = c.base + k.size()
+	p.bytes += c.size
+	for p.bytes > p.max {
+		p.drop(p.used.Back().Value.(*copied)) //nolint:forcetypeassert // ours
+	}
+}
+
+// standsAt is an item as it stands in Redis, which was found at a mark just now: where no
+// record of the item lies between the mark it was read at and the last one Redis took in,
+// and the log has been followed that far.
+func (l *local) standsAt(partition int32, key string, now asOf) *kept {
+	p := l.part(partition)
+	if p == nil || now.mark.topic != p.topic {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, taken := p.entries[key], max(now.mark.next, now.mark.reached)
+	if p.next < taken {
+		p.ahead = max(p.ahead, taken)
+		return nil
+	}
+	if c == nil || now.mark.next < c.mark.next || !p.same(c) {
+		return nil
+	}
+	c.asOf = now
+	p.used.MoveToFront(c.use)
+	return c.kept
+}
+
+// likely says whether standsAt would know an item, as far as can be told before Redis is
+// asked.
+func (l *local) likely(partition int32, key string) bool {
+	p := l.part(partition)
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.entries[key]
+	return c != nil && p.ahead <= p.next && p.same(c)
 }
 
 // same says that no record of an item lies between the mark it is right as of and the
@@ -219,20 +293,26 @@ func (p *localPart) same(c *copied) bool {
 
 // put keeps what was read, unless something newer is there. seen is the furthest mark
 // that anybody has been answered from: what is older may have been in the copy before.
-func (l *local) put(partition int32, key string, positions []inventory.Position, read asOf, seen mark) {
+func (l *local) put(partition int32, key string, k *kept, read asOf, seen mark) {
 	p := l.part(partition)
 	if p == nil {
 		return
 	}
-	c := &copied{asOf: read, key: key, hash: maphash.String(l.seed, key), positions: positions}
-	c.size = int64(len(key)) + 256
-	for i := range positions {
-		c.version = max(c.version, positions[i].Version)
-		c.size += sizeOf(&positions[i])
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.entries[key]
+	if old != nil && old.kept == k && read.mark.topic == p.topic && read.mark.next >= max(old.mark.next, seen.next) {
+		old.asOf = read // and nothing else is another
+		p.used.MoveToFront(old.use)
+		return
+	}
+	c := &copied{asOf: read, key: key, hash: maphash.String(l.seed, key), kept: k}
+	c.base = int64(len(key)) + 256
+	for i := range k.positions {
+		c.version = max(c.version, k.positions[i].Version)
+		c.base += sizeOf(&k.positions[i])
+	}
+	c.size = c.base + k.size()
 	if old != nil && (read.mark.next < old.mark.next || c.version < old.version) {
 		return
 	}
@@ -265,12 +345,12 @@ func sizeOf(p *inventory.Position) int64 {
 // instead is what may be answered of an item that Redis says nothing about: stood is
 // what it said of the partition.
 func (l *local) instead(of placed, now time.Time, stood *stood) (standing, bool) {
-	positions, when, ok := l.get(of.partition, of.key)
+	k, when, ok := l.get(of.partition, of.key)
 	if !ok || now.Sub(when.at) > l.cfg.Stale {
 		return standing{}, false
 	}
 	if stood != nil && stood.found && strings.TrimPrefix(stood.mark.topic, wiping) != when.mark.topic {
 		return standing{}, false // the log is another one
 	}
-	return standing{positions: positions, mark: when.mark, copied: now.Sub(when.at), stale: true}, true
+	return standing{positions: k.positions, kept: k, mark: when.mark, copied: now.Sub(when.at), stale: true}, true
 }

@@ -136,7 +136,7 @@ func TestTheCopyNeverFallsAndKeepsItsBound(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			rng := rand.New(rand.NewPCG(seed, 0))
-			counted := map[string]int{}
+			counted, marked := map[string]int{}, 0
 			for range 12 {
 				w := newModel(t, first)
 				versions, seen := map[string]int64{}, map[string]int64{}
@@ -189,15 +189,30 @@ func TestTheCopyNeverFallsAndKeepsItsBound(t *testing.T) {
 						case !s.stale && w.down && !first:
 							t.Fatalf("%s: not stale while redis is away", item)
 						}
+						if s.copied == 0 && !s.stale { // it is what stands there now
+							values, _, _, err := w.reader.store.item(t.Context(), "acme|"+item)
+							if err != nil {
+								t.Fatal(err)
+							}
+							for l, v := range values {
+								if versionOf(t, v) > top {
+									t.Fatalf("%s at version %d, and at %s stands %s", item, top, l, v)
+								}
+							}
+						}
 						seen[item] = top
 						counted[fmt.Sprintf("copied=%v stale=%v", s.copied > 0, s.stale)]++
 					}
 				}
+				marked += int(w.reader.local.reads.mark.Load())
 			}
+			counted["mark"] = marked
 			t.Log(counted)
 			want := []string{"copied=false stale=false", "copied=true stale=true", codeUnknownItem, "not_caught_up", "redis_unavailable"}
 			if first {
 				want = append(want, "copied=true stale=false")
+			} else {
+				want = append(want, "mark")
 			}
 			for _, kind := range want {
 				if counted[kind] == 0 {
@@ -214,34 +229,22 @@ func TestTheCopyIsBounded(t *testing.T) {
 	l.begin("t1", map[int32]int64{0: 0})
 	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	for i := range 10_000 {
-		l.put(0, fmt.Sprintf("acme|I%d", i), make([]inventory.Position, 2), asOf{mark{topic: "t1"}, at}, mark{})
+		l.put(0, fmt.Sprintf("acme|I%d", i), &kept{positions: make([]inventory.Position, 2)}, asOf{mark{topic: "t1"}, at}, mark{})
 		if _, _, ok := l.get(0, "acme|I0"); !ok {
 			t.Fatalf("what is used all the time was dropped after %d", i)
 		}
-		if _, bytes := l.holds(); bytes > 1<<20 {
+		if _, bytes, _ := l.holds(); bytes > 1<<20 {
 			t.Fatalf("%d bytes", bytes)
 		}
 	}
-	items, bytes := l.holds()
+	items, bytes, _ := l.holds()
 	if _, _, ok := l.get(0, "acme|I9999"); !ok || items < 100 || items == 10_000 || bytes < 1<<19 {
 		t.Errorf("%d items, %d bytes, the last one there: %v", items, bytes, ok)
 	}
-	l.put(0, "acme|I0", make([]inventory.Position, 10_000), asOf{mark{topic: "t1"}, at}, mark{})
+	l.put(0, "acme|I0", &kept{positions: make([]inventory.Position, 10_000)}, asOf{mark{topic: "t1"}, at}, mark{})
 	if _, _, ok := l.get(0, "acme|I0"); ok {
 		t.Error("what does not fit left its older state behind")
 	}
-}
-
-// holds says how many items and bytes it has.
-func (l *local) holds() (items int, bytes int64) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for _, p := range l.parts {
-		p.mu.Lock()
-		items, bytes = items+len(p.entries), bytes+p.bytes
-		p.mu.Unlock()
-	}
-	return items, bytes
 }
 
 // What was read before something that was answered already is not taken in: what was
@@ -250,11 +253,11 @@ func TestTheCopyTakesNothingOlderThanAnAnswer(t *testing.T) {
 	l := newLocal(DefaultLocal())
 	l.begin("t1", map[int32]int64{0: 10})
 	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	l.put(0, "acme|A", make([]inventory.Position, 1), asOf{mark{topic: "t1", next: 10}, at}, mark{topic: "t1", next: 11})
+	l.put(0, "acme|A", &kept{positions: make([]inventory.Position, 1)}, asOf{mark{topic: "t1", next: 10}, at}, mark{topic: "t1", next: 11})
 	if _, when, ok := l.get(0, "acme|A"); ok {
 		t.Errorf("kept as of %d, and 11 was answered from", when.mark.next)
 	}
-	l.put(0, "acme|A", make([]inventory.Position, 1), asOf{mark{topic: "t1", next: 11}, at}, mark{topic: "t1", next: 11})
+	l.put(0, "acme|A", &kept{positions: make([]inventory.Position, 1)}, asOf{mark{topic: "t1", next: 11}, at}, mark{topic: "t1", next: 11})
 	if _, _, ok := l.get(0, "acme|A"); !ok {
 		t.Error("what is as new as the answers is not kept")
 	}
@@ -266,7 +269,7 @@ func TestMarksWaitForTheFollower(t *testing.T) {
 	l := newLocal(LocalConfig{Bytes: 1 << 20, Bound: time.Second, Stale: time.Minute})
 	l.begin("t1", map[int32]int64{0: 10})
 	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	l.put(0, "acme|A", make([]inventory.Position, 1), asOf{mark{topic: "t1", next: 10}, at}, mark{})
+	l.put(0, "acme|A", &kept{positions: make([]inventory.Position, 1)}, asOf{mark{topic: "t1", next: 10}, at}, mark{})
 	good := func() int64 {
 		_, when, _ := l.get(0, "acme|A")
 		return when.mark.next
@@ -290,10 +293,44 @@ func TestMarksWaitForTheFollower(t *testing.T) {
 	for i := range 2 * recentChanges {
 		l.passed(0, int64(13+i), fmt.Appendf(nil, "acme|X%d", i))
 	}
-	l.put(0, "acme|C", make([]inventory.Position, 1), asOf{mark{topic: "t1", next: 13}, at}, mark{})
+	l.put(0, "acme|C", &kept{positions: make([]inventory.Position, 1)}, asOf{mark{topic: "t1", next: 13}, at}, mark{})
 	l.stands(0, mark{topic: "t1", next: 13 + recentChanges}, at.Add(2*time.Minute))
 	if _, when, _ := l.get(0, "acme|C"); when.mark.next != 13 {
 		t.Errorf("nobody knows what changed at 13, and it is right as of %d", when.mark.next)
+	}
+}
+
+// TestAMarkShowsWhatStands: an item of the copy is what stands at a mark if nothing of it
+// was taken in since it was read, as far as the log has been followed, and no further.
+func TestAMarkShowsWhatStands(t *testing.T) {
+	l := newLocal(LocalConfig{Bytes: 1 << 20, Bound: time.Second, Stale: time.Minute})
+	l.begin("t1", map[int32]int64{0: 10})
+	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	read := &kept{positions: make([]inventory.Position, 1)}
+	l.put(0, "acme|A", read, asOf{mark{topic: "t1", next: 10, reached: 10}, at}, mark{})
+	stands := func(topic string, next, reached int64) bool {
+		return l.standsAt(0, "acme|A", asOf{mark{topic: topic, next: next, reached: reached}, at}) == read
+	}
+	if !stands("t1", 10, 10) || !l.likely(0, "acme|A") {
+		t.Error("it is what was read just now")
+	}
+	if stands("t1", 9, 10) || stands("t2", 10, 10) {
+		t.Error("a Redis that fell back, or is another log's, shows it")
+	}
+	if stands("t1", 12, 12) || l.likely(0, "acme|A") {
+		t.Error("the log has not been followed that far")
+	}
+	l.passed(0, 10, []byte("acme|B"))
+	if stands("t1", 11, 12) {
+		t.Error("what was taken in behind the mark may be of the item")
+	}
+	l.passed(0, 11, nil)
+	if !stands("t1", 11, 12) || !l.likely(0, "acme|A") {
+		t.Error("nothing of it came")
+	}
+	l.passed(0, 12, []byte("acme|A"))
+	if stands("t1", 13, 13) || stands("t1", 12, 13) || l.likely(0, "acme|A") {
+		t.Error("it has changed")
 	}
 }
 

@@ -13,6 +13,9 @@ type metrics struct {
 	reloads prometheus.Counter
 	answers *prometheus.CounterVec
 	took    prometheus.Histogram
+
+	answered prometheus.Counter // of answers: 200
+	same     prometheus.Counter // and 304
 }
 
 // newMetrics makes and registers them; a nil registerer leaves them unseen.
@@ -35,6 +38,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Buckets: prometheus.ExponentialBuckets(0.0002, 2, 14),
 		}),
 	}
+	m.answered, m.same = m.answers.WithLabelValues("200", ""), m.answers.WithLabelValues("304", "")
 	if reg == nil {
 		return m, nil
 	}

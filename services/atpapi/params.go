@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
 )
@@ -23,7 +24,11 @@ func badRequest(code, format string, args ...any) *problem {
 // value and are of these names alone. An empty value is no value: a channel whose name
 // was lost on the way would be answered the number of all stock.
 func params(r *http.Request, names ...string) (url.Values, *problem) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
+	return paramsOf(r.URL.RawQuery, names...)
+}
+
+func paramsOf(text string, names ...string) (url.Values, *problem) {
+	values, err := url.ParseQuery(text)
 	if err != nil {
 		return nil, badRequest("bad_query", "the query cannot be read")
 	}
@@ -45,27 +50,72 @@ func params(r *http.Request, names ...string) (url.Values, *problem) {
 // query reads and bounds what was asked of one item.
 func (a *api) query(r *http.Request) (query, shape, *problem) {
 	refuse := func(p *problem) (query, shape, *problem) { return query{}, shape{}, p }
-	// The raw path is unescaped exactly once, whatever the router saw.
-	item, err := url.PathUnescape(strings.TrimPrefix(r.URL.EscapedPath(), "/v1/atp/"))
-	if err != nil || item == "" {
-		return refuse(badRequest("bad_item", "the item in the path cannot be read"))
-	}
-	values, bad := params(r, "entity", "location", "group", "channel", "on", "quantity", "fields", "max_age_ms")
+	item, bad := itemOf(strings.TrimPrefix(r.URL.EscapedPath(), "/v1/atp/"))
 	if bad != nil {
 		return refuse(bad)
 	}
-	q, form, bad := a.common(values)
+	s, known := a.wordings.get(r.URL.RawQuery)
+	if !known || s.entity != a.entity {
+		text := strings.Clone(r.URL.RawQuery) // what is kept holds no more than itself
+		if s, bad = a.read(text); bad != nil {
+			return refuse(bad)
+		}
+		a.wordings.put(text, s)
+	}
+	s.query.key.Item = item
+	return s.query, s.shape, nil
+}
+
+// wording is what the parameters of a read say, of whatever item.
+type wording struct {
+	query  query
+	shape  shape
+	entity inventory.Entity // where they name none
+}
+
+// read reads the parameters of a read.
+func (a *api) read(text string) (s wording, bad *problem) {
+	values, bad := paramsOf(text, "entity", "location", "group", "channel", "on", "quantity", "fields", "max_age_ms")
 	if bad != nil {
-		return refuse(bad)
+		return s, bad
 	}
-	if q.quantity, bad = quantityOf(values.Get("quantity")); bad != nil {
-		return refuse(bad)
+	if s.query, s.shape, bad = a.common(values); bad != nil {
+		return s, bad
 	}
-	if len(item) > maxName {
-		return refuse(badRequest("bad_item", "an item has at most %d bytes", maxName))
+	s.entity = a.entity
+	s.query.quantity, bad = quantityOf(values.Get("quantity"))
+	return s, bad
+}
+
+const (
+	maxWordings = 1024
+	maxWorded   = 256 // bytes
+)
+
+// wordings are parameters by their text, as they were read before: whoever asks often
+// asks of many items in the same words. It is safe for concurrent use.
+type wordings struct {
+	mu sync.RWMutex
+	of map[string]wording
+}
+
+func (w *wordings) get(text string) (wording, bool) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	s, ok := w.of[text]
+	return s, ok
+}
+
+func (w *wordings) put(text string, s wording) {
+	if len(text) > maxWorded {
+		return
 	}
-	q.key.Item = inventory.Item(item)
-	return q, form, nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.of == nil || len(w.of) >= maxWordings {
+		w.of = map[string]wording{} // what is asked comes back
+	}
+	w.of[text] = s
 }
 
 // common reads what every read may say.

@@ -87,8 +87,16 @@ func (r *reader) saw(partition int32, m mark) {
 
 // read answers a query or says why not.
 func (r *reader) read(ctx context.Context, q query) (*answer, *problem) {
-	got := r.readAll(ctx, []query{q})
-	return got[0].answer, got[0].problem
+	w := wanted{query: q, promises: r.policies.Get(), now: r.now()}
+	if len(w.promises.Kit(q.key)) > 0 {
+		got := r.readAll(ctx, []query{q})
+		return got[0].answer, got[0].problem
+	}
+	if bad := w.resolve(); bad != nil {
+		return nil, bad
+	}
+	h := r.loadOne(ctx, q.key, w.now)
+	return r.one(&w, r.under(w.promises, w.now), &h, new(answer))
 }
 
 // result is the answer to a query, or why there is none.
@@ -114,7 +122,8 @@ type reading struct {
 // readHeld is readAll, with the facts.
 func (r *reader) readHeld(ctx context.Context, qs []query) *reading {
 	out := make([]result, len(qs))
-	promises, now, steady := r.policies.Get(), r.now(), r.heard.Steady()
+	promises, now := r.policies.Get(), r.now()
+	under, steady := r.under(promises, now), r.heard.Steady()
 	asked := make([]wanted, len(qs))
 	var keys []inventory.Key
 	at := map[inventory.Key]int{}
@@ -135,21 +144,63 @@ func (r *reader) readHeld(ctx context.Context, qs []query) *reading {
 			want(part.Key)
 		}
 	}
-	held := r.load(ctx, keys)
+	held, room := r.load(ctx, keys), make([]answer, len(qs))
 	for i := range qs {
 		if out[i].problem == nil {
-			out[i].answer, out[i].problem = r.from(&asked[i], func(k inventory.Key) *standing { return &held[at[k]] })
+			out[i].answer, out[i].problem = r.from(&asked[i], under, func(k inventory.Key) *standing { return &held[at[k]] }, &room[i])
 		}
 	}
 	return &reading{out, promises, at, held}
 }
 
+// one answers a query of an item that is no kit from what was loaded of it: from the
+// answer that is kept, where nothing has changed, which is brought into a.
+func (r *reader) one(w *wanted, u under, h *standing, a *answer) (*answer, *problem) {
+	if h.problem != nil {
+		return nil, h.problem
+	}
+	if k := h.kept.find(&w.query, u, w.now); k != nil {
+		*a = k.whole
+		a.Freshness = fresh(w.now, h.copied, h.stale, h.mark)
+		return a, nil
+	}
+	w.key = h.positions[0].Key // the same, but not a piece of a request, which would be kept with it
+	var n leaning
+	steady := w.heard
+	if steady == nil {
+		steady = r.heard.Steady()
+	}
+	w.leans, w.heard = &n, func(s inventory.Source) inventory.Heard {
+		n.silence = true
+		return steady(s)
+	}
+	f := facts{of: map[inventory.Key][]inventory.Position{w.key: h.positions}, marks: []mark{h.mark}, copied: h.copied, stale: h.stale}
+	made, bad := r.answer(w, &f)
+	if bad != nil || r.local == nil || h.kept == nil || n.silence { // whoever is silent is so by the second
+		return made, bad
+	}
+	if _, err := made.tag(); err == nil { // else whoever writes it says so
+		k := &keptAnswer{of: w.query, under: u, days: n.days, whole: *made}
+		k.whole.Freshness = freshness{}
+		h.kept.keep(k)
+		key := w.key.String()
+		if partition, _, ok := r.place(key); ok {
+			r.local.grown(partition, key, h.kept)
+		}
+	}
+	return made, nil
+}
+
 // from answers a query from what was loaded.
-func (r *reader) from(w *wanted, loaded func(inventory.Key) *standing) (*answer, *problem) {
+func (r *reader) from(w *wanted, u under, loaded func(inventory.Key) *standing, a *answer) (*answer, *problem) {
+	parts := w.promises.Kit(w.key)
+	if len(parts) == 0 {
+		return r.one(w, u, loaded(w.key), a)
+	}
 	f := facts{of: map[inventory.Key][]inventory.Position{}}
-	add := func(k inventory.Key, needed bool) *problem {
+	add := func(k inventory.Key) *problem {
 		h := loaded(k)
-		if h.problem != nil && (needed || h.problem.code != codeUnknownItem) {
+		if h.problem != nil && h.problem.code != codeUnknownItem {
 			return h.problem
 		}
 		f.marks = append(f.marks, h.mark)
@@ -159,12 +210,11 @@ func (r *reader) from(w *wanted, loaded func(inventory.Key) *standing) (*answer,
 		}
 		return nil
 	}
-	parts := w.promises.Kit(w.key)
-	if bad := add(w.key, len(parts) == 0); bad != nil { // a kit need not have facts of its own
+	if bad := add(w.key); bad != nil { // a kit need not have facts of its own
 		return nil, bad
 	}
 	for _, part := range parts {
-		if bad := add(part.Key, false); bad != nil {
+		if bad := add(part.Key); bad != nil {
 			return nil, bad
 		}
 	}
@@ -182,6 +232,7 @@ type facts struct {
 // standing is what stands in Redis of one item, or why that is not known.
 type standing struct {
 	positions []inventory.Position
+	kept      *kept // which they are of
 	mark      mark
 	copied    time.Duration // at most so long ago it was what stands in Redis
 	stale     bool          // of the copy, since Redis does not say
@@ -190,25 +241,41 @@ type standing struct {
 
 // stand is what may be answered of what stood in Redis of an item; seen is the mark
 // that was answered from before.
-func (r *reader) stand(k inventory.Key, s *stood, seen mark) ([]inventory.Position, *problem) {
-	switch m := s.mark; {
-	case !s.found:
-		return nil, notReady("the partition is not loaded")
-	case !m.caughtUp():
-		return nil, notReady(fmt.Sprintf("the partition is being loaded: %d of %d", m.next, m.target))
-	case m.behind(seen):
-		// Invariant 5: a Redis that fell back is not answered from, even before the
-		// projector has noticed.
-		return nil, notReady("the store fell back and is being loaded")
+func (r *reader) stand(k inventory.Key, of placed, s *stood, seen mark) (*kept, *problem) {
+	if bad := s.loaded(seen); bad != nil {
+		return nil, bad
 	}
 	if len(s.values) == 0 {
 		return nil, &problem{status: 404, code: codeUnknownItem, title: "Unknown item", detail: fmt.Sprintf("entity %q has no item %q", k.Entity, k.Item)}
+	}
+	var print uint64
+	if r.local != nil {
+		// What has been read before is not read again.
+		print = printOf(r.local.seed, s.values)
+		if last := r.local.last(of.partition, of.key); last != nil && last.print == print && len(last.positions) == len(s.values) {
+			return last, nil
+		}
 	}
 	ps, err := r.positions(k, s.values)
 	if err != nil {
 		return nil, &problem{status: 500, code: "unreadable_position", title: "A stored position cannot be read", cause: err}
 	}
-	return ps, nil
+	return &kept{positions: ps, print: print}, nil
+}
+
+// loaded says why nothing may be answered from a partition.
+func (s *stood) loaded(seen mark) *problem {
+	switch m := s.mark; {
+	case !s.found:
+		return notReady("the partition is not loaded")
+	case !m.caughtUp():
+		return notReady(fmt.Sprintf("the partition is being loaded: %d of %d", m.next, m.target))
+	case m.behind(seen):
+		// Invariant 5: a Redis that fell back is not answered from, even before the
+		// projector has noticed.
+		return notReady("the store fell back and is being loaded")
+	}
+	return nil
 }
 
 const codeUnknownItem = "unknown_item"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -31,12 +32,19 @@ func number(n int64) string {
 	if n < 0 {
 		n = 0 // offsets, versions and times are never negative
 	}
-	return fmt.Sprintf("%020d", n)
+	var b [numberWidth]byte
+	for i := range b {
+		b[numberWidth-1-i] = byte('0' + n%10) //nolint:gosec // a digit
+		n /= 10
+	}
+	return string(b[:])
 }
 
-func itemKey(partition int32, key string) string { return fmt.Sprintf("sw:{p%d}:i:%s", partition, key) }
+func itemKey(partition int32, key string) string {
+	return "sw:{p" + strconv.Itoa(int(partition)) + "}:i:" + key
+}
 
-func markKey(partition int32) string { return fmt.Sprintf("sw:{p%d}:o", partition) }
+func markKey(partition int32) string { return "sw:{p" + strconv.Itoa(int(partition)) + "}:o" }
 
 // mark says how far a partition's projection has come.
 type mark struct {

@@ -67,7 +67,7 @@ func (c *TLSConfig) UnmarshalYAML(read func(any) error) error {
 // RedisCommands and RedisKeys are what the user needs, as an ACL says it: see
 // docs/redis.md.
 const (
-	RedisCommands = "+get +set +hget +hset +hgetall +unlink +evalsha +eval +script|load +multi +exec +scan +info +ping +hello +client|setname +cluster|slots +command"
+	RedisCommands = "+get +set +hget +hset +hmget +hgetall +unlink +pexpire +time +zadd +zremrangebyscore +zcard +evalsha +eval +script|load +multi +exec +scan +info +ping +hello +client|setname +cluster|slots +command"
 	RedisKeys     = "~sw:*"
 )
 
@@ -162,6 +162,8 @@ func (c *RedisConfig) client(getenv func(string) string) (redis.UniversalClient,
 		Addrs: c.Addresses, IsClusterMode: c.Cluster, DB: c.Database, Username: c.Username, ClientName: "stockweave-atp-api",
 		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout, PoolTimeout: c.Timeout,
 		ContextTimeoutEnabled: true, PoolSize: c.PoolSize, MaxRetries: 1, TLSConfig: secured,
+		// In the third one each reply is looked at for what the server may push, which is nothing.
+		Protocol: 2,
 		// Commands less a connection, which an ACL would have to allow.
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},

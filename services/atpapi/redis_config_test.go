@@ -16,6 +16,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/stockweave/stockweave/pkg/access/lease"
+	"github.com/stockweave/stockweave/pkg/access/limit"
 )
 
 func TestRedisConfig(t *testing.T) {
@@ -120,6 +123,13 @@ func TestLeastRights(t *testing.T) {
 		return &store{rdb: rdb}
 	}
 	everything(t.Context(), t, open("secret"))
+	rates := lease.NewRedis(open("secret").rdb, ratePrefix)
+	if _, err := rates.Settle(t.Context(), []lease.Account{{Name: "shop", Rule: limit.Rule{PerSecond: 1}}}); err != nil {
+		t.Error(err)
+	}
+	if n, err := rates.Meet(t.Context(), "r", time.Minute); err != nil || n != 1 {
+		t.Errorf("%d replicas, %v", n, err)
+	}
 	if refused, err := root.Do(t.Context(), "acl", "log").Slice(); err != nil || len(refused) != 0 {
 		t.Errorf("refused: %v, %v", refused, err)
 	}

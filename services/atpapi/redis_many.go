@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
@@ -16,7 +17,7 @@ const (
 	maxAtOnce = 8
 )
 
-// placed is an item and the partition it is in.
+// placed is an item and the partition it is in; without a key the partition's mark alone.
 type placed struct {
 	partition int32
 	key       string
@@ -35,12 +36,16 @@ type stood struct {
 func (s *store) items(ctx context.Context, of []placed) ([]stood, error) {
 	out := make([]stood, len(of))
 	_, cluster := s.rdb.(*redis.ClusterClient)
+	groups := together(of, cluster)
+	if len(groups) == 1 {
+		return out, s.group(ctx, of, groups[0], out)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(1) // one node works on one thing at a time: asking for more at once gains nothing
 	if cluster {
 		g.SetLimit(maxAtOnce)
 	}
-	for _, group := range together(of, cluster) {
+	for _, group := range groups {
 		g.Go(func() error { return s.group(ctx, of, group, out) })
 	}
 	return out, g.Wait() //nolint:wrapcheck // ours
@@ -69,10 +74,17 @@ func together(of []placed, alone bool) [][]int {
 func (s *store) group(ctx context.Context, of []placed, group []int, out []stood) error {
 	marks := map[int32]*redis.StringCmd{}
 	hashes := make([]*redis.MapStringStringCmd, len(group))
-	_, err := s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+	read := s.rdb.Pipelined
+	if slices.ContainsFunc(group, func(i int) bool { return of[i].key != "" }) {
+		read = s.rdb.TxPipelined // marks and items of one moment
+	}
+	_, err := read(ctx, func(p redis.Pipeliner) error {
 		for n, i := range group {
 			if marks[of[i].partition] == nil {
 				marks[of[i].partition] = p.Get(ctx, markKey(of[i].partition))
+			}
+			if of[i].key == "" {
+				continue
 			}
 			hashes[n] = p.HGetAll(ctx, itemKey(of[i].partition, of[i].key))
 		}
@@ -81,22 +93,27 @@ func (s *store) group(ctx context.Context, of []placed, group []int, out []stood
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("reading items: %w", err)
 	}
-	for n, i := range group {
-		o := &out[i]
-		raw, err := marks[of[i].partition].Result()
+	parsed := make(map[int32]mark, len(marks))
+	for partition, cmd := range marks {
+		raw, err := cmd.Result()
 		if errors.Is(err, redis.Nil) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("reading mark: %w", err)
 		}
-		if o.mark, err = parseMark(raw); err != nil {
-			continue // not written by us: nothing to answer from
+		if m, err := parseMark(raw); err == nil { // else not written by us: nothing to answer from
+			parsed[partition] = m
+		}
+	}
+	for n, i := range group {
+		o := &out[i]
+		if o.mark, o.found = parsed[of[i].partition]; !o.found || hashes[n] == nil {
+			continue
 		}
 		if o.values, err = hashes[n].Result(); err != nil {
 			return fmt.Errorf("reading item: %w", err)
 		}
-		o.found = true
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -303,40 +302,7 @@ func TestPermutedFailover(t *testing.T) {
 // key, while all goes on.
 func TestPermutedSlots(t *testing.T) {
 	ctx := t.Context()
-	var nodes [3]*server
-	var clients [3]*redis.Client
-	var ids [3]string
-	for i := range nodes {
-		bus, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, port, _ := net.SplitHostPort(bus.Addr().String())
-		_ = bus.Close()
-		nodes[i] = newServer(t, "--cluster-enabled", "yes", "--cluster-port", port, "--cluster-node-timeout", "3000")
-		nodes[i].start(t)
-		clients[i] = redis.NewClient(&redis.Options{Addr: nodes[i].addr})
-		defer clients[i].Close()
-		ids[i] = clients[i].Do(ctx, "cluster", "myid").Val().(string)
-		from, to := i*5461, (i+1)*5461-1
-		if i == 2 {
-			to = 16383
-		}
-		if err := clients[i].ClusterAddSlotsRange(ctx, from, to).Err(); err != nil {
-			t.Fatal(err)
-		}
-		if i > 0 {
-			if err := clients[0].Do(ctx, "cluster", "meet", "127.0.0.1", nodes[i].port(), port).Err(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for i := range clients {
-		eventually(t, "the cluster stands", func() bool {
-			text := clients[i].ClusterInfo(ctx).Val()
-			return strings.Contains(text, "cluster_state:ok") && strings.Contains(text, "cluster_known_nodes:3")
-		})
-	}
+	nodes, clients, ids := clusterOfThree(t)
 	slot := clients[0].ClusterKeySlot(ctx, markKey(0)).Val()
 	at := int(slot) / 5461
 	c := DefaultRedis()

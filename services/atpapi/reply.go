@@ -158,7 +158,16 @@ func (a *api) show(c echo.Context, status int, v *view) error {
 // server's, so it is 409 also when it is contended: what retries a 503 by itself would
 // come again with the same key, and get the same answer.
 func (a *api) refuse(c echo.Context, v *view) error {
-	r := refusal{ID: v.ID, Reason: v.Reason}
+	if v.Status == statusContended {
+		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(retrySoon))
+	}
+	p, r := refusalOf(v)
+	return a.write(c, p, r)
+}
+
+// refusalOf is why a view holds nothing.
+func refusalOf(v *view) (*problem, *refusal) {
+	r := &refusal{ID: v.ID, Reason: v.Reason}
 	for i := range v.Refused {
 		if f := &v.Refused[i]; f.Status == v.Status {
 			r.Entity, r.Item, r.Reason = f.Entity, f.Item, f.Reason
@@ -176,14 +185,13 @@ func (a *api) refuse(c echo.Context, v *view) error {
 	case statusContended:
 		p.code, p.title = "contended", "Wanted by others as well"
 		p.detail = "it fits but for what others may yet give up: ask again soon, with another Idempotency-Key"
-		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(retrySoon))
 	case statusLapsed:
 		p.detail = "it has lapsed: ask again with another Idempotency-Key"
 	default:
 		p.detail = "everything of it is given back: ask again with another Idempotency-Key"
 	}
 	r.problemBody = p.body()
-	return a.write(c, p, r)
+	return p, r
 }
 
 // write answers with a problem that says more than the plain one.

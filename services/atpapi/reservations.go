@@ -73,118 +73,7 @@ func (a *api) reserve(c echo.Context, client *reservation.Client) error {
 	if bad != nil {
 		return a.problem(c, bad)
 	}
-	for i := range q.lines {
-		l := &q.lines[i]
-		if !caller(c).may(access.Need{
-			Permission: access.ReservationsWrite, Entity: string(l.Key.Entity), Channel: l.Channel, Location: string(l.Location),
-		}) {
-			return a.problem(c, forbidden())
-		}
-	}
-	owner, err := a.desk.enter(partner)
-	switch {
-	case errors.Is(err, errBusy):
-		return a.later(c, &problem{status: http.StatusTooManyRequests, code: "too_many_under_way", title: "Too many requests under way"})
-	case err != nil:
-		return a.problem(c, deskShut(err))
-	}
-	known, err := a.desk.begin(c.Request().Context(), q, owner)
-	if err != nil || known != begunMine {
-		a.desk.leave(partner)
-		if err != nil {
-			return a.problem(c, deskShut(err))
-		}
-		return a.again(c, q, known)
-	}
-	return a.await(c, client, q, owner)
-}
-
-// begin asks the book whether the request is new.
-func (d *desk) begin(ctx context.Context, q *asking, owner string) (begun, error) {
-	ctx, cancel := context.WithTimeout(ctx, bookTime)
-	defer cancel()
-	now := d.now()
-	return d.book.begin(ctx, &start{
-		partner: q.ticket.partner, number: q.ticket.number(), owner: owner, id: q.ticket.String(), print: q.print,
-		now: now, lease: now.Add(d.lease), mostOpen: d.cfg.MaxOpen, keep: max(0, q.until.Sub(now)) + d.cfg.MaxHold + d.cfg.Remember,
-	})
-}
-
-// again answers a request that is not new.
-func (a *api) again(c echo.Context, q *asking, known begun) error {
-	switch known {
-	case begunOther:
-		return a.problem(c, &problem{
-			status: http.StatusUnprocessableEntity, code: "idempotency_key_reused", title: "The key is another request's",
-			detail: "the Idempotency-Key was used for another request",
-		})
-	case begunPending:
-		c.Response().Header().Set(echo.HeaderLocation, reservationPath+"/"+q.ticket.String())
-		return a.later(c, &problem{
-			status: http.StatusConflict, code: "idempotency_key_in_use", title: "Under way",
-			detail: "the first request with this Idempotency-Key has no answer yet; Location says how it stands",
-		})
-	case begunOpen:
-		return a.later(c, &problem{
-			status: http.StatusTooManyRequests, code: "too_many_open", title: "Too many open reservations",
-			detail: "confirm or cancel some, or let them lapse",
-		})
-	case begunKnown, begunMine:
-	}
-	n, err := a.desk.find(c.Request().Context(), q.ticket.partner, q.ticket.number())
-	switch {
-	case err != nil:
-		return a.problem(c, deskShut(err))
-	case n == nil: // it was forgotten this moment
-		return a.problem(c, deskShut(nil))
-	case n.view.held():
-		return a.show(c, http.StatusCreated, &n.view)
-	}
-	return a.refuse(c, &n.view)
-}
-
-// answered is what came of a run.
-type answered struct {
-	view *view
-	err  error
-}
-
-// await runs a request and waits for its answer as long as callers do.
-func (a *api) await(c echo.Context, client *reservation.Client, q *asking, owner string) error {
-	d := a.desk
-	done := make(chan answered, 1)
-	go func() {
-		defer d.leave(q.ticket.partner)
-		v, err := d.run(client, q, owner)
-		done <- answered{v, err}
-	}()
-	t := time.NewTimer(d.cfg.Wait)
-	defer t.Stop()
-	select {
-	case got := <-done:
-		return a.tell(c, got)
-	case <-t.C:
-	case <-c.Request().Context().Done():
-	}
-	return a.show(c, http.StatusAccepted, &view{ID: q.ticket.String(), Reservation: q.ticket.number(), Status: statusPending})
-}
-
-func (a *api) tell(c echo.Context, got answered) error {
-	switch v := got.view; {
-	case errors.Is(got.err, reservation.ErrRequest):
-		return a.problem(c, &problem{status: http.StatusBadRequest, code: "bad_body", title: "Bad request", detail: got.err.Error()})
-	case got.err != nil:
-		return a.problem(c, deskShut(got.err))
-	case v.held():
-		return a.show(c, http.StatusCreated, v)
-	case v.Status == statusCancelled && (v.Reason == string(reservation.CodeUnanswered) || a.desk.isClosing()):
-		return a.later(c, &problem{
-			status: http.StatusServiceUnavailable, code: "unanswered", title: "The ledger did not answer in time",
-			detail: "everything of it is given back: ask again with another Idempotency-Key",
-		})
-	default:
-		return a.refuse(c, v)
-	}
+	return a.say(c, a.request(c.Request().Context(), caller(c), client, q))
 }
 
 // find reads the book. What has lapsed meanwhile says so, and so does what nobody will
@@ -214,15 +103,19 @@ func unknownReservation() *problem {
 	}
 }
 
-// named reads the id of the path. What the book knows is there where it is needed or it
-// could be read.
+// named reads the id of the path.
 func (a *api) named(c echo.Context, needsBook bool) (*ticket, *noted, *problem) {
-	partner := partnerOf(c)
-	t, number, full, err := readTicket(partner, c.Param("id"))
+	return a.recall(c.Request().Context(), partnerOf(c), c.Param("id"), needsBook)
+}
+
+// recall reads an id that a partner presents. What the book knows is there where it is
+// needed or it could be read.
+func (a *api) recall(ctx context.Context, partner, id string, needsBook bool) (*ticket, *noted, *problem) {
+	t, number, full, err := readTicket(partner, id)
 	if err != nil {
 		return nil, nil, unknownReservation()
 	}
-	n, err := a.desk.find(c.Request().Context(), partner, number)
+	n, err := a.desk.find(ctx, partner, number)
 	switch {
 	case err != nil && (needsBook || !full):
 		return nil, nil, deskShut(err)
@@ -257,35 +150,43 @@ func (a *api) cancel(c echo.Context, client *reservation.Client) error {
 	if bad != nil {
 		return a.problem(c, bad)
 	}
+	if bad := a.giveBack(c.Request().Context(), client, t, n); bad != nil {
+		return a.problem(c, bad)
+	}
+	a.count.answers.WithLabelValues("204", "").Inc()
+	return c.NoContent(http.StatusNoContent)
+}
+
+// giveBack tells the ledger that a reservation is over, whether anything is held or not.
+func (a *api) giveBack(ctx context.Context, client *reservation.Client, t *ticket, n *noted) *problem {
 	d := a.desk
-	ctx, stop := context.WithTimeout(c.Request().Context(), d.cfg.Wait+bookTime)
+	within, stop := context.WithTimeout(ctx, d.cfg.Wait+bookTime)
 	defer stop()
 	rs := t.known()
 	errs := make([]error, len(rs))
-	atOnce(rs, func(i int) { errs[i] = client.Cancel(ctx, rs[i]) })
+	atOnce(rs, func(i int) { errs[i] = client.Cancel(within, rs[i]) })
 	if err := errors.Join(errs...); err != nil {
-		return a.problem(c, &problem{
+		return &problem{
 			status: http.StatusServiceUnavailable, code: "not_cancelled", title: "Not cancelled yet",
 			detail: "the ledger could not be told for certain: send the request again", cause: err,
-		})
+		}
 	}
 	d.count.ended.WithLabelValues(statusCancelled).Inc()
 	v := &view{ID: t.String(), Reservation: t.number(), Status: statusCancelled}
 	if n != nil {
 		v.Mode = n.view.Mode
 	}
-	a.renew(c, t.partner, v, time.Time{})
-	a.count.answers.WithLabelValues("204", "").Inc()
-	return c.NoContent(http.StatusNoContent)
+	a.renew(ctx, t.partner, v, time.Time{})
+	return nil
 }
 
 // renew writes what became of a reservation after its answer. Where that fails the book
 // says what was: it is for readers only.
-func (a *api) renew(c echo.Context, partner string, v *view, until time.Time) {
+func (a *api) renew(ctx context.Context, partner string, v *view, until time.Time) {
 	d := a.desk
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request().Context()), bookTime)
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
 	defer cancel()
-	if err := d.book.change(ctx, partner, "", v, d.open(v, until), d.keep(v, until)); err != nil {
+	if err := d.book.change(call, partner, "", v, d.open(v, until), d.keep(v, until)); err != nil {
 		a.log.Warn("what became of a reservation is not noted", slog.String("reservation", v.Reservation), slog.Any("err", err))
 		d.count.unnoted.Inc()
 	}
@@ -306,7 +207,7 @@ func (a *api) confirm(c echo.Context, client *reservation.Client) error {
 	if bad != nil {
 		return a.problem(c, bad)
 	}
-	return a.keep(c, client, t, n, time.Time{})
+	return a.say(c, a.keep(c.Request().Context(), client, t, n, time.Time{}))
 }
 
 func notAnswered() *problem {
@@ -346,14 +247,14 @@ func (a *api) extend(c echo.Context, client *reservation.Client) error {
 	if bad != nil {
 		return a.problem(c, bad)
 	}
-	return a.keep(c, client, t, n, until)
+	return a.say(c, a.keep(c.Request().Context(), client, t, n, until))
 }
 
 // keep keeps what was granted until a time, or for good. Of one in parts it keeps what
 // there is.
-func (a *api) keep(c echo.Context, client *reservation.Client, t *ticket, n *noted, until time.Time) error {
+func (a *api) keep(ctx context.Context, client *reservation.Client, t *ticket, n *noted, until time.Time) settled {
 	d := a.desk
-	ctx, stop := context.WithTimeout(c.Request().Context(), d.cfg.Wait+bookTime)
+	within, stop := context.WithTimeout(ctx, d.cfg.Wait+bookTime)
 	defer stop()
 	at := inventory.Instant(0)
 	if !until.IsZero() {
@@ -361,30 +262,30 @@ func (a *api) keep(c echo.Context, client *reservation.Client, t *ticket, n *not
 	}
 	rs := t.known()
 	replies, errs := make([]reservation.Reply, len(rs)), make([]error, len(rs))
-	atOnce(rs, func(i int) { replies[i], errs[i] = client.Keep(ctx, rs[i], at) })
+	atOnce(rs, func(i int) { replies[i], errs[i] = client.Keep(within, rs[i], at) })
 	switch err := errors.Join(errs...); {
 	case errors.Is(err, reservation.ErrUnderWay):
-		return a.problem(c, notAnswered())
+		return settled{problem: notAnswered()}
 	case err != nil:
-		return a.problem(c, &problem{
+		return settled{problem: &problem{
 			status: http.StatusServiceUnavailable, code: "not_confirmed", title: "Not confirmed yet",
 			detail: "the ledger did not say so in time: send the request again", cause: err,
-		})
+		}}
 	}
 	v := viewOf(t, at, replies, nil)
 	switch {
 	case !v.held() && v.Status == statusDenied: // the ledger does not decide now
-		return a.later(c, &problem{
+		return comeAgain(&problem{
 			status: http.StatusConflict, code: "not_decided", title: "Not decided", detail: "the ledger does not decide about the item now: " + v.Reason,
 		})
 	case !v.held() && v.Reason == string(inventory.CodeUnknown):
-		return a.problem(c, unknownReservation())
+		return settled{problem: unknownReservation()}
 	case !v.held():
 		if v.Reason == string(inventory.CodeLapsed) {
 			v.Status = statusLapsed
 		}
-		a.renew(c, t.partner, v, time.Time{})
-		return a.refuse(c, v)
+		a.renew(ctx, t.partner, v, time.Time{})
+		return settled{view: v}
 	}
 	if v.Refused = nil; n != nil && n.view.Status == statusPartial {
 		v.Status, v.Refused = statusPartial, n.view.Refused
@@ -393,6 +294,6 @@ func (a *api) keep(c echo.Context, client *reservation.Client, t *ticket, n *not
 		v.Status, v.Until = statusConfirmed, ""
 		d.count.ended.WithLabelValues(statusConfirmed).Inc()
 	}
-	a.renew(c, t.partner, v, until)
-	return a.show(c, http.StatusOK, v)
+	a.renew(ctx, t.partner, v, until)
+	return settled{status: http.StatusOK, view: v}
 }

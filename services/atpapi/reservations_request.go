@@ -59,12 +59,17 @@ type asking struct {
 	print  [sha256.Size]byte
 }
 
-// readAsking reads and bounds a request.
+// readAsking reads a request.
 func (a *api) readAsking(r *http.Request, partner, key string) (*asking, *problem) {
 	var req reserveRequest
 	if p := readJSON(r, maxReserveBody, &req); p != nil {
 		return nil, p
 	}
+	return a.asking(partner, key, &req)
+}
+
+// asking bounds a request of a partner.
+func (a *api) asking(partner, key string, req *reserveRequest) (*asking, *problem) {
 	out := &asking{ticket: ticket{partner: partner, key: key}}
 	switch req.Mode {
 	case "", modeAll:
@@ -82,7 +87,7 @@ func (a *api) readAsking(r *http.Request, partner, key string) (*asking, *proble
 		return nil, badBody("bad_lines", "/lines", "1 to %d lines", cfg.MaxLines)
 	}
 	for i := range req.Lines {
-		l, p := a.readLine(&req, i)
+		l, p := a.readLine(req, i)
 		if p != nil {
 			return nil, p
 		}
@@ -97,7 +102,7 @@ func (a *api) readAsking(r *http.Request, partner, key string) (*asking, *proble
 	if len(out.ticket.items) > reservation.MaxItems || names > maxIDNames {
 		return nil, badBody("too_many_items", "/lines", "at most %d items, whose names have at most %d bytes together", reservation.MaxItems, maxIDNames)
 	}
-	same, err := json.Marshal(&req) // however it was written
+	same, err := json.Marshal(req) // however it was written
 	if err != nil {
 		return nil, &problem{status: http.StatusInternalServerError, code: "internal", title: "Internal error", cause: err}
 	}

@@ -45,6 +45,7 @@ func TestReserveOverHTTP(t *testing.T) {
 	r.at(http.MethodGet, two.ID, "", "shop", "").want(t, "read", 200, "granted")
 	r.at(http.MethodGet, two.Reservation, "", "reader", "").want(t, "read by another", 404, "unknown_reservation")
 	r.at(http.MethodPost, two.ID, "/confirm", "shop", `{"lines":[{"line":"b","quantity":"1"}]}`).want(t, "in part", 400, "bad_body")
+	r.at(http.MethodPost, two.ID, "/confirm", "shop", " null").want(t, "no object", 400, "bad_body")
 	r.at(http.MethodGet, two.ID, "", "shop", "").want(t, "in part", 200, "granted")
 	kept := r.at(http.MethodPost, two.ID, "/confirm", "shop", "{}")
 	if kept.want(t, "confirmed", 200, "confirmed"); kept.Until != "" || len(kept.Lines) != 2 {

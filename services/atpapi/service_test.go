@@ -34,9 +34,10 @@ type road struct {
 	codecs  *event.Codecs
 }
 
-func newRoad(t *testing.T) *road {
+func newRoad(t *testing.T, more ...string) *road {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, event.TopicPositions, event.TopicLocations, event.TopicPolicies, event.TopicReceipts, event.TopicViews, event.TopicDeadATPAPI))
+	topics := append(more, event.TopicPositions, event.TopicLocations, event.TopicPolicies, event.TopicReceipts, event.TopicViews, event.TopicDeadATPAPI, event.TopicSubscriptions)
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topics...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
@@ -119,8 +120,14 @@ type run struct {
 	masters *masters
 	lines   int
 	out     Result
+	read    line              // the line it is at
+	made    inventory.Event   // of that line, until it is in out
 	again   *event.ParkedLine // set where it is one that runs again
-	given   map[string]any    // of a mapping's input, what is the same for all units
+	given   *jq.Object        // of a mapping's input, what is the same for all units
+
+	// A time as it was stated last, and what it is.
+	lastTime string
+	lastAt   inventory.Instant
 
 	// Versions given by this message, so that an item listed twice grows twice.
 	newItems     map[inventory.Key]int64
@@ -129,7 +136,7 @@ type run struct {
 
 // input is what a mapping is given for a unit. Mappings change nothing in place, so all
 // but the tree is made once.
-func (r *run) input(tree any) map[string]any {
+func (r *run) input(tree any) any {
 	if r.given == nil {
 		src := r.p.src
 		defaults := make(map[string]any, len(src.Defaults))
@@ -140,20 +147,18 @@ func (r *run) input(tree any) map[string]any {
 		for _, h := range r.raw.Headers {
 			headers[strings.ToLower(h.Name)] = h.Value
 		}
-		r.given = map[string]any{
-			"defaults": defaults,
-			"source": map[string]any{
-				"name": string(src.Name), "entity": string(src.Entity), "default_location": string(src.DefaultLocation),
-			},
-			"raw": map[string]any{
+		r.given = jq.NewObject(
+			jq.Member{Key: "defaults", Value: defaults},
+			jq.Member{Key: "raw", Value: map[string]any{
 				"id": documentID(r.raw), "filename": r.raw.Filename, "received_at": int(r.raw.ReceivedAt), "headers": headers,
-			},
-		}
+			}},
+			jq.Member{Key: "source", Value: map[string]any{
+				"name": string(src.Name), "entity": string(src.Entity), "default_location": string(src.DefaultLocation),
+			}},
+			jq.Member{Key: "tree", Value: nil},
+		)
 	}
-	in := make(map[string]any, len(r.given)+1)
-	maps.Copy(in, r.given)
-	in["tree"] = tree
-	return in
+	return r.given.With("tree", tree)
 }
 
 func (r *run) unit(ctx context.Context, u format.Unit) error {
@@ -174,6 +179,10 @@ func (r *run) unit(ctx context.Context, u format.Unit) error {
 		r.lines++
 		r.refuse("", reject(bad.code, "%s: %s", u.Where, bad.reason), u.Tree)
 	default:
+		// Doubled where there is not enough: a message has up to a hundred thousand.
+		if n := len(r.out.Events); cap(r.out.Events)-n < len(mapped) {
+			r.out.Events = slices.Grow(r.out.Events, max(len(mapped), n))
+		}
 		for _, v := range mapped {
 			r.lines++
 			r.line(u, v)
@@ -184,8 +193,8 @@ func (r *run) unit(ctx context.Context, u format.Unit) error {
 
 // line takes one mapped line to the one list it belongs to.
 func (r *run) line(u format.Unit, v any) {
-	l, reason := readLine(v)
-	where := r.place(u, l.at)
+	l := &r.read
+	reason := l.read(v)
 	id := ""
 	if l.document.Number != "" {
 		id = event.EventID(r.p.src.Name, l.document)
@@ -195,7 +204,7 @@ func (r *run) line(u format.Unit, v any) {
 		r.refuse(id, &lineError{u.Fault.Code, u.Fault.Reason}, v)
 		return
 	case reason != "":
-		r.refuse(id, reject("bad_mapping", "%s: %s", where, reason), v)
+		r.refuse(id, reject("bad_mapping", "%s: %s", r.place(u, l.at), reason), v)
 		return
 	}
 	var fault *lineError
@@ -213,22 +222,22 @@ func (r *run) line(u format.Unit, v any) {
 	case kindMilestone:
 		var missing *missing
 		var m *event.Milestone
-		if m, missing, fault = r.milestone(&l, id); missing != nil {
-			r.park(id, where, missing, v)
+		if m, missing, fault = r.milestone(l, id); missing != nil {
+			r.park(id, r.place(u, l.at), missing, v)
 		} else if m != nil {
 			r.out.Milestones = append(r.out.Milestones, *m)
 		}
 	default:
 		var missing *missing
 		var ev *inventory.Event
-		if ev, missing, fault = r.event(&l, id); missing != nil {
-			r.park(id, where, missing, v)
+		if ev, missing, fault = r.event(l, id); missing != nil {
+			r.park(id, r.place(u, l.at), missing, v)
 		} else if ev != nil {
 			r.out.Events = append(r.out.Events, *ev)
 		}
 	}
 	if fault != nil {
-		fault.reason = where + ": " + fault.reason
+		fault.reason = r.place(u, l.at) + ": " + fault.reason
 		r.refuse(id, fault, v)
 	}
 }
@@ -296,7 +305,7 @@ func keep(v any) []byte {
 	if v == nil {
 		return nil
 	}
-	b, err := json.Marshal(v)
+	b, err := json.Marshal(jq.Plain(v))
 	if err != nil || len(b) > maxKept {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 )
 
@@ -109,7 +110,7 @@ func readEnvelopes(t *testing.T, name string, body []byte) (raised map[string]bo
 			faults = append(faults, u.Fault.Code)
 			raised[u.Fault.Code] = true
 		}
-		tree, ok := u.Tree.(map[string]any)
+		tree, ok := jq.Plain(u.Tree).(map[string]any)
 		if !ok {
 			if u.Fault == nil {
 				t.Error("a unit with neither tree nor fault")
@@ -128,7 +129,7 @@ func readEnvelopes(t *testing.T, name string, body []byte) (raised map[string]bo
 			t.Errorf("hl: %v", loops)
 		}
 		for _, l := range loops {
-			for _, f := range l.(map[string]any)["flags"].([]any) {
+			for _, f := range jq.Field(l, "flags").([]any) {
 				raised[f.(string)] = true
 			}
 		}
@@ -159,7 +160,7 @@ func texts(t *testing.T, body []byte) string {
 	parse, _ := formatOf(policy.FormatX12)
 	var out []any
 	for u := range parse(body, &policy.Source{}) {
-		tree, ok := u.Tree.(map[string]any)
+		tree, ok := jq.Plain(u.Tree).(map[string]any)
 		if !ok {
 			t.Fatalf("%+v", u.Fault)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 )
 
@@ -166,7 +167,7 @@ func TestCorpusIDocFlat(t *testing.T) {
 		if len(us) != 1 || us[0].Fault != nil {
 			t.Fatalf("%s: %+v", name, us)
 		}
-		trees[name], _ = us[0].Tree.(map[string]any)
+		trees[name], _ = jq.Plain(us[0].Tree).(map[string]any)
 	}
 	flat, doc := trees["erpl-idoc-flight.idoc"], trees["erpl-idoc-flight.xml"]
 	for _, k := range []string{"type", "message", "number"} {

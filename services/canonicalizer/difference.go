@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 )
 
@@ -120,7 +121,7 @@ func linesOf(r *Result) (map[string]json.RawMessage, error) {
 		for n := 2; out[key] != nil; n++ {
 			key = fmt.Sprintf("%s#%d", key, n)
 		}
-		b, err := json.Marshal(v)
+		b, err := json.Marshal(jq.Plain(v))
 		if err != nil {
 			return fmt.Errorf("rendering a line: %w", err)
 		}

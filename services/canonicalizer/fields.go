@@ -4,9 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stockweave/stockweave/pkg/jq"
 )
 
 // Limits of a mapped line.
@@ -18,35 +19,55 @@ const (
 // fields reads an object of a mapping strictly: it remembers the first fault, and
 // close reports keys that nobody asked for.
 type fields struct {
-	path  string
-	m     map[string]any
-	asked []string
+	members []jq.Member
+	// asked has a bit for each of the first 64 members. Among so many there is always
+	// one that is no field, if there are more.
+	asked uint64
 	fault *string // shared with the objects inside
+
+	// Where the object stands: under a key of another one, of a list the nth.
+	up  *fields
+	key string
+	nth int // -1: of no list
 }
 
-func newFields(v any) (*fields, string) {
-	m, ok := v.(map[string]any)
+func newFields(v any, fault *string) (fields, string) {
+	members, ok := jq.Members(v)
 	if !ok {
-		return nil, "a line must be an object"
+		return fields{}, "a line must be an object"
 	}
-	return &fields{m: m, fault: new(string)}, ""
+	return fields{members: members, fault: fault}, ""
+}
+
+func (f *fields) path() string {
+	switch {
+	case f.up == nil:
+		return ""
+	case f.nth >= 0:
+		return fmt.Sprintf("%s%s[%d].", f.up.path(), f.key, f.nth)
+	}
+	return f.up.path() + f.key + "."
 }
 
 func (f *fields) fail(key, format string, args ...any) {
 	if *f.fault == "" {
-		*f.fault = f.path + key + ": " + fmt.Sprintf(format, args...)
+		*f.fault = f.path() + key + ": " + fmt.Sprintf(format, args...)
 	}
 }
 
 func (f *fields) get(key string) any {
-	if f.asked == nil {
-		f.asked = make([]string, 0, max(4, len(f.m)+4)) // most of them are asked for
+	i := jq.Index(f.members, key)
+	if i < 0 {
+		return nil
 	}
-	f.asked = append(f.asked, key)
-	return f.m[key]
+	f.asked |= 1 << i // no bit where there is none for it
+	return f.members[i].Value
 }
 
-func (f *fields) has(key string) bool { return f.m[key] != nil }
+func (f *fields) has(key string) bool {
+	i := jq.Index(f.members, key)
+	return i >= 0 && f.members[i].Value != nil
+}
 
 // text is a string; a number or bool is its text, null is empty.
 func (f *fields) text(key string) string {
@@ -96,14 +117,14 @@ func (f *fields) number(key string) int64 {
 	return n
 }
 
-// texts is a text or a list of texts.
-func (f *fields) texts(key string) []string {
+// texts is a text or a list of texts, behind those of out.
+func (f *fields) texts(key string, out []string) []string {
 	v := f.get(key)
 	list, ok := v.([]any)
 	if !ok {
-		list = []any{v}
+		one := [1]any{v}
+		list = one[:]
 	}
-	var out []string
 	for _, x := range list {
 		s, ok := asText(x)
 		if !ok {
@@ -120,18 +141,19 @@ func (f *fields) texts(key string) []string {
 	return out
 }
 
-func (f *fields) object(key string) *fields {
-	sub := &fields{path: f.path + key + ".", fault: f.fault}
+func (f *fields) object(key string) fields {
+	sub := fields{up: f, key: key, nth: -1, fault: f.fault}
 	v := f.get(key)
-	m, ok := v.(map[string]any)
+	members, ok := jq.Members(v)
 	if !ok && v != nil {
 		f.fail(key, "must be an object")
 	}
-	sub.m = m
+	sub.members = members
 	return sub
 }
 
-func (f *fields) objects(key string) []*fields {
+// list is a list of objects, which element reads.
+func (f *fields) list(key string) []any {
 	v := f.get(key)
 	list, ok := v.([]any)
 	if !ok && v != nil {
@@ -141,29 +163,28 @@ func (f *fields) objects(key string) []*fields {
 		f.fail(key, "more than %d", maxList)
 		return nil
 	}
-	out := make([]*fields, 0, len(list))
-	for i, x := range list {
-		m, ok := x.(map[string]any)
-		if !ok {
+	for _, x := range list {
+		if !jq.IsObject(x) {
 			f.fail(key, "must be a list of objects")
-			continue
 		}
-		out = append(out, &fields{path: fmt.Sprintf("%s%s[%d].", f.path, key, i), m: m, fault: f.fault})
 	}
-	return out
+	return list
+}
+
+// element is the nth of a list, which is empty where it is no object.
+func (f *fields) element(key string, nth int, v any) fields {
+	members, _ := jq.Members(v)
+	return fields{up: f, key: key, nth: nth, fault: f.fault, members: members}
 }
 
 // close reports keys that are not part of the line: a misspelt one must not pass
 // as absent.
 func (f *fields) close() {
-	first, found := "", false
-	for k := range f.m {
-		if !slices.Contains(f.asked, k) && (!found || k < first) {
-			first, found = k, true
+	for i := range min(len(f.members), 64) {
+		if f.asked&(1<<i) == 0 {
+			f.fail(f.members[i].Key, "is no field of it")
+			return
 		}
-	}
-	if found {
-		f.fail(first, "is no field of it")
 	}
 }
 

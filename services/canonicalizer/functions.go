@@ -24,7 +24,7 @@ func functions() []jq.Function {
 func loops(v any, args []any) any {
 	segments, ok := v.([]any)
 	if !ok {
-		return fmt.Errorf("loops: wants an array of segments, not %s", gojq.TypeOf(v))
+		return fmt.Errorf("loops: wants an array of segments, not %s", jq.TypeOf(v))
 	}
 	starts := map[string]bool{}
 	switch a := args[0].(type) {
@@ -39,11 +39,10 @@ func loops(v any, args []any) any {
 	}
 	out, from := []any{}, 0
 	for i, s := range segments {
-		g, ok := s.(map[string]any)
-		if !ok {
+		if !jq.IsObject(s) {
 			return fmt.Errorf("loops: element %d is no segment", i)
 		}
-		if id, _ := g["id"].(string); starts[id] {
+		if id, _ := jq.Field(s, "id").(string); starts[id] {
 			out = append(out, segments[from:i:i])
 			from = i
 		}
@@ -69,10 +68,9 @@ var (
 // number, and a bare qualifier behind it) the pairs are put right and the flag
 // qualifier_order says so; the bare qualifier is then no lot.
 func x12IDs(v any, args []any) any {
-	g, _ := v.(map[string]any)
-	e, ok := g["e"].([]any)
+	e, ok := jq.Field(v, "e").([]any)
 	if !ok {
-		return fmt.Errorf("x12_ids: wants a segment, not %s", gojq.TypeOf(v))
+		return fmt.Errorf("x12_ids: wants a segment, not %s", jq.TypeOf(v))
 	}
 	at := func(n int) string {
 		if n < 0 || n >= len(e) {
@@ -88,7 +86,12 @@ func x12IDs(v any, args []any) any {
 		return fmt.Errorf("x12_ids: wants (number; array; number)")
 	}
 	ids, flags, lotText := []any{}, []any{}, at(lot)
-	id := func(typ, value string) { ids = append(ids, map[string]any{"type": typ, "value": value}) }
+	id := func(typ, value string) {
+		ids = append(ids, jq.NewObject(jq.Member{Key: "type", Value: typ}, jq.Member{Key: "value", Value: value}))
+	}
+	read := func() any {
+		return jq.NewObject(jq.Member{Key: "flags", Value: flags}, jq.Member{Key: "ids", Value: ids}, jq.Member{Key: "lot", Value: orNull(lotText)})
+	}
 
 	if numericQualifiers[at(upc+1)] && digits(at(upc)) && at(upc+2) != "" && !digits(at(upc+2)) &&
 		itemQualifiers[at(upc+3)] && (upc+3 == lot || at(upc+4) == "") {
@@ -98,7 +101,7 @@ func x12IDs(v any, args []any) any {
 		if upc+3 == lot {
 			lotText = ""
 		}
-		return map[string]any{"ids": ids, "lot": orNull(lotText), "flags": flags}
+		return read()
 	}
 	for _, p := range pairs {
 		n, _ := gojq.ToInt(p)
@@ -112,7 +115,7 @@ func x12IDs(v any, args []any) any {
 	if u := at(upc); u != "" {
 		id("UPC_CASE", u)
 	}
-	return map[string]any{"ids": ids, "lot": orNull(lotText), "flags": flags}
+	return read()
 }
 
 func digits(s string) bool {

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/itchyny/gojq"
-
 	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/services/canonicalizer/jsontext"
 )
@@ -41,6 +39,7 @@ var unavailable64 = base64.StdEncoding.EncodeToString([]byte(unavailable))
 // have none. An outbox row is {id, aggregate, aggregate_id, type, payload} in row,
 // with a payload in JSON parsed.
 func cdc(v any, _ []any) any {
+	v = jq.Plain(v) // one of a row or two, which is looked into deeply
 	out := map[string]any{
 		"kind": "row", "op": "insert", "before": nil, "after": v, "unchanged": []any{},
 		"schema": nil, "table": nil, "at": nil, "position": nil, "snapshot": false,
@@ -50,7 +49,7 @@ func cdc(v any, _ []any) any {
 	case v == nil:
 		out["kind"], out["op"] = "tombstone", "delete"
 	case !ok:
-		return &cdcError{gojq.TypeOf(v)}
+		return &cdcError{jq.TypeOf(v)}
 	default:
 		change(out, m)
 	}

@@ -31,11 +31,10 @@ func element(name string, v, n any) (any, error) {
 	if v == nil {
 		return nil, nil
 	}
-	g, _ := v.(map[string]any)
-	e, ok := g["e"].([]any)
+	e, ok := jq.Field(v, "e").([]any)
 	i, number := gojq.ToInt(n)
 	if !ok || !number || i < 0 {
-		return nil, fmt.Errorf("%s: wants a segment and the number of an element, not %s and %v", name, gojq.TypeOf(v), n)
+		return nil, fmt.Errorf("%s: wants a segment and the number of an element, not %s and %v", name, jq.TypeOf(v), n)
 	}
 	if i >= len(e) {
 		return nil, nil
@@ -155,17 +154,16 @@ func qsegs(v any, args []any) any {
 func qualified(name string, v any, args []any, stop func(any) bool) any {
 	segments, ok := v.([]any)
 	if !ok {
-		return fmt.Errorf("%s: wants an array of segments, not %s", name, gojq.TypeOf(v))
+		return fmt.Errorf("%s: wants an array of segments, not %s", name, jq.TypeOf(v))
 	}
 	for i, s := range segments {
-		g, ok := s.(map[string]any)
-		if !ok {
+		if !jq.IsObject(s) {
 			return fmt.Errorf("%s: element %d is no segment", name, i)
 		}
-		if g["id"] != args[0] {
+		if jq.Field(s, "id") != args[0] {
 			continue
 		}
-		e, _ := g["e"].([]any)
+		e, _ := jq.Field(s, "e").([]any)
 		if len(e) > 1 && part(e[1], 1) == args[1] && stop(s) {
 			return s
 		}
@@ -184,12 +182,11 @@ var (
 func parties(v any, _ []any) any {
 	segments, ok := v.([]any)
 	if !ok {
-		return fmt.Errorf("parties: wants an array of segments, not %s", gojq.TypeOf(v))
+		return fmt.Errorf("parties: wants an array of segments, not %s", jq.TypeOf(v))
 	}
 	out := []any{}
 	for i := 0; i < len(segments); i++ {
-		g, _ := segments[i].(map[string]any)
-		id, _ := g["id"].(string)
+		id, _ := jq.Field(segments[i], "id").(string)
 		if id != "N1" && id != "NAD" {
 			continue
 		}
@@ -199,12 +196,11 @@ func parties(v any, _ []any) any {
 		}
 		end := i + 1
 		for ; end < len(segments); end++ {
-			next, _ := segments[end].(map[string]any)
-			if id, _ := next["id"].(string); !follow[id] {
+			if id, _ := jq.Field(segments[end], "id").(string); !follow[id] {
 				break
 			}
 		}
-		e, _ := g["e"].([]any)
+		e, _ := jq.Field(segments[i], "e").([]any)
 		at := func(n, m int) any {
 			if n >= len(e) {
 				return nil
@@ -249,24 +245,28 @@ var (
 func hierarchy(name string, v any, by levels) any {
 	segments, ok := v.([]any)
 	if !ok {
-		return fmt.Errorf("%s: wants an array of segments, not %s", name, gojq.TypeOf(v))
+		return fmt.Errorf("%s: wants an array of segments, not %s", name, jq.TypeOf(v))
 	}
-	out := []any{}
-	ups := [][]any{}
+	n := 0
+	for _, s := range segments {
+		if jq.Field(s, "id") == by.id {
+			n++
+		}
+	}
+	out := make([]hierarchyLoop, 0, n)
 	byNumber := map[string]int{}
 	last := -1
 	for i := 0; i < len(segments); i++ {
-		g, _ := segments[i].(map[string]any)
-		if g["id"] != by.id {
+		if jq.Field(segments[i], "id") != by.id {
 			continue
 		}
 		end := i + 1
 		for ; end < len(segments); end++ {
-			if next, _ := segments[end].(map[string]any); next["id"] == by.id {
+			if jq.Field(segments[end], "id") == by.id {
 				break
 			}
 		}
-		e, _ := g["e"].([]any)
+		e, _ := jq.Field(segments[i], "e").([]any)
 		at := func(n int) string {
 			if n >= len(e) {
 				return ""
@@ -279,7 +279,7 @@ func hierarchy(name string, v any, by levels) any {
 		if stated := at(by.parent); stated == "" || !known {
 			parent = -1
 			if by.id == "HL" {
-				parent = inferParent(out, ups, last, at(by.lvl))
+				parent = inferParent(out, last, at(by.lvl))
 			}
 			switch {
 			case stated != "" && stated != "0":
@@ -292,9 +292,8 @@ func hierarchy(name string, v any, by levels) any {
 		var above any
 		if parent >= 0 {
 			above = parent
-			up = append(append(up, parent), ups[parent]...)
-			p := out[parent].(map[string]any)
-			p["children"] = append(p["children"].([]any), len(out))
+			up = append(append(make([]any, 0, 1+len(out[parent].up)), parent), out[parent].up...)
+			out[parent].children = append(out[parent].children, len(out))
 		}
 		if len(up) > maxLevels {
 			return fmt.Errorf("%s: more than %d levels", name, maxLevels)
@@ -303,14 +302,25 @@ func hierarchy(name string, v any, by levels) any {
 		if n := at(by.number); n != "" {
 			byNumber[n] = last
 		}
-		out = append(out, map[string]any{
-			"number": orNull(at(by.number)), "level": orNull(at(by.lvl)), "parent": above, "up": up,
-			"children": []any{}, "segments": segments[i:end:end], "flags": flags,
-		})
-		ups = append(ups, up)
+		out = append(out, hierarchyLoop{at(by.number), at(by.lvl), above, up, []any{}, segments[i:end:end], flags})
 		i = end - 1
 	}
-	return out
+	list := make([]any, len(out))
+	for i, l := range out {
+		list[i] = jq.NewObject(
+			jq.Member{Key: "children", Value: l.children}, jq.Member{Key: "flags", Value: l.flags}, jq.Member{Key: "level", Value: orNull(l.level)},
+			jq.Member{Key: "number", Value: orNull(l.number)}, jq.Member{Key: "parent", Value: l.parent}, jq.Member{Key: "segments", Value: l.segments},
+			jq.Member{Key: "up", Value: l.up},
+		)
+	}
+	return list
+}
+
+// hierarchyLoop is one loop of a hierarchy.
+type hierarchyLoop struct {
+	number, level                 string
+	parent                        any
+	up, children, segments, flags []any
 }
 
 // maxLevels bounds the depth of a hierarchy; shipment, order, tare, pack, item are
@@ -318,13 +328,13 @@ func hierarchy(name string, v any, by levels) any {
 const maxLevels = 16
 
 // inferParent is the loop that one of a level belongs below, -1 for none.
-func inferParent(out []any, ups [][]any, last int, level string) int {
+func inferParent(out []hierarchyLoop, last int, level string) int {
 	if last < 0 {
 		return -1
 	}
-	open := append([]any{last}, ups[last]...)
+	open := append([]any{last}, out[last].up...)
 	for i, o := range open {
-		if o, _ := o.(int); out[o].(map[string]any)["level"] == orNull(level) {
+		if o, _ := o.(int); out[o].level == level {
 			if i+1 < len(open) {
 				above, _ := open[i+1].(int)
 				return above
@@ -361,7 +371,7 @@ func edifactWhen(v any, args []any) any {
 		if err, bad := dtm.(error); bad || dtm == nil {
 			return orError(err)
 		}
-		e, _ := dtm.(map[string]any)["e"].([]any)
+		e, _ := jq.Field(dtm, "e").([]any)
 		args = []any{part(e[1], 2), part(e[1], 3)}
 	}
 	value, _ := args[0].(string)

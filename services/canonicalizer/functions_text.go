@@ -232,7 +232,7 @@ func asNumber(v any, _ []any) any {
 		case int, float64, *big.Int:
 			return v
 		}
-		return fmt.Errorf("tonumber: %s is no number", gojq.TypeOf(v))
+		return fmt.Errorf("tonumber: %s is no number", jq.TypeOf(v))
 	}
 	t := strings.TrimSpace(s)
 	if len(t) > maxNumber || t == "" || strings.Trim(t, "0123456789.eE+-") != "" {
@@ -270,7 +270,7 @@ func bareNumber(t string) string {
 func fromJSON(v any, _ []any) any {
 	s, ok := v.(string)
 	if !ok {
-		return fmt.Errorf("fromjson: wants a text, not %s", gojq.TypeOf(v))
+		return fmt.Errorf("fromjson: wants a text, not %s", jq.TypeOf(v))
 	}
 	tree, fault := jsontext.Read([]byte(s))
 	if fault != nil {

@@ -2,11 +2,7 @@ package canonicalizer
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
-
-	"github.com/itchyny/gojq"
 
 	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/services/canonicalizer/xmltext"
@@ -56,8 +52,7 @@ func xmlText(v any, args []any) any {
 		return err
 	}
 	for _, e := range list {
-		m, _ := e.(map[string]any)
-		s, _ := m[key].(string)
+		s, _ := jq.Field(e, key).(string)
 		return orNull(strings.TrimSpace(s))
 	}
 	return nil
@@ -77,34 +72,34 @@ func steps(name string, v any) ([]string, error) {
 		}
 		return path, nil
 	}
-	return nil, fmt.Errorf("%s: a path is a text or an array of names, not %s", name, gojq.TypeOf(v))
+	return nil, fmt.Errorf("%s: a path is a text or an array of names, not %s", name, jq.TypeOf(v))
 }
 
 func walk(name string, v any, path []string) ([]any, error) {
 	list := []any{}
 	switch v := v.(type) {
 	case nil:
-	case map[string]any:
+	case map[string]any, *jq.Object:
 		list = append(list, v)
 	case []any:
 		list = v
 	default:
-		return nil, fmt.Errorf("%s: wants an element, not %s", name, gojq.TypeOf(v))
+		return nil, fmt.Errorf("%s: wants an element, not %s", name, jq.TypeOf(v))
 	}
 	for _, step := range path {
 		below := []any{}
 		for _, e := range list {
-			m, ok := e.(map[string]any)
-			if !ok {
-				return nil, fmt.Errorf("%s: wants elements, not %s", name, gojq.TypeOf(e))
+			if !jq.IsObject(e) {
+				return nil, fmt.Errorf("%s: wants elements, not %s", name, jq.TypeOf(e))
 			}
 			if step != "*" {
-				some, _ := m[step].([]any)
+				some, _ := jq.Field(e, step).([]any)
 				below = append(below, some...)
 				continue
 			}
-			for _, k := range slices.Sorted(maps.Keys(m)) {
-				if some, ok := m[k].([]any); ok {
+			members, _ := jq.Members(e)
+			for i := range members {
+				if some, ok := members[i].Value.([]any); ok {
 					below = append(below, some...)
 				}
 			}
@@ -118,7 +113,7 @@ func walk(name string, v any, path []string) ([]any, error) {
 func fromXML(v any, _ []any) any {
 	s, ok := v.(string)
 	if !ok {
-		return fmt.Errorf("from_xml: wants a text, not %s", gojq.TypeOf(v))
+		return fmt.Errorf("from_xml: wants a text, not %s", jq.TypeOf(v))
 	}
 	tree, fault := xmltext.TreeOfText(s)
 	if fault != nil {

@@ -1,9 +1,6 @@
 package canonicalizer
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 )
@@ -87,21 +84,30 @@ type locationLine struct {
 }
 
 // readLine decodes a mapped line; the reason names the field that is wrong.
-func readLine(v any) (line, string) {
-	f, reason := newFields(v)
+func readLine(v any) (l line, reason string) {
+	reason = l.read(v)
+	return l, reason
+}
+
+// read decodes a mapped line in place of the one before, in whose memory it has its ids
+// and locations.
+func (l *line) read(v any) (reason string) {
+	*l = line{ids: l.ids[:0], locations: l.locations[:0], toLocations: l.toLocations[:0]}
+	var fault string
+	f, reason := newFields(v, &fault)
 	if reason != "" {
-		return line{}, reason
+		return reason
 	}
-	l := line{kind: inventory.Kind(f.text("kind")), at: f.text("at")}
+	l.kind, l.at = inventory.Kind(f.text("kind")), f.text("at")
 	switch l.kind {
 	case kindError:
 		l.code, l.reason = f.text("code"), f.text("reason")
 	case kindItem:
-		l.readItem(f)
+		l.readItem(&f)
 	case kindLocation:
-		l.readLocation(f)
+		l.readLocation(&f)
 	case inventory.KindMovement, inventory.KindCount, inventory.KindDemand, inventory.KindSupply, kindMilestone:
-		l.readEvent(f)
+		l.readEvent(&f)
 	case inventory.KindSetting, inventory.KindControl:
 		f.fail("kind", "%s comes from policies, never from a message", l.kind)
 	case inventory.KindReservation, inventory.KindApproval, inventory.KindTick:
@@ -110,7 +116,7 @@ func readLine(v any) (line, string) {
 		f.fail("kind", "must be movement, count, demand, supply, milestone, item or location")
 	}
 	f.close()
-	return l, *f.fault
+	return fault
 }
 
 func (l *line) readEvent(f *fields) {
@@ -121,24 +127,33 @@ func (l *line) readEvent(f *fields) {
 		f.fail("document", "type and number are both needed: they make the event's id")
 	}
 	l.status = f.text("status")
-	l.ids = identifiers(f.objects("ids"))
-	l.locations = f.texts("location")
+	l.ids = f.identifiers("ids", l.ids)
+	l.locations = f.texts("location", l.locations)
 	l.occurred, l.occurredAs = f.text("occurred_at"), f.text("occurred_basis")
 	l.hasQuantity = f.has("quantity")
 	l.quantity, l.unit = f.text("quantity"), f.text("unit")
-	for _, r := range f.objects("refs") {
+	for n, v := range f.list("refs") {
+		r := f.element("refs", n, v)
 		l.refs = append(l.refs, inventory.Ref{Issuer: r.text("issuer"), Type: r.text("type"), Number: r.text("number"), Line: r.text("line")})
 		r.close()
 	}
 	a := f.object("attributes")
-	for _, name := range slices.Sorted(maps.Keys(a.m)) {
-		if value := a.text(name); value != "" {
-			l.attributes = append(l.attributes, inventory.Attribute{Name: name, Value: value})
+	for _, m := range a.members { // in the order of their names
+		value, ok := asText(m.Value)
+		if !ok {
+			a.fail(m.Key, "must be a text")
 		}
+		if value == "" {
+			continue
+		}
+		if l.attributes == nil {
+			l.attributes = make([]inventory.Attribute, 0, len(a.members)+1) // the status is another
+		}
+		l.attributes = append(l.attributes, inventory.Attribute{Name: m.Key, Value: value})
 	}
 	switch l.kind { //nolint:exhaustive // readLine lets only these five come here
 	case inventory.KindMovement:
-		l.toLocations = f.texts("to_location")
+		l.toLocations = f.texts("to_location", l.toLocations)
 		m := f.object("movement")
 		l.movement = movementLine{m.text("type"), m.text("from_state"), m.text("to_state"), m.text("reason"), m.text("reverses")}
 		m.close()
@@ -146,15 +161,16 @@ func (l *line) readEvent(f *fields) {
 		c := f.object("count")
 		l.count.sequence, l.count.complete, l.count.snapshot = c.number("sequence"), c.flag("complete"), c.text("snapshot")
 		l.count.part, l.count.parts, l.count.last = c.number("part"), c.number("parts"), c.flag("last")
-		for _, b := range c.objects("balances") {
+		for n, v := range c.list("balances") {
+			b := c.element("balances", n, v)
 			l.count.balances = append(l.count.balances, balanceLine{b.text("state"), b.text("quantity")})
 			b.close()
 		}
 		c.close()
 	case inventory.KindDemand:
-		l.demand = readDemand(f.object("demand"))
+		l.demand = f.demand("demand")
 	case inventory.KindSupply:
-		l.supply = readDemand(f.object("supply"))
+		l.supply = f.demand("supply")
 	case kindMilestone:
 		m := f.object("milestone")
 		l.milestone = milestoneLine{about: m.text("about"), due: m.text("due")}
@@ -168,15 +184,18 @@ func (l *line) readEvent(f *fields) {
 	}
 }
 
-func readDemand(d *fields) demandLine {
+func (f *fields) demand(key string) demandLine {
+	d := f.object(key)
 	out := demandLine{stage: d.text("stage"), due: d.text("due"), channel: d.text("channel"), movable: d.flag("movable")}
 	d.close()
 	return out
 }
 
-func identifiers(list []*fields) []event.Identifier {
-	var out []event.Identifier
-	for _, f := range list {
+// identifiers are read behind those of a list.
+func (f *fields) identifiers(key string, out []event.Identifier) []event.Identifier {
+	list := f.list(key)
+	for n, v := range list {
+		f := f.element(key, n, v)
 		id := event.Identifier{Type: f.text("type"), Value: f.text("value"), Owner: f.text("owner")}
 		f.close()
 		if id.Value == "" {
@@ -200,11 +219,12 @@ func (l *line) readItem(f *fields) {
 	if i.baseUnit == "" {
 		f.fail("base_unit", "required")
 	}
-	for _, u := range f.objects("units") {
+	for n, v := range f.list("units") {
+		u := f.element("units", n, v)
 		i.units = append(i.units, balanceLine{u.text("unit"), u.text("factor")})
 		u.close()
 	}
-	i.identifiers = identifiers(f.objects("identifiers"))
+	i.identifiers = f.identifiers("identifiers", nil)
 }
 
 func (l *line) readLocation(f *fields) {
@@ -215,7 +235,8 @@ func (l *line) readLocation(f *fields) {
 	if o.code == "" {
 		f.fail("location", "required")
 	}
-	for _, a := range f.objects("aliases") {
+	for n, v := range f.list("aliases") {
+		a := f.element("aliases", n, v)
 		id := event.Identifier{Type: a.text("type"), Value: a.text("value"), Owner: a.text("owner")}
 		a.close()
 		if id.Value != "" {

@@ -172,29 +172,20 @@ func (e *mapError) Error() string { return e.code + ": " + e.reason }
 
 // run maps one unit to its lines. The error, a *mapError, rejects the unit; it is
 // a function of the input but for a program that runs too long.
-func (m *mapping) run(ctx context.Context, input map[string]any) ([]any, error) {
-	ctx, cancel := context.WithTimeout(ctx, mappingTime)
-	defer cancel()
-	var lines []any
-	given := 0
-	err := m.program.Run(ctx, input, func(v any) error {
-		if given++; given > 1 {
-			return &mapError{"bad_mapping", "the mapping gave more than one array"}
-		}
-		var isArray bool
-		if lines, isArray = v.([]any); !isArray {
-			return &mapError{"bad_mapping", fmt.Sprintf("the mapping gave %s, not an array of lines", gojq.TypeOf(v))}
-		}
-		return nil
-	})
-	if bad, ok := errors.AsType[*mapError](err); ok {
-		return nil, bad
-	}
-	if err != nil {
+func (m *mapping) run(ctx context.Context, input any) ([]any, error) {
+	v, given, err := m.program.One(ctx, mappingTime, input)
+	switch {
+	case err != nil:
 		return nil, mapFault(err)
-	}
-	if given == 0 {
+	case given == 0:
 		return nil, &mapError{"bad_mapping", "the mapping gave nothing, not even an empty array"}
+	}
+	lines, isArray := v.([]any)
+	switch {
+	case !isArray:
+		return nil, &mapError{"bad_mapping", fmt.Sprintf("the mapping gave %s, not an array of lines", jq.TypeOf(v))}
+	case given > 1:
+		return nil, &mapError{"bad_mapping", "the mapping gave more than one array"}
 	}
 	return lines, nil
 }

@@ -85,7 +85,7 @@ func slowMapping(t *testing.T, src *policy.Source) *mapping {
 func outcome(p *jq.Program, in any) string {
 	var b strings.Builder
 	err := p.Run(context.Background(), in, func(v any) error {
-		text, _ := gojq.Marshal(v) // never fails
+		text, _ := gojq.Marshal(jq.Plain(v)) // never fails
 		b.Write(text)
 		b.WriteByte('\n')
 		return nil

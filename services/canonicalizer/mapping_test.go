@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 )
 
@@ -80,7 +81,7 @@ func TestRun(t *testing.T) {
 			if errors.As(err, &bad); (bad == nil) != (tc.code == "") || bad != nil && bad.code != tc.code {
 				t.Fatalf("error %v, want %q", err, tc.code)
 			}
-			if tc.code == "" && !reflect.DeepEqual(got, tc.want) {
+			if tc.code == "" && !reflect.DeepEqual(jq.Plain(got), any(tc.want)) {
 				t.Errorf("%#v, want %#v", got, tc.want)
 			}
 		})

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/stream"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
@@ -305,13 +306,12 @@ func interchanges(p *sourceProgram, raw *event.RawMessage) []event.Mark {
 // receiver with their qualifiers (ISA05 to ISA08), control number (ISA13), and
 // whether it is a test (ISA15). Empty where there is no number.
 func interchangeOf(tree any) string {
-	set, _ := tree.(map[string]any)
-	in, _ := set["interchange"].(map[string]any)
+	in := jq.Field(tree, "interchange")
 	text := func(name string) string {
-		s, _ := in[name].(string)
+		s, _ := jq.Field(in, name).(string)
 		return s
 	}
-	test, _ := in["test"].(bool)
+	test, _ := jq.Field(in, "test").(bool)
 	return markValue(text("sender_qualifier"), text("sender"), text("receiver_qualifier"), text("receiver"), text("control"), test)
 }
 
@@ -339,13 +339,11 @@ func markValue(senderQualifier, sender, receiverQualifier, receiver, number stri
 // digest adds a set to the digest of its interchange: what it says, not where it
 // stands.
 func digest(w io.Writer, tree any) {
-	set, _ := tree.(map[string]any)
-	segments, _ := set["segments"].([]any)
+	segments, _ := jq.Field(tree, "segments").([]any)
 	e := json.NewEncoder(w) // neither a hash nor text can fail
-	_ = e.Encode([]any{set["set"], set["control"], set["group"]})
+	_ = e.Encode([]any{jq.Field(tree, "set"), jq.Field(tree, "control"), jq.Field(tree, "group")})
 	for _, s := range segments {
-		seg, _ := s.(map[string]any)
-		_ = e.Encode(seg["e"])
+		_ = e.Encode(jq.Field(s, "e"))
 	}
 }
 
@@ -359,9 +357,9 @@ func without(parse format.Parse, refused map[string]string) format.Parse {
 		return func(yield func(format.Unit) bool) {
 			for u := range parse(body, src) {
 				if holder, is := refused[interchangeOf(u.Tree)]; is {
-					in, _ := u.Tree.(map[string]any)["interchange"].(map[string]any)
+					in := jq.Field(u.Tree, "interchange")
 					u = format.Unit{Where: u.Where, Fault: format.Faultf(codeReplayed,
-						"%s: interchange %.20v of %.20v came with other content as message %s", u.Where, in["control"], in["sender"], holder)}
+						"%s: interchange %.20v of %.20v came with other content as message %s", u.Where, jq.Field(in, "control"), jq.Field(in, "sender"), holder)}
 				}
 				if !yield(u) {
 					return

@@ -71,11 +71,27 @@ var identifierTypes = map[string]string{
 }
 
 func identifierType(t string) string {
+	var short [8]byte // most words are no longer, and cost no memory
+	if low := short[:0]; len(t) <= len(short) && ascii(t) {
+		for i := range len(t) {
+			low = append(low, lowered(t[i]))
+		}
+		if known, ok := identifierTypes[string(low)]; ok {
+			return known
+		}
+	}
 	t = strings.ToLower(t)
 	if known, ok := identifierTypes[t]; ok {
 		return known
 	}
 	return t
+}
+
+func lowered(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
 }
 
 // identifierValue brings GTINs of 8, 12, 13 and 14 digits to one form (GS1 General
@@ -88,15 +104,17 @@ func identifierValue(typ, value string) string {
 }
 
 // typesOf is what an identifier's type may mean for a source, in the order to try.
-func typesOf(src *policy.Source, t string) []string {
-	if types, ok := src.IDTypes[t]; ok {
-		out := make([]string, len(types))
-		for i := range types {
-			out[i] = identifierType(types[i])
-		}
-		return out
+func typesOf(src *policy.Source, t string) []string { return appendTypes(nil, src, t) }
+
+func appendTypes(out []string, src *policy.Source, t string) []string {
+	types, ok := src.IDTypes[t]
+	if !ok {
+		return append(out, identifierType(t))
 	}
-	return []string{identifierType(t)}
+	for i := range types {
+		out = append(out, identifierType(types[i]))
+	}
+	return out
 }
 
 // item finds the item that identifiers name. They must not name two. Without any
@@ -107,12 +125,13 @@ func (m *masters) item(src *policy.Source, ids []event.Identifier) (*event.Maste
 	var found inventory.Item
 	var by event.Identifier
 	for _, id := range ids {
-		for _, typ := range typesOf(src, id.Type) {
-			items := m.named(src.Entity, typ, id)
-			if len(items) == 0 {
+		var room [4]string
+		for _, typ := range appendTypes(room[:0], src, id.Type) {
+			items, n := m.named(src.Entity, typ, id)
+			if n == 0 {
 				continue
 			}
-			if len(items) > 1 {
+			if n > 1 {
 				return nil, reject("item_ambiguous", "%s %.64q names %s and %s", id.Type, id.Value, items[0], items[1])
 			}
 			if found != "" && found != items[0] {
@@ -128,20 +147,22 @@ func (m *masters) item(src *policy.Source, ids []event.Identifier) (*event.Maste
 	return m.items[inventory.Key{Entity: src.Entity, Item: found}], nil
 }
 
-// named lists the different items under an identifier.
-func (m *masters) named(e inventory.Entity, typ string, id event.Identifier) []inventory.Item {
-	var out []inventory.Item
+// named is how many different items there are under an identifier, up to two, and
+// these.
+func (m *masters) named(e inventory.Entity, typ string, id event.Identifier) (out [2]inventory.Item, n int) {
 	if typ == idSKU {
-		if _, ok := m.items[inventory.Key{Entity: e, Item: inventory.Item(id.Value)}]; ok {
-			return []inventory.Item{inventory.Item(id.Value)}
+		if i, ok := m.items[inventory.Key{Entity: e, Item: inventory.Item(id.Value)}]; ok {
+			out[0] = i.Key.Item
+			return out, 1
 		}
 	}
 	for _, o := range m.byID[idKey{e, typ, identifierValue(typ, id.Value)}] {
-		if (id.Owner == "" || o.owner == "" || o.owner == id.Owner) && !slices.Contains(out, o.item) {
-			out = append(out, o.item)
+		if (id.Owner == "" || o.owner == "" || o.owner == id.Owner) && !slices.Contains(out[:n], o.item) && n < len(out) {
+			out[n] = o.item
+			n++
 		}
 	}
-	return out
+	return out, n
 }
 
 // location finds the first of the candidates that is known, by its code or an

@@ -37,7 +37,7 @@ func (r *run) milestone(l *line, id string) (*event.Milestone, *missing, *lineEr
 	}
 	m := &event.Milestone{
 		About: l.milestone.about, ID: id, Source: frame.Source, Document: frame.Document, Entity: r.p.src.Entity,
-		Identifiers: l.ids, Status: l.status, OccurredAt: frame.OccurredAt, OccurredBasis: frame.OccurredBasis, ReceivedAt: frame.ReceivedAt,
+		Identifiers: append([]event.Identifier(nil), l.ids...), Status: l.status, OccurredAt: frame.OccurredAt, OccurredBasis: frame.OccurredBasis, ReceivedAt: frame.ReceivedAt,
 		Refs: frame.Refs, Attributes: frame.Attributes, Trace: frame.Trace,
 	}
 	var err error

@@ -139,6 +139,32 @@ func TestMilestone(t *testing.T) {
 	}
 }
 
+// Milestones of one message keep what they name, whatever the lines behind them do.
+func TestMilestonesOfOneMessage(t *testing.T) {
+	_, m := world(t)
+	var lines []json.RawMessage
+	for i := range 3 {
+		var one []json.RawMessage
+		if err := json.Unmarshal([]byte(scan(t, fmt.Sprintf(`"ids": [{"type": "tracking", "value": "T%d"}]`, i))), &one); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, one...)
+	}
+	body, err := json.Marshal(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := canonicalize(t.Context(), programOf(t, tracker()), &event.RawMessage{ID: "a", Source: "tracker", Body: body, ReceivedAt: sampleTime}, m)
+	if err != nil || len(res.Milestones) != 3 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	for i := range res.Milestones {
+		if ids := res.Milestones[i].Identifiers; len(ids) != 1 || ids[0].Value != fmt.Sprintf("T%d", i) {
+			t.Errorf("milestone %d has %v", i, ids)
+		}
+	}
+}
+
 // The same message again gives the same bytes; a second delivery the same but for
 // where and when it was received.
 func TestSameMilestoneAgain(t *testing.T) {

@@ -2,6 +2,7 @@ package canonicalizer
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -18,6 +19,12 @@ type writer struct {
 	trace  string
 	at     inventory.Instant
 	out    []*stream.Record
+
+	// Memory of the records of a message: they are written together.
+	stamp []byte // at, as headers state it
+	bytes []byte
+	heads []stream.RecordHeader
+	recs  []stream.Record
 
 	parkedIn int32 // partition of canonicalizer.parked for the message's stream
 }
@@ -43,9 +50,10 @@ func (w *writer) records(r *Result) error {
 		key := inventory.Escape(string(m.Entity)) + "|" + inventory.Escape(string(m.Location))
 		w.add(event.TopicLocations, key, value, fmt.Sprintf("%s@%d", key, m.Version), "master.location")
 	}
+	w.out = slices.Grow(w.out, len(r.Events))
 	for i := range r.Events {
 		ev := &r.Events[i]
-		value, err := w.codecs.AppendEvent(nil, ev)
+		value, err := w.event(ev)
 		if err != nil {
 			return fmt.Errorf("encoding event %s: %w", ev.ID, err)
 		}
@@ -105,13 +113,40 @@ func (w *writer) add(topic, key string, value []byte, id, typ string) {
 	w.out = append(w.out, w.make(topic, key, value, id, typ))
 }
 
-func (w *writer) make(topic, key string, value []byte, id, typ string) *stream.Record {
-	hs := event.CE{ID: id, Source: ceSource, Type: typ, Time: w.at, TraceParent: w.trace}.Headers()
-	headers := make([]stream.RecordHeader, len(hs))
-	for i, h := range hs {
-		headers[i] = stream.RecordHeader{Key: h.Key, Value: h.Value}
+// Sizes of the pieces of memory that records share.
+const (
+	bytesPiece  = 32 << 10 // several values: they are of a few hundred bytes
+	recordPiece = 128
+)
+
+// event is an event's value.
+func (w *writer) event(ev *inventory.Event) ([]byte, error) {
+	if cap(w.bytes)-len(w.bytes) < bytesPiece/16 {
+		w.bytes = make([]byte, 0, bytesPiece)
 	}
-	return &stream.Record{Topic: topic, Key: []byte(key), Value: value, Headers: headers}
+	from := len(w.bytes)
+	b, err := w.codecs.AppendEvent(w.bytes, ev)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller says of which
+	}
+	w.bytes = b
+	return b[from:len(b):len(b)], nil
+}
+
+func (w *writer) make(topic, key string, value []byte, id, typ string) *stream.Record {
+	if w.stamp == nil {
+		w.stamp = event.AppendStamp(make([]byte, 0, len("2006-01-02T15:04:05.000Z")), w.at)
+	}
+	if len(w.recs) == 0 {
+		n := min(max(1, cap(w.out)-len(w.out)), recordPiece)
+		w.recs, w.heads = make([]stream.Record, n), make([]stream.RecordHeader, 0, 6*n)
+	}
+	from := len(w.heads)
+	w.heads = event.AppendCE(w.heads, event.CE{ID: id, Source: ceSource, Type: typ, Time: w.at, TraceParent: w.trace}, w.stamp)
+	rec := &w.recs[0]
+	w.recs = w.recs[1:]
+	*rec = stream.Record{Topic: topic, Key: []byte(key), Value: value, Headers: w.heads[from:len(w.heads):len(w.heads)]}
+	return rec
 }
 
 // deadLetter is for inputs the worker itself gives up on.

@@ -14,7 +14,8 @@ import (
 // when.
 func (r *run) frame(l *line, id string) (*inventory.Event, *lineError) {
 	src := r.p.src
-	ev := &inventory.Event{
+	ev := &r.made
+	*ev = inventory.Event{
 		ID: id, Kind: l.kind, Source: src.Name, Document: l.document, ReceivedAt: r.raw.ReceivedAt,
 		Refs: l.refs, Attributes: l.attributes,
 		Trace: inventory.Trace{RawID: r.raw.ID, RawLine: int32(r.lines), MappingVersion: r.mapping()},
@@ -111,10 +112,15 @@ func (r *run) when(l *line, ev *inventory.Event) *lineError {
 		ev.OccurredBasis = inventory.BasisReceipt
 		return nil
 	}
+	if l.occurred == r.lastTime { // lines of a document state one time, most of them
+		ev.OccurredAt, ev.OccurredBasis = r.lastAt, cmp.Or(l.occurredAs, inventory.BasisDocument)
+		return nil
+	}
 	at, err := parseTime(l.occurred, src)
 	if err != nil {
 		return reject("bad_time", "occurred_at %.64q: %v", l.occurred, err)
 	}
+	r.lastTime, r.lastAt = l.occurred, at
 	ev.OccurredAt, ev.OccurredBasis = at, cmp.Or(l.occurredAs, inventory.BasisDocument)
 	return nil
 }
@@ -241,7 +247,11 @@ func (r *run) count(l *line, ev *inventory.Event, item *event.MasterItem, at *ev
 		if len(balances) > 0 {
 			return reject("bad_balances", "either a quantity or balances")
 		}
-		balances = []balanceLine{{state: "on_hand", quantity: l.quantity}}
+		whole := [1]balanceLine{{state: "on_hand", quantity: l.quantity}}
+		balances = whole[:]
+	}
+	if len(balances) > 0 {
+		c.Balances = make([]inventory.StateBalance, 0, len(balances))
 	}
 	for _, x := range balances {
 		s, fault := state(x.state)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/stream"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 	"github.com/stockweave/stockweave/services/canonicalizer/jsontext"
@@ -34,6 +35,8 @@ const (
 // the same line when it runs again.
 func plain(v any) any {
 	switch v := v.(type) {
+	case *jq.Object:
+		return plain(jq.Plain(v))
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, x := range v {

@@ -16,7 +16,7 @@ const shipped = "../../policies"
 
 var update = flag.Bool("update", false, "write the expected output of samples")
 
-func load(t *testing.T, dir string) *policy.Set {
+func load(t testing.TB, dir string) *policy.Set {
 	t.Helper()
 	set, err := policy.Load(dir)
 	if err != nil {

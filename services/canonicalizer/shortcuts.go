@@ -38,9 +38,8 @@ func segmentsOf(v any, each func(segmentOf) (goOn bool)) bool {
 		return false
 	}
 	for _, x := range list {
-		g, _ := x.(map[string]any)
-		id, ok1 := g["id"].(string)
-		e, ok2 := g["e"].([]any)
+		id, ok1 := jq.Field(x, "id").(string)
+		e, ok2 := jq.Field(x, "e").([]any)
 		if !ok1 || !ok2 {
 			return false
 		}
@@ -111,7 +110,7 @@ func apartShort(in any, _ []any) (any, bool) {
 	}
 	if len(lines) < 2 {
 		for _, l := range lines {
-			if _, ok := l.(map[string]any); !ok {
+			if !jq.IsObject(l) {
 				return nil, false
 			}
 		}
@@ -119,32 +118,26 @@ func apartShort(in any, _ []any) (any, bool) {
 	}
 	seen := make(map[string]bool, len(lines))
 	var key []byte
-	var names []string
 	for _, l := range lines {
-		o, ok := l.(map[string]any)
-		if !ok {
+		if !jq.IsObject(l) {
 			return nil, false
 		}
-		if o["document"] == nil {
+		document := jq.Field(l, "document")
+		if document == nil {
 			continue
 		}
-		d, ok := o["document"].(map[string]any)
+		members, ok := jq.Members(document)
 		if !ok {
 			return nil, false
 		}
-		names = names[:0]
-		for k := range d {
-			names = append(names, k)
-		}
-		slices.Sort(names)
 		key = key[:0]
-		for _, k := range names {
-			if t, _ := d[k].(string); !utf8.ValidString(k) || !utf8.ValidString(t) {
+		for _, m := range members {
+			if t, _ := m.Value.(string); !utf8.ValidString(m.Key) || !utf8.ValidString(t) {
 				return nil, false // as JSON they may be the same
 			}
-			key = strconv.AppendInt(key, int64(len(k)), 10)
-			key = append(append(key, ':'), k...)
-			switch v := d[k].(type) {
+			key = strconv.AppendInt(key, int64(len(m.Key)), 10)
+			key = append(append(key, ':'), m.Key...)
+			switch v := m.Value.(type) {
 			case nil:
 				key = append(key, 'n')
 			case string:

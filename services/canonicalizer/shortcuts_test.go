@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/stockweave/stockweave/pkg/jq"
 )
 
 // shortInput makes inputs of shortcuts from the words that decide in them.
@@ -43,7 +45,16 @@ func (r shortInput) segment(ids ...string) any {
 	if id == "DTM" && r.IntN(2) == 0 { // with a century, or a format
 		e = []any{id, r.pick("002", "371"), r.pick("261102", "20261102", ""), nil, nil, r.pick("19", "20", "DT", "x"), r.pick("", "202611021405")}
 	}
-	return map[string]any{"id": id, "pos": r.IntN(9), "e": e}
+	return r.segmentOf(id, e)
+}
+
+// segmentOf is a segment in either form.
+func (r shortInput) segmentOf(id string, e []any) any {
+	pos := r.IntN(9)
+	if r.IntN(2) == 0 {
+		return map[string]any{"id": id, "pos": pos, "e": e}
+	}
+	return jq.NewObject(jq.Member{Key: "e", Value: e}, jq.Member{Key: "id", Value: id}, jq.Member{Key: "pos", Value: pos})
 }
 
 // segments are of a few kinds, or of all.
@@ -62,7 +73,7 @@ func (r shortInput) segments() any {
 func (r shortInput) plain() any { // segments that divide nothing
 	list := []any{}
 	for range r.IntN(4) {
-		list = append(list, map[string]any{"id": "REF", "pos": 1, "e": r.elements("REF")})
+		list = append(list, r.segmentOf("REF", r.elements("REF")))
 	}
 	if r.IntN(2) == 0 {
 		list = append(list, r.segment("N1"), r.segment("QTY", "QTY", "SDQ"))
@@ -177,7 +188,7 @@ func TestShortcutsMeanTheirDefinitions(t *testing.T) {
 				went++
 			}
 			if want, got := outcome(meant, v), outcome(short, v); got != want {
-				text, _ := gojq.Marshal(v)
+				text, _ := gojq.Marshal(jq.Plain(v))
 				t.Fatalf("%s of %s gives\n%s\nbut is defined as\n%s", name, text, got, want)
 			}
 		}

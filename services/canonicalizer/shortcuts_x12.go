@@ -46,8 +46,7 @@ func (x *x12Short) qualifies(v any) bool {
 // pairs are those of a segment from an element on, and its flags; false where an
 // element is no text.
 func (x *x12Short) pairs(v any, from int) (out []pair, flags []any, ok bool) {
-	g, _ := v.(map[string]any)
-	e, ok := g["e"].([]any)
+	e, ok := jq.Field(v, "e").([]any)
 	if !ok || from < 0 || len(e) > mostElements {
 		return nil, nil, false
 	}
@@ -94,7 +93,7 @@ func (x *x12Short) pairsFrom(in any, args []any) (any, bool) {
 	for i, p := range pairs {
 		list[i] = []any{p.q, p.id}
 	}
-	return map[string]any{"pairs": list, "flags": flags}, true
+	return jq.NewObject(jq.Member{Key: "flags", Value: flags}, jq.Member{Key: "pairs", Value: list}), true
 }
 
 // itemOf is x12_item of pairs.
@@ -124,14 +123,16 @@ func (x *x12Short) itemOf(all []pair, flags any) any {
 		if _, aside := x.aside[p.q.(string)]; aside && named > 0 || len(ids) == 32 { //nolint:forcetypeassert // as above
 			continue
 		}
-		ids = append(ids, map[string]any{"type": p.q, "value": p.id})
+		ids = append(ids, jq.NewObject(jq.Member{Key: "type", Value: p.q}, jq.Member{Key: "value", Value: p.id}))
 	}
-	return map[string]any{"lot": lot, "serial": of("SN"), "po": of("PO"), "ids": ids, "flags": flags}
+	return jq.NewObject(
+		jq.Member{Key: "flags", Value: flags}, jq.Member{Key: "ids", Value: ids}, jq.Member{Key: "lot", Value: lot},
+		jq.Member{Key: "po", Value: of("PO")}, jq.Member{Key: "serial", Value: of("SN")},
+	)
 }
 
 func (x *x12Short) item(in any, _ []any) (any, bool) {
-	o, _ := in.(map[string]any)
-	list, ok := o["pairs"].([]any)
+	list, ok := jq.Field(in, "pairs").([]any)
 	if !ok {
 		return nil, false
 	}
@@ -148,15 +149,14 @@ func (x *x12Short) item(in any, _ []any) (any, bool) {
 		}
 		all[i] = pair{q, id}
 	}
-	return x.itemOf(all, o["flags"]), true
+	return x.itemOf(all, jq.Field(in, "flags")), true
 }
 
 func (x *x12Short) lin(in any, _ []any) (any, bool) {
 	if in == nil {
-		return map[string]any{"ids": []any{}, "flags": []any{}}, true
+		return jq.NewObject(jq.Member{Key: "flags", Value: []any{}}, jq.Member{Key: "ids", Value: []any{}}), true
 	}
-	g, _ := in.(map[string]any)
-	e, _ := g["e"].([]any)
+	e, _ := jq.Field(in, "e").([]any)
 	s := segmentOf{e: e}
 	from := 2
 	if x.qualifies(s.el(1)) && s.el(2) != nil && !x.qualifies(s.el(2)) {
@@ -170,7 +170,8 @@ func (x *x12Short) lin(in any, _ []any) (any, bool) {
 }
 
 func (x *x12Short) rolesOf(in any, _ []any) (any, bool) {
-	out := map[string]any{}
+	var buffer [8]jq.Member
+	out := buffer[:0]
 	texts := true
 	ok := segmentsOf(in, func(s segmentOf) bool {
 		if s.id != "N1" {
@@ -185,7 +186,8 @@ func (x *x12Short) rolesOf(in any, _ []any) (any, bool) {
 				role = "party_" + asciiLower(code)
 			}
 		}
-		if old := out[role]; old != nil {
+		at, had := jq.Find(out, role)
+		if had && out[at].Value != nil {
 			return true
 		}
 		value := s.el(4)
@@ -194,10 +196,14 @@ func (x *x12Short) rolesOf(in any, _ []any) (any, bool) {
 		}
 		_, isText = value.(string)
 		texts = texts && (isText || value == nil)
-		out[role] = value
+		if had {
+			out[at].Value = value
+		} else {
+			out = slices.Insert(out, at, jq.Member{Key: role, Value: value})
+		}
 		return true
 	})
-	return out, ok && texts
+	return jq.NewObject(out...), ok && texts
 }
 
 // asciiLower is ascii_downcase.

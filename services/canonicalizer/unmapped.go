@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 )
 
@@ -37,7 +38,7 @@ func (t *Try) unmapped(ctx context.Context, p *sourceProgram, raw *event.RawMess
 		if u.Tree == nil || u.Fault != nil {
 			continue
 		}
-		e.tree, e.where = u.Tree, u.Where
+		e.tree, e.where = jq.Plain(u.Tree), u.Where
 		base, err := e.lines()
 		if err != nil {
 			return err
@@ -46,7 +47,7 @@ func (t *Try) unmapped(ctx context.Context, p *sourceProgram, raw *event.RawMess
 			continue // rejected: nothing can be told apart
 		}
 		e.base = base
-		if err := e.children(u.Tree, nil); err != nil {
+		if err := e.children(e.tree, nil); err != nil {
 			return err
 		}
 	}
@@ -81,7 +82,7 @@ func (e *eraser) lines() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("mapping: %w", err)
 	}
-	b, err := json.Marshal(mapped)
+	b, err := json.Marshal(jq.Plain(mapped))
 	if err != nil {
 		return fmt.Sprint(mapped), nil //nolint:nilerr // what JSON does not take is compared as it prints
 	}

@@ -63,9 +63,6 @@ func newPorter(set *policy.Set, doors map[inventory.Source]*door, fetch access.F
 func ownPrincipals(doors map[inventory.Source]*door) []access.Principal {
 	byKey := map[[sha256.Size]byte][]string{}
 	for name, d := range doors {
-		if d == nil {
-			continue // ingest fetches from it: it does not knock
-		}
 		for _, k := range d.keys {
 			if !slices.Contains(byKey[k], string(name)) {
 				byKey[k] = append(byKey[k], string(name))

@@ -63,7 +63,6 @@ func newTenants(t *testing.T, fetch access.Fetch, change func(*policy.Set)) *ten
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.s.recv.sources = set.Sources
 	if x.s.porter, err = newPorter(set, known, fetch, slog.New(slog.DiscardHandler), x.clock); err != nil {
 		t.Fatal(err)
 	}

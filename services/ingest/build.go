@@ -10,12 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/stockweave/stockweave/pkg/access"
 	"github.com/stockweave/stockweave/pkg/access/idempotent"
 	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 	"github.com/stockweave/stockweave/services/ingest/acks"
@@ -72,7 +75,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		return nil, fmt.Errorf("opening producer: %w", err)
 	}
 	recv := &receiver{
-		codecs: cfg.Codecs, sources: cfg.Policies.Sources, log: env.Log, now: env.Now,
+		codecs: cfg.Codecs, log: env.Log, now: env.Now,
 		produce: producer.Produce, gate: &gate{ping: producer.Ping, now: env.Now}, wait: cfg.AckTimeout, took: took,
 	}
 	reads, err := stream.NewRestoreReads(cfg.Kafka)
@@ -86,41 +89,65 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		ids:  idempotent.NewWindow(idsKept, mostIDs, maxAnswer, env.Now),
 		acks: acks.NewReader(reads, cfg.Codecs), asks: make(chan struct{}, mostAcks),
 	}
-	closeAll := func() { reads.Close(); producer.Close() }
 	env.Health.Ready("ingest", recv.gate.ready)
-	if recv.live, err = followed(&cfg, env, known, porter); err != nil {
+	cursors, err := cursor.NewLog(cfg.Kafka, cfg.Codecs, producer.Produce, env.Now)
+	if err != nil {
+		reads.Close()
+		producer.Close()
+		return nil, fmt.Errorf("opening cursors: %w", err)
+	}
+	closeAll := func() { cursors.Close(); reads.Close(); producer.Close() }
+	tasks, err := tasksOf(&cfg, env, known, s, cursors, closeAll)
+	if err != nil {
 		closeAll()
 		return nil, err
 	}
-	published, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicPolicies, Apply: recv.live.Apply})
+	return tasks, nil
+}
+
+// tasksOf are the tasks of the service: to follow the policies, to take what is sent and
+// to fetch what is not. closeAll is called when the last of them is over.
+func tasksOf(cfg *Config, env service.Env, known map[inventory.Source]*door, s *server, cursors cursor.Store, closeAll func()) ([]service.Task, error) {
+	fetch, err := newFetcher(cfg, env, s.recv, cursors, s.acks)
 	if err != nil {
-		closeAll()
+		return nil, err
+	}
+	own, err := fetch.ways(cfg.Policies, known)
+	if err != nil {
+		return nil, err
+	}
+	crew := newCrew(cfg.Kafka, env.Log)
+	crew.set(own)
+	live, err := followed(cfg, env, own, s.porter, fetch, crew)
+	if err != nil {
+		return nil, err
+	}
+	published, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicPolicies, Apply: live.Apply})
+	if err != nil {
 		return nil, fmt.Errorf("reading policies: %w", err)
 	}
 	env.Health.Ready("ingest policies", published.Ready)
-	env.Health.Detail("sources", recv.live.Refused)
-	cursors, err := cursor.NewLog(cfg.Kafka, cfg.Codecs, producer.Produce, env.Now)
-	if err != nil {
-		closeAll()
-		return nil, fmt.Errorf("opening cursors: %w", err)
-	}
-	asks, err := polls(&cfg, env, recv, cursors)
-	takes, faults := folders(&cfg, env, recv, cursors)
-	if err := errors.Join(err, faults); err != nil {
-		cursors.Close()
-		closeAll()
-		return nil, err
-	}
+	env.Health.Detail("sources", live.Refused)
+	loaded := sync.OnceFunc(live.Loaded)
 	serve := service.Serve(cfg.Listen, s.handler(), cfg.Bound)
-	return append([]service.Task{published.Run, func(ctx context.Context) error {
-		defer cursors.Close()
-		defer closeAll() // after the requests under way have their answers
-		select {         // a source that was taken off is not let in again by a restart
-		case <-published.Loaded():
-			recv.live.Loaded()
-		case <-ctx.Done():
-			return nil
+	var under atomic.Int32
+	under.Store(2)
+	// A source that was taken off is not let in again, nor fetched from, by a restart.
+	after := func(task service.Task) service.Task {
+		return func(ctx context.Context) error {
+			defer func() { // what is under way has its answers by then
+				if under.Add(-1) == 0 {
+					closeAll()
+				}
+			}()
+			select {
+			case <-published.Loaded():
+				loaded()
+				return task(ctx)
+			case <-ctx.Done():
+				return nil
+			}
 		}
-		return serve(ctx)
-	}}, append(asks, takes...)...), nil
+	}
+	return []service.Task{published.Run, after(serve), after(crew.run)}, nil
 }

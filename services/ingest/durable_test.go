@@ -13,15 +13,15 @@ import (
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
-// way is a way in: a request, how often the log is asked for it, and what the answer
+// entrance is a way in: a request, how often the log is asked for it, and what the answer
 // has when all went well.
-type way struct {
+type entrance struct {
 	request  func() *http.Request
 	asks     int
 	answered string
 }
 
-func waysIn() map[string]way {
+func waysIn() map[string]entrance {
 	post := func(path, contentType, body string) func() *http.Request {
 		return func() *http.Request {
 			r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
@@ -32,7 +32,7 @@ func waysIn() map[string]way {
 	}
 	part := "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f.edi\"\r\n\r\nISA\r\n"
 	batch := hook("msg_2", "{\"a\":1}\n{\"a\":2}\n", noon)
-	return map[string]way{
+	return map[string]entrance{
 		"one message":    {post("/v1/messages/events", "application/json", `{"id":1}`), 1, `{"id":"`},
 		"signed message": {hook("msg_1", `{"id":1}`, noon), 1, `{"id":"`},
 		"multipart":      {post("/v1/messages/files", "multipart/form-data; boundary=b", part+part+"--b--\r\n"), 1, `"messages":[`},
@@ -51,7 +51,7 @@ func waysIn() map[string]way {
 // Invariant 1: nobody is told that a message was taken before the log has it, whatever
 // the way in; of a long body nothing more is taken meanwhile.
 func TestNoAnswerBeforeTheLogHasIt(t *testing.T) {
-	for name, way := range waysIn() {
+	for name, entrance := range waysIn() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := hookServer(t, &log{}, func() time.Time { return noon })
@@ -60,8 +60,8 @@ func TestNoAnswerBeforeTheLogHasIt(t *testing.T) {
 				asked, ack := 0, make(chan struct{})
 				s.recv.produce = func(context.Context, ...*stream.Record) error { asked++; <-ack; return nil }
 				w, done := httptest.NewRecorder(), false
-				go func() { s.handler().ServeHTTP(w, way.request()); done = true }()
-				for n := 1; n <= way.asks; n++ {
+				go func() { s.handler().ServeHTTP(w, entrance.request()); done = true }()
+				for n := 1; n <= entrance.asks; n++ {
 					synctest.Wait()
 					if done || asked != n || w.Body.Len() > 0 {
 						t.Errorf("asked %d times of %d, answered %d %s", asked, n, w.Code, w.Body)
@@ -69,7 +69,7 @@ func TestNoAnswerBeforeTheLogHasIt(t *testing.T) {
 					ack <- struct{}{}
 				}
 				synctest.Wait()
-				if !done || asked != way.asks || !strings.Contains(w.Body.String(), way.answered) {
+				if !done || asked != entrance.asks || !strings.Contains(w.Body.String(), entrance.answered) {
 					t.Errorf("asked %d times, answered %d %s", asked, w.Code, w.Body)
 				}
 			})
@@ -79,18 +79,18 @@ func TestNoAnswerBeforeTheLogHasIt(t *testing.T) {
 
 // What the log did not take is not said to be taken, and is taken when it comes again.
 func TestWhatTheLogDidNotTakeMayComeAgain(t *testing.T) {
-	for name, way := range waysIn() {
+	for name, entrance := range waysIn() {
 		t.Run(name, func(t *testing.T) {
 			l := &log{down: errors.New("no broker")}
 			now := noon
 			s := hookServer(t, l, func() time.Time { return now })
 			s.random = endless{}
 			s.door("hooks").src.HTTP.Batch = true
-			if w := serve(s, way.request()); strings.Contains(w.Body.String(), way.answered) || !strings.Contains(w.Body.String(), "kafka_unavailable") {
+			if w := serve(s, entrance.request()); strings.Contains(w.Body.String(), entrance.answered) || !strings.Contains(w.Body.String(), "kafka_unavailable") {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
 			l.down, now = nil, now.Add(2*probeEvery)
-			if w := serve(s, way.request()); !strings.Contains(w.Body.String(), way.answered) || strings.Contains(w.Body.String(), "kafka_unavailable") || len(l.recs) == 0 {
+			if w := serve(s, entrance.request()); !strings.Contains(w.Body.String(), entrance.answered) || strings.Contains(w.Body.String(), "kafka_unavailable") || len(l.recs) == 0 {
 				t.Errorf("%d %s, %d messages", w.Code, w.Body, len(l.recs))
 			}
 		})

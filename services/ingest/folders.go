@@ -2,63 +2,59 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
-	"slices"
+	"strings"
 
-	"github.com/stockweave/stockweave/pkg/service"
+	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/ingest/cursor"
 	"github.com/stockweave/stockweave/services/ingest/files"
 )
 
-// foldersGroup divides the folders among the replicas.
-const foldersGroup = "ingest-files"
-
-// folders is the task that takes files. Each folder has one replica at a time: the one
-// that holds the partition of its cursor (ADR 26).
-func folders(cfg *Config, env service.Env, appender files.Appender, cursors cursor.Store) ([]service.Task, error) {
-	metrics := files.NewMetrics()
-	var feeds []held
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(cfg.Policies.Sources)) {
-		src := cfg.Policies.Sources[name]
-		f := &files.Feed{
-			Source: src, Append: appender, Cursors: cursors, StreamKey: streamKey,
-			Log: env.Log, Now: env.Now, Random: rand.Float64, Metrics: metrics,
-		}
-		flow := "files"
-		switch t := &src.Transport; {
-		case t.Files != nil:
-			dir := t.Files.Dir
-			if e := t.Files.DirEnv; e != "" {
-				if dir = cfg.Getenv(e); dir == "" {
-					errs = append(errs, fmt.Errorf("source %s: environment variable %s is not set", name, e))
-				}
-			}
-			f.Pickup = t.Files.Pickup
-			f.Open = func(context.Context) (files.Folder, error) { return files.Local(dir) }
-		case t.SFTP != nil:
-			server, err := files.ServerOf(t.SFTP, cfg.Getenv)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("source %s: transport.sftp: %w", name, err))
-				continue
-			}
-			flow, f.Pickup, f.Open = "sftp", t.SFTP.Pickup, server.Connect
-		default:
-			continue
-		}
-		f.Key = cursor.Key(name, flow)
-		feeds = append(feeds, held{f.Key, func(ctx context.Context) { _ = f.Run(ctx) }}) // it ends with ctx only
+// folder is the work of taking files, and of putting what answers them.
+func (f *fetcher) folder(src *policy.Source) ([]*work, error) {
+	feed := &files.Feed{
+		Source: src, Append: f.appender(src), Cursors: f.cursors, StreamKey: streamKey,
+		Log: f.env.Log, Now: f.env.Now, Random: random, Metrics: f.files,
 	}
-	if err := errors.Join(errs...); err != nil || len(feeds) == 0 {
-		return nil, err
-	}
-	if env.Metrics != nil {
-		if err := metrics.Register(env.Metrics); err != nil {
-			return nil, err //nolint:wrapcheck // it says what
+	var flow, base string
+	var in func(dir string) func(context.Context) (files.Folder, error) // another folder there
+	if t := src.Transport.Files; t != nil {
+		dir, err := f.secret(t.DirEnv)
+		if err != nil {
+			return nil, err
 		}
+		if t.DirEnv == "" {
+			dir = t.Dir
+		}
+		in = func(dir string) func(context.Context) (files.Folder, error) {
+			return func(context.Context) (files.Folder, error) { return files.Local(dir) }
+		}
+		flow, base, feed.Pickup, feed.Place = "files", dir, t.Pickup, dir
+	} else {
+		t := src.Transport.SFTP
+		server, err := files.ServerOf(t, f.cfg.Getenv)
+		if err != nil {
+			return nil, fmt.Errorf("transport.sftp: %w", err)
+		}
+		in = func(dir string) func(context.Context) (files.Folder, error) { return server.In(dir).Connect }
+		flow, base, feed.Pickup, feed.Place = "sftp", server.Dir, t.Pickup, server.Place()
 	}
-	return []service.Task{func(ctx context.Context) error { return hold(ctx, cfg.Kafka, env.Log, foldersGroup, feeds) }}, nil
+	feed.Open, feed.Key = in(base), cursor.Key(src.Name, flow)
+	works := []*work{{key: feed.Key, run: func(ctx, until context.Context) { _ = feed.Run(ctx, until) }}} // it ends with them only
+	if src.Acks.Files == nil {
+		return works, nil
+	}
+	rule := src.Acks.Files.Defaults()
+	at, err := rule.Folder(base)
+	if err != nil {
+		return nil, fmt.Errorf("acks.files.dir: %w", err)
+	}
+	out := &files.Out{
+		Source: src, Poll: feed.Pickup.Poll, Suffix: rule.Suffix, Open: in(at), Log: f.acks, Cursors: f.cursors, Key: cursor.Key(src.Name, "acks"),
+		Logger: f.env.Log, Now: f.env.Now, Random: random, Metrics: f.files,
+	}
+	if !strings.Contains(rule.Dir, "/") && rule.Dir != ".." {
+		out.Open, out.Dir = feed.Open, rule.Dir
+	}
+	return append(works, &work{key: out.Key, run: func(_, until context.Context) { _ = out.Run(until) }}), nil // it ends with that only
 }

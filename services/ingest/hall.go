@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/stockweave/stockweave/pkg/access"
@@ -37,19 +38,35 @@ func (p *porter) enter(doors map[inventory.Source]*door) error {
 func (s *server) door(name inventory.Source) *door { return s.porter.hall.Load().doors[name] }
 
 // followed are the sources as they are published, each with its secrets read anew.
-func followed(cfg *Config, env service.Env, own map[inventory.Source]*door, p *porter) (*follow.Sources[*door], error) {
-	f, err := follow.New(follow.Config[*door]{
-		Codecs: cfg.Codecs, Log: env.Log, Own: own, Metrics: env.Metrics, Prefix: "stockweave_ingest", Before: p.enter,
-		Prepare: func(src *policy.Source) (*door, error) {
-			one, err := doors(&policy.Set{Sources: map[inventory.Source]*policy.Source{src.Name: src}}, cfg.Getenv, cfg.Fetch)
-			if err != nil {
-				return nil, err
+func followed(cfg *Config, env service.Env, own map[inventory.Source]*way, p *porter, f *fetcher, c *crew) (*follow.Sources[*way], error) {
+	live, err := follow.New(follow.Config[*way]{
+		Codecs: cfg.Codecs, Log: env.Log, Own: own, Metrics: env.Metrics, Prefix: "stockweave_ingest",
+		Before: func(live map[inventory.Source]*way) error {
+			if err := p.enter(doorsOf(live)); err != nil {
+				return err
 			}
-			return one[src.Name], nil
+			c.set(live) // no error follows: what may come in and what is fetched are of one list
+			return nil
+		},
+		Prepare: func(src *policy.Source) (*way, error) {
+			set := &policy.Set{Sources: map[inventory.Source]*policy.Source{src.Name: src}}
+			known, err := doors(set, cfg.Getenv, cfg.Fetch)
+			ways, fault := f.ways(set, known)
+			return ways[src.Name], errors.Join(err, fault)
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("following sources: %w", err)
 	}
-	return f, nil
+	return live, nil
+}
+
+func doorsOf(live map[inventory.Source]*way) map[inventory.Source]*door {
+	out := map[inventory.Source]*door{}
+	for name, w := range live {
+		if w.door != nil {
+			out[name] = w.door
+		}
+	}
+	return out
 }

@@ -66,7 +66,12 @@ func TestDoorsFollowPolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := Config{Codecs: codecs, Getenv: func(k string) string { return secrets[k] }}
-	live, err := followed(&cfg, service.Env{Log: slog.New(slog.DiscardHandler)}, map[inventory.Source]*door{}, p)
+	env := service.Env{Log: slog.New(slog.DiscardHandler)}
+	f, err := newFetcher(&cfg, env, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live, err := followed(&cfg, env, map[inventory.Source]*way{}, p, f, newCrew(cfg.Kafka, env.Log))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,34 +4,21 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
-// held is what one replica does at a time: the one that holds the partition of its
-// cursor.
-type held struct {
-	key string // of its cursor
-	run func(ctx context.Context)
-}
-
-// hold divides what is held among the replicas of a group, and runs what is this one's.
-func hold(ctx context.Context, kafka stream.Config, log *slog.Logger, group string, all []held) error {
+// hold divides the partitions of the cursors among the replicas of a group, and calls
+// run for each that is this one's: mine says whether a cursor is of it.
+func hold(ctx context.Context, kafka stream.Config, log *slog.Logger, group string, run func(ctx context.Context, mine func(key string) bool)) error {
 	n, err := cursorPartitions(ctx, kafka, log)
 	if err != nil || n == 0 {
 		return err
 	}
 	return stream.Hold(ctx, kafka, group, event.TopicCursors, func(ctx context.Context, partition int32) { //nolint:wrapcheck // it says what
-		var wg sync.WaitGroup
-		for _, h := range all {
-			if stream.Partition([]byte(h.key), n) == partition {
-				wg.Go(func() { h.run(ctx) })
-			}
-		}
-		wg.Wait()
+		run(ctx, func(key string) bool { return stream.Partition([]byte(key), n) == partition })
 	})
 }
 

@@ -34,7 +34,6 @@ func hookServer(t *testing.T, l *log, now func() time.Time) *server {
 	if s.porter, err = newPorter(set, known, nil, s.log, now); err != nil {
 		t.Fatal(err)
 	}
-	s.recv.sources = set.Sources
 	return s
 }
 

@@ -100,7 +100,7 @@ func newTestServer(t *testing.T, l *log, now func() time.Time) *server {
 		cfg:    cfg, log: discard, now: now, random: bytes.NewReader(make([]byte, 1<<16)), slots: make(chan struct{}, 4),
 		strangers: make(chan struct{}, 2), acks: acks.NewReader(noAcks{}, cfg.Codecs), asks: make(chan struct{}, mostAcks),
 		recv: &receiver{
-			codecs: cfg.Codecs, sources: testPolicies().Sources, log: discard, now: now, produce: l.produce,
+			codecs: cfg.Codecs, log: discard, now: now, produce: l.produce,
 			gate: &gate{ping: l.ping, now: now}, wait: cfg.AckTimeout, took: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "t"}),
 		},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "r"}, []string{"source", "code"}),

@@ -4,143 +4,133 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
-	"slices"
+	"log/slog"
+	"sync"
+	"time"
 
-	"github.com/jackc/pgx/v5"
-
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
-	"github.com/stockweave/stockweave/pkg/service"
+	"github.com/stockweave/stockweave/pkg/stream"
 	"github.com/stockweave/stockweave/services/ingest/cursor"
 	"github.com/stockweave/stockweave/services/ingest/pull"
 	"github.com/stockweave/stockweave/services/ingest/pull/api"
+	"github.com/stockweave/stockweave/services/ingest/pull/shipments"
 	"github.com/stockweave/stockweave/services/ingest/pull/tryton"
 	"github.com/stockweave/stockweave/services/ingest/sql"
 )
 
-// pollsGroup divides the sources that are asked among the replicas.
-const pollsGroup = "ingest-polls"
-
-// polls are the tasks of the sources that ingest asks: databases and APIs. Each has one
-// replica at a time: an outbox the one that has its lock, any other the one that holds
-// the partition of its cursor. For a moment after a replica has died or stalled it may
-// be two; what both read of one record is one message by its id.
-func polls(cfg *Config, env service.Env, appender pull.Appender, cursors cursor.Store) ([]service.Task, error) {
-	p := polling{cfg: cfg, env: env, appender: appender, cursors: cursors, metrics: pull.NewMetrics()}
-	var tasks []service.Task
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(cfg.Policies.Sources)) {
-		src := cfg.Policies.Sources[name]
-		var task service.Task // of its own
-		var err error
-		switch t := &src.Transport; {
-		case t.SQL != nil:
-			task, err = p.database(src, t.SQL)
-		case t.Pull != nil:
-			err = p.system(src, t.Pull)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("source %s: %w", name, err))
-		}
-		if task != nil {
-			tasks = append(tasks, task)
-		}
-	}
-	if len(p.feeds) > 0 {
-		tasks = append(tasks, func(ctx context.Context) error { return hold(ctx, cfg.Kafka, env.Log, pollsGroup, p.feeds) })
-	}
-	if len(tasks) > 0 && env.Metrics != nil {
-		if err := env.Metrics.Register(p.metrics); err != nil {
-			errs = append(errs, fmt.Errorf("registering metrics: %w", err))
-		}
-	}
-	return tasks, errors.Join(errs...)
-}
-
-type polling struct {
-	cfg      *Config
-	env      service.Env
-	appender pull.Appender
-	cursors  cursor.Store
-	metrics  *pull.Metrics
-	feeds    []held
-}
-
-func (p *polling) secret(env string) (string, error) {
-	if env == "" {
-		return "", nil
-	}
-	v := p.cfg.Getenv(env)
-	if v == "" {
-		return "", fmt.Errorf("environment variable %s is not set", env)
-	}
-	return v, nil
-}
-
-// database makes the task of an outbox, or a feed.
-func (p *polling) database(src *policy.Source, s *policy.SQL) (service.Task, error) {
-	conn, err := sql.Config(s, p.cfg.Getenv)
+// database is the work of an outbox, each batch of which is the replica's that has its
+// lock, or of a query or function.
+func (f *fetcher) database(src *policy.Source, s *policy.SQL) (*work, error) {
+	conn, err := sql.Config(s, f.cfg.Getenv)
 	if err != nil {
 		return nil, fmt.Errorf("transport.sql: %w", err)
 	}
 	if s.Outbox != nil {
-		return p.outbox(src, s, conn).Run, nil
+		box := &sql.Outbox{
+			Source: src, SQL: s, Config: conn, Append: f.appender(src),
+			Log: f.env.Log, Now: f.env.Now, Random: random, Metrics: f.polls,
+		}
+		run := func(_, until context.Context) { _ = box.Run(until) } // it ends with that only
+		return &work{key: cursor.Key(src.Name, "outbox"), everywhere: true, run: run}, nil
 	}
-	rows := sql.NewRows(src, s, conn, p.env.Now)
-	p.feed(src, s.Poll, "sql", rows, rows.Close)
-	return nil, nil //nolint:nilnil // a feed is no task of its own
+	rows := sql.NewRows(src, s, conn, f.env.Now)
+	return f.poll(src, s.Poll, "sql", rows, rows.Close), nil
 }
 
-func (p *polling) outbox(src *policy.Source, s *policy.SQL, conn *pgx.ConnConfig) *sql.Outbox {
-	return &sql.Outbox{
-		Source: src, SQL: s, Config: conn, Append: p.appender,
-		Log: p.env.Log, Now: p.env.Now, Random: rand.Float64, Metrics: p.metrics,
-	}
-}
-
-func (p *polling) system(src *policy.Source, s *policy.Pull) error {
-	var adapter pull.Adapter
-	var client *pull.HTTP
-	flow, batch := "tryton", s.Poll.Defaults().Batch
+// system is the work of asking an API.
+func (f *fetcher) system(src *policy.Source, s *policy.Pull) (*work, error) {
+	batch := s.Poll.Defaults().Batch
 	if t := s.Tryton; t != nil {
-		url, key, err := p.access(t.URL, t.URLEnv, t.KeyEnv)
+		url, key, err := f.access(t.URL, t.URLEnv, t.KeyEnv)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		client = pull.NewHTTP(true, p.env.Now) // an ERP stands in the house
-		if adapter, err = tryton.New(t, url, key, batch, client, p.env.Now); err != nil {
-			return fmt.Errorf("transport.pull.tryton: %w", err)
-		}
-	} else {
-		flow = "http"
-		url, key, err := p.access(s.HTTP.URL, s.HTTP.URLEnv, s.HTTP.Auth.KeyEnv)
+		client := pull.NewHTTP(true, f.env.Now) // an ERP stands in the house
+		adapter, err := tryton.New(t, url, key, batch, client, f.env.Now)
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("transport.pull.tryton: %w", err)
 		}
-		client = pull.NewHTTP(s.HTTP.AllowPrivate, p.env.Now)
-		adapter = api.New(s.HTTP, url, key, batch, client, p.env.Now)
+		return f.poll(src, s.Poll, "tryton", adapter, client.Close), nil
 	}
-	p.feed(src, s.Poll, flow, adapter, client.Close)
-	return nil
+	url, key, err := f.access(s.HTTP.URL, s.HTTP.URLEnv, s.HTTP.Auth.KeyEnv)
+	if err != nil {
+		return nil, err
+	}
+	client := pull.NewHTTP(s.HTTP.AllowPrivate, f.env.Now)
+	adapter := api.New(s.HTTP, url, key, batch, client, f.env.Now)
+	w := f.poll(src, s.Poll, "http", adapter, client.Close)
+	if a := s.HTTP.Ask; a != nil && a.Shipments != nil {
+		open := shipments.New(*a.Shipments, src.Name, f.env.Now)
+		adapter.Asks = open.List
+		return f.beside(w, func(ctx context.Context) { f.tell(ctx, src.Name, open) }), nil
+	}
+	return w, nil
 }
 
-func (p *polling) access(url, urlEnv, keyEnv string) (string, string, error) {
-	said, err := p.secret(urlEnv)
+// beside is a work with a helper that runs while it does.
+func (f *fetcher) beside(w *work, helper func(ctx context.Context)) *work {
+	return &work{key: w.key, everywhere: w.everywhere, run: func(ctx, until context.Context) {
+		within, cancel := context.WithCancel(ctx)
+		var all sync.WaitGroup
+		all.Go(func() { helper(within) })
+		w.run(ctx, until)
+		cancel()
+		all.Wait()
+	}}
+}
+
+// tell applies the milestones of shipments, as they come, until ctx ends.
+func (f *fetcher) tell(ctx context.Context, own inventory.Source, open *shipments.Open) {
+	for ctx.Err() == nil {
+		table, err := stream.NewTable(stream.TableConfig{
+			Config: f.cfg.Kafka, Topic: event.TopicShipments, Since: open.Since(), ReadCommitted: true,
+			Apply: func(rec *stream.Record) error {
+				var m event.Milestone
+				if err := f.cfg.Codecs.DecodeMilestone(rec.Value, &m); err != nil {
+					f.env.Log.Warn("a milestone cannot be read", slog.Int64("offset", rec.Offset), slog.Any("err", err))
+					return nil // it opens and ends no shipment
+				}
+				open.Apply(&m)
+				return nil
+			},
+		})
+		if err == nil {
+			stop := make(chan struct{})
+			go func() {
+				select {
+				case <-table.Loaded():
+					open.Loaded()
+				case <-stop:
+				}
+			}()
+			err = table.Run(ctx)
+			close(stop)
+		}
+		if err != nil {
+			f.env.Log.Warn("open shipments cannot be read, trying again", slog.String("source", string(own)), slog.Any("err", err))
+			_ = pull.Sleep(ctx, 10*time.Second)
+		}
+	}
+}
+
+func (f *fetcher) access(url, urlEnv, keyEnv string) (string, string, error) {
+	said, err := f.secret(urlEnv)
 	if urlEnv == "" {
 		said = url
 	}
-	key, keyErr := p.secret(keyEnv)
+	key, keyErr := f.secret(keyEnv)
 	return said, key, errors.Join(err, keyErr)
 }
 
-func (p *polling) feed(src *policy.Source, poll policy.Poll, flow string, adapter pull.Adapter, closed func()) {
-	f := &pull.Feed{
-		Source: src, Poll: poll, Adapter: adapter, Append: p.appender, Cursors: p.cursors, Key: cursor.Key(src.Name, flow),
-		Log: p.env.Log, Now: p.env.Now, Random: rand.Float64, Metrics: p.metrics,
+func (f *fetcher) poll(src *policy.Source, poll policy.Poll, flow string, adapter pull.Adapter, closed func()) *work {
+	feed := &pull.Feed{
+		Source: src, Poll: poll, Adapter: adapter, Append: f.appender(src), Cursors: f.cursors, Key: cursor.Key(src.Name, flow),
+		Log: f.env.Log, Now: f.env.Now, Random: random, Metrics: f.polls,
 	}
-	p.feeds = append(p.feeds, held{f.Key, func(ctx context.Context) {
-		defer closed() // when it is somebody else's
-		_ = f.Run(ctx) // it ends with ctx only
-	}})
+	return &work{key: feed.Key, run: func(_, until context.Context) {
+		defer closed()      // when it is somebody else's
+		_ = feed.Run(until) // it ends with that only
+	}}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
-	"github.com/stockweave/stockweave/pkg/policy/follow"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
@@ -25,8 +24,6 @@ var errNotStored = errors.New("the log did not take the messages")
 // is safe for concurrent use.
 type receiver struct {
 	codecs  *event.Codecs
-	sources map[inventory.Source]*policy.Source
-	live    *follow.Sources[*door] // where sources follow policies.v1
 	log     *slog.Logger
 	now     func() time.Time
 	produce func(ctx context.Context, recs ...*stream.Record) error
@@ -35,42 +32,9 @@ type receiver struct {
 	took    prometheus.Observer
 }
 
-// source is a source as it is now, or was last: what is fetched of it is taken still.
-func (r *receiver) source(name inventory.Source) *policy.Source {
-	if r.live == nil {
-		return r.sources[name]
-	}
-	d, ok := r.live.Last(name)
-	switch {
-	case !ok:
-		return nil
-	case d == nil: // it does not knock, and so has no door
-		return r.sources[name]
-	}
-	return d.src
-}
-
-// Append makes messages durable, each on the topic of its source's latency class and
-// all of one stream in their order; those of one call may be of several sources. It
-// returns nil when the log has all of them, and errNotStored when it may not.
-func (r *receiver) Append(ctx context.Context, raws []*event.RawMessage) error {
-	recs := make([]*stream.Record, 0, len(raws))
-	for _, raw := range raws {
-		src := r.source(raw.Source)
-		if src == nil {
-			return fmt.Errorf("message %s: source %q is not known", raw.ID, raw.Source)
-		}
-		rec, err := record(r.codecs, src.LatencyClass, raw, "")
-		if err != nil {
-			return err
-		}
-		recs = append(recs, rec)
-	}
-	return r.put(ctx, recs)
-}
-
-// accept is Append for messages of one source, with the trace context of the request
-// they came in.
+// accept makes messages of one source durable, on the topic of its latency class and all
+// of one stream in their order; trace is the trace context of the request they came in.
+// It returns nil when the log has all of them, and errNotStored when it may not.
 func (r *receiver) accept(ctx context.Context, src *policy.Source, trace string, raws ...*event.RawMessage) error {
 	recs := make([]*stream.Record, 0, len(raws))
 	for _, raw := range raws {

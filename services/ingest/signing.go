@@ -95,6 +95,9 @@ func (s *server) refused(err error) error {
 	case errors.Is(err, signature.ErrStale):
 		return newProblem(http.StatusUnauthorized, "stale_signature", "the signature fits, but its time is too far from now")
 	case errors.Is(err, signature.ErrBad):
+		if err != signature.ErrBad { //nolint:errorlint // with a reason it is not the sender's fault alone
+			s.log.Warn("a signature is refused", slog.Any("err", err))
+		}
 		return badSignature()
 	}
 	return err

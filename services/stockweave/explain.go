@@ -28,6 +28,9 @@ explain ITEM prints what makes the numbers of an item, named ENTITY/ITEM or as i
 stands on topics, ENTITY|ITEM: for each location every outcome that moved something
 there, with the balance after it, the claims and supply lines, and then the steps
 from there to what may be promised, by the policy that holds now.
+With --as-of and --known-at it prints what made the quantities of that time, by when
+things happened and by when they were recorded; what was claimed, expected and promised
+then is not kept.
 It exits with 1 when the contributions do not add up to state and position, and with
 3 when retention has taken the first of them.
 `
@@ -39,8 +42,17 @@ type explainOptions struct {
 	key      inventory.Key
 	location inventory.Location
 	on       inventory.Day
+	when     explain.When
 	limit    int
 	asJSON   bool
+}
+
+// group are the locations asked about; none: all.
+func (o *explainOptions) group() []inventory.Location {
+	if o.location == "" {
+		return nil
+	}
+	return []inventory.Location{o.location}
 }
 
 func explainCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -48,6 +60,8 @@ func explainCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 	path := fs.String("config", "", "configuration file")
 	location := fs.String("location", "", "only this location")
 	on := fs.String("on", "", "what may be promised for this day, as 2006-01-02; today when empty")
+	asOf := fs.String("as-of", "", "what had happened by this time, as 2006-01-02T15:04:05Z")
+	knownAt := fs.String("known-at", "", "what was recorded by this time")
 	limit := fs.Int("limit", 1000, "the last contributions of each location")
 	asJSON := fs.Bool("json", false, "print JSON and nothing else")
 	item := first(&args)
@@ -65,6 +79,19 @@ func explainCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 			return fmt.Errorf("%w: --on must be a day as 2006-01-02, not %q", errMisuse, *on)
 		}
 		o.on = place.DayAt(day, time.UTC)
+	}
+	for _, t := range []struct {
+		name, text string
+		into       *inventory.Instant
+	}{{"--as-of", *asOf, &o.when.AsOf}, {"--known-at", *knownAt, &o.when.KnownAt}} {
+		if t.text == "" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, t.text)
+		if err != nil || at.UnixMilli() <= 0 {
+			return fmt.Errorf("%w: %s must be a time as 2006-01-02T15:04:05Z, not %q", errMisuse, t.name, t.text)
+		}
+		*t.into = inventory.Instant(at.UnixMilli())
 	}
 	if o.limit < 1 || o.limit > maxExplained {
 		return fmt.Errorf("%w: --limit must be between 1 and %d", errMisuse, maxExplained)
@@ -100,16 +127,23 @@ func explainItem(ctx context.Context, cfg *Config, o *explainOptions, stdout io.
 	if err != nil {
 		return err
 	}
-	it, err := explain.Read(ctx, explain.Config{Kafka: cfg.Kafka, Codecs: codecs, Key: o.key, Location: o.location, Limit: o.limit})
+	it, err := explain.Read(ctx, explain.Config{
+		Kafka: cfg.Kafka, Codecs: codecs, Key: o.key, Locations: o.group(), Limit: o.limit, When: o.when, Now: inventory.Instant(now.UnixMilli()),
+	})
+	forgotten := (*explain.ForgottenError)(nil)
 	switch {
+	case errors.As(err, &forgotten):
+		return fmt.Errorf("%w: %w", errIncomplete, err)
 	case errors.Is(err, explain.ErrUnknown):
 		return fmt.Errorf("%w: %s", err, o.key)
 	case err != nil:
 		return fmt.Errorf("explaining %s: %w", o.key, err)
 	}
-	p, err := promised(ctx, cfg, codecs, it, o, now)
-	if err != nil {
-		return err
+	var p *promise
+	if o.when.Now() {
+		if p, err = promised(ctx, cfg, codecs, it, o, now); err != nil {
+			return err
+		}
 	}
 	if o.asJSON {
 		err = explainJSON(stdout, it, p)
@@ -174,12 +208,8 @@ func promised(ctx context.Context, cfg *Config, codecs *event.Codecs, it *explai
 	if err != nil {
 		return nil, err
 	}
-	var group []inventory.Location
-	if o.location != "" {
-		group = []inventory.Location{o.location}
-	}
 	q := promises.Question(&policy.Ask{
-		Key: it.Key, Group: group, Day: o.on, Now: inventory.Instant(now.UnixMilli()),
+		Key: it.Key, Group: o.group(), Day: o.on, Now: inventory.Instant(now.UnixMilli()),
 		Today: func(l inventory.Location) inventory.Day {
 			return place.DayAt(now, places.Zone(it.Key.Entity, l, promises.Zone(it.Key.Entity, l)))
 		},

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/explain"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -30,11 +32,11 @@ func TestItemKey(t *testing.T) {
 	}
 }
 
-func runExplain(t *testing.T, args ...string) (explainedItem, int) {
+func runExplain(t *testing.T, args ...string) (explain.Report, int) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	code := run(t.Context(), append([]string{"explain", "acme/SKU-1", "--json"}, args...), &out, &errs)
-	var x explainedItem
+	var x explain.Report
 	if err := json.Unmarshal(out.Bytes(), &x); err != nil {
 		t.Fatalf("exit %d: %v: %s%s", code, err, out.String(), errs.String())
 	}
@@ -53,7 +55,7 @@ func TestExplainTellsEveryContribution(t *testing.T) {
 	for _, l := range all.Locations {
 		for _, c := range l.Contributions {
 			moves += len(c.Moves)
-			if c.Event == "" || c.RawID == "" || c.Source == "" || c.RecordedAt == "-" {
+			if c.Event == "" || c.Raw.ID == "" || c.Source == "" || c.RecordedAt == "" || c.Raw.Mapping == "" || c.OutcomeAt == nil {
 				t.Errorf("%s: a contribution without its origin: %+v", l.Location, c)
 			}
 		}
@@ -84,11 +86,23 @@ func TestExplainTellsEveryContribution(t *testing.T) {
 		t.Errorf("exit %d: %+v", code, one.Locations)
 	}
 
+	// Before anything happened nothing stood there; now as much as does.
+	for when, want := range map[string]string{"2020-01-01T00:00:00Z": "0", time.Now().UTC().Format(time.RFC3339Nano): all.Locations[0].States["on_hand"]} {
+		past, code := runExplain(t, "--as-of", when, "--known-at", when)
+		if code != exitOK || past.Promise != nil || past.AsOf == "" || len(past.Locations) == 0 || past.Locations[0].States["on_hand"] != want {
+			t.Errorf("as of %s: exit %d: %+v", when, code, past)
+		}
+	}
+
 	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"explain", "acme/SKU-1", "--known-at", "2020-01-01T00:00:00Z"}, &out, &errs); code != exitOK || !strings.Contains(out.String(), "with what came after") || strings.Contains(out.String(), "promised") {
+		t.Errorf("exit %d: %s%s", code, out.String(), errs.String())
+	}
+	out.Reset()
 	if code := run(t.Context(), []string{"explain", "acme/SKU-1"}, &out, &errs); code != exitOK || !strings.Contains(out.String(), "the contributions are the position") {
 		t.Errorf("exit %d: %s%s", code, out.String(), errs.String())
 	}
-	for _, args := range [][]string{{}, {"SKU-1"}, {"acme/SKU-1", "--on", "tomorrow"}, {"acme/SKU-1", "--limit", "0"}} {
+	for _, args := range [][]string{{}, {"SKU-1"}, {"acme/SKU-1", "--on", "tomorrow"}, {"acme/SKU-1", "--limit", "0"}, {"acme/SKU-1", "--as-of", "2020"}} {
 		if code := run(t.Context(), append([]string{"explain"}, args...), &out, &errs); code != exitMisuse {
 			t.Errorf("%q: exit %d", args, code)
 		}

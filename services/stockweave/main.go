@@ -77,6 +77,7 @@ func commands() []command {
 		{"parked", "list the events that wait and the keys that take none", parkedCommand},
 		{"approve", "apply or drop an event that waits", approveCommand},
 		{"thaw", "release a frozen key", thawCommand},
+		{"snapshots list", "list the full snapshots of which parts have not come", snapshotsList},
 		{"snapshots approve", "close a full snapshot in spite of its guard", snapshotsApprove},
 		{"explain", "tell every contribution to an item's numbers, and check that they add up", explainCommand},
 		{"counterparts", "serve a simulated ERP and channel for each of the policies", counterpartsCommand},
@@ -111,7 +112,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errMisuse):
 		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
 		return exitMisuse
-	case errors.Is(err, errOtherwise):
+	case errors.Is(err, errOtherwise), errors.Is(err, errWaits):
 		fmt.Fprintf(stderr, "stockweave %s: %v\n", cmds[i].name, err)
 		return exitFailed
 	case errors.Is(err, errIncomplete):

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/explain"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/stream"
@@ -56,7 +57,7 @@ func TestASilentOwnerOnTheRoad(t *testing.T) {
 	}
 
 	after, code := runExplain(t)
-	silent := slices.IndexFunc(after.Promise.Steps, func(s explainedStep) bool { return s.Name == string(inventory.StepSilence) })
+	silent := slices.IndexFunc(after.Promise.Steps, func(s explain.ReportedStep) bool { return s.Name == string(inventory.StepSilence) })
 	if code != exitOK || after.Promise.Quantity != "0" || silent < 1 || after.Promise.Steps[silent].Amount != "-"+after.Promise.Steps[silent-1].Value {
 		t.Errorf("exit %d: %+v", code, after.Promise)
 	}

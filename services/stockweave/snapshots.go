@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,11 +10,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/stream"
+	"github.com/stockweave/stockweave/services/atp"
 )
 
 const snapshotsAbout = `
@@ -27,6 +30,87 @@ of one item may change is guarded all the same.
 It exits with 0 when the word stands in the log, and with 1 when no such snapshot has
 ended.
 `
+
+const snapshotsListAbout = `
+snapshots list tells of the full snapshots in several messages of which parts have not
+come, for a week back: until they have, nothing that the snapshot leaves out becomes
+zero. Ask its source to send the missing parts again, or the whole as a new snapshot:
+once a later one is whole at the same locations, the older one is told of no more.
+Where no part says how many there are, the one behind the last is missing.
+With --json each snapshot is an object on a line of its own.
+It exits with 0 where none waits, or none so long as --older says; else with 1.
+`
+
+// errWaits is that of full snapshots of which parts have not come.
+var errWaits = errors.New("parts of full snapshots have not come")
+
+func snapshotsList(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	fs := flags("snapshots list", stderr, snapshotsListAbout)
+	path := fs.String("config", "", "configuration file")
+	older := fs.Duration("older", 0, "those alone whose first part came so long ago")
+	asJSON := fs.Bool("json", false, "print JSON and nothing else, one snapshot a line")
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	return withReads(ctx, *path, stderr, func(ctx context.Context, _ *Config, reads *stream.RestoreReads, codecs *event.Codecs) error {
+		now := time.Now()
+		all, err := atp.NewWaiting(reads, codecs).Look(ctx, now.Add(-atp.WaitingBack))
+		if err != nil {
+			return err
+		}
+		until := inventory.Instant(now.Add(-*older).UnixMilli())
+		all = slices.DeleteFunc(all, func(s atp.WaitingSnapshot) bool { return s.Since > until })
+		if err := printWaiting(stdout, all, *asJSON); err != nil {
+			return fmt.Errorf("writing what waits: %w", err)
+		}
+		if len(all) > 0 {
+			return errWaits
+		}
+		return nil
+	})
+}
+
+// waitingLine is a snapshot that waits, as JSON.
+type waitingLine struct {
+	Snapshot   string               `json:"snapshot"`
+	Source     inventory.Source     `json:"source"`
+	Entity     inventory.Entity     `json:"entity"`
+	Locations  []inventory.Location `json:"locations"`
+	AsOf       time.Time            `json:"as_of"`
+	Since      time.Time            `json:"since"`
+	Ended      int                  `json:"ended"`
+	Missing    []int32              `json:"missing"`
+	Partitions int                  `json:"partitions"`
+}
+
+func printWaiting(w io.Writer, all []atp.WaitingSnapshot, asJSON bool) error {
+	utc := func(t inventory.Instant) time.Time { return time.UnixMilli(int64(t)).UTC() }
+	if asJSON {
+		enc := json.NewEncoder(w)
+		for _, s := range all {
+			line := waitingLine{s.ID, s.Source, s.Entity, s.Locations, utc(s.AsOf), utc(s.Since), s.Ended, s.Missing, s.Partitions}
+			if err := enc.Encode(line); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(w, "no full snapshot waits for parts")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SNAPSHOT\tSOURCE\tENTITY\tLOCATIONS\tAS OF\tSINCE\tENDED\tMISSING PARTS\tPARTITIONS")
+	for _, s := range all {
+		places := make([]string, len(s.Locations))
+		for i, p := range s.Locations {
+			places[i] = string(p)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%d\n", s.ID, s.Source, s.Entity, strings.Join(places, " "),
+			utc(s.AsOf).Format(time.RFC3339), utc(s.Since).Format(time.RFC3339), s.Ended, atp.PartsText(s.Missing), s.Partitions)
+	}
+	return t.Flush()
+}
 
 // errNoSnapshot is that of a snapshot whose end the ledger has not come to.
 var errNoSnapshot = errors.New("no such snapshot has ended")

@@ -58,6 +58,21 @@ func TestSnapshotsApprove(t *testing.T) {
 
 	// A shadow comes to the ends, too, and is as the live ledger is.
 	l.command(exitOK, "identical", "replay", "--shadow", "s")
+
+	// Parts that have not come are told of.
+	l.command(exitOK, "no full snapshot waits", "snapshots", "list")
+	end.ID, end.Part, end.Parts, end.AsOf = "count/P", 2, 3, end.AsOf+1 // later than the one that is whole
+	if value, err = l.codecs.AppendSnapshot(nil, &event.SnapshotEnded{
+		End: end, EventID: "p", Lineage: 99, Partition: part, RecordedAt: inventory.Instant(time.Now().UnixMilli()),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := byNumber.Produce(t.Context(), &stream.Record{Topic: event.TopicSnapshots, Partition: part, Key: []byte("k"), Value: value}); err != nil {
+		t.Fatal(err)
+	}
+	l.command(exitFailed, "1 3", "snapshots", "list")
+	l.command(exitFailed, `"missing":[1,3]`, "snapshots", "list", "--json")
+	l.command(exitOK, "no full snapshot waits", "snapshots", "list", "--older", "1h")
 	l.closed(part)
 	stop()
 	// Ends do not go along to other partitions: their group has read them all.

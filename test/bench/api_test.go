@@ -1,10 +1,8 @@
-//go:build bench
+//go:build bench && linux
 
 package bench
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -89,11 +86,11 @@ func reads(t *testing.T) []row {
 	before := usedBytes(t, rdb)
 	payload := positions(t, s, n)
 	plain := serveAPI(t, s, "plain", false)
-	loadedAPI(t, plain, n)
+	loadedAPI(t, plain.url, n)
 	memory := row{Name: "redis.bytes_an_item", Unit: "bytes", Value: float64(usedBytes(t, rdb)-before-payload) / float64(n), Bar: "≤ 300"}
 
 	// What the bare handler gives is an answer as ours: of the same bytes.
-	example := fetch(t, plain+"/v1/atp/"+readItem(1)+"?entity=acme")
+	example := fetch(t, plain.url+"/v1/atp/"+readItem(1)+"?entity=acme")
 	for i := range readItems {
 		if err := rdb.Set(t.Context(), "bare:"+readItem(i), example, 0).Err(); err != nil {
 			t.Fatal(err)
@@ -101,14 +98,14 @@ func reads(t *testing.T) []row {
 	}
 	bare := serveBare(t, s.Redis.Addr())
 	copied := serveAPI(t, s, "copied", true)
-	loadedAPI(t, copied, n)
+	loadedAPI(t, copied.url, n)
 	for i := range readItems { // the copy is of what was read
-		fetch(t, copied+"/v1/atp/"+readItem(i)+"?entity=acme")
+		fetch(t, copied.url+"/v1/atp/"+readItem(i)+"?entity=acme")
 	}
-	var runs [3][]run
+	var runs [4][]run
 	for range readRounds {
-		for i, url := range []string{bare + "/bare/", plain + "/v1/atp/", copied + "/v1/atp/"} {
-			runs[i] = append(runs[i], drive(t, url, "?entity=acme", readFor))
+		for i, to := range []served{bare.at("/bare/"), plain.at("/v1/atp/"), copied.at("/v1/atp/"), bare.at("/constant/")} {
+			runs[i] = append(runs[i], drive(t, to, "?entity=acme", readFor))
 		}
 	}
 	mid := func(rs []run, by func(run) float64) float64 {
@@ -121,13 +118,20 @@ func reads(t *testing.T) []row {
 	}
 	rate := func(r run) float64 { return r.rate }
 	p99 := func(r run) float64 { return r.p99 }
-	one, many := batches(t, plain)
+	cpu := func(r run) float64 { return r.cpu }
+	one, many, packed := batches(t, plain.url)
 	return []row{
 		against("read.requests_per_s", "1/s", mid(runs[1], rate), mid(runs[0], rate), "ratio ≥ 0.7"),
 		against("read.p99_ms", "ms", mid(runs[1], p99), mid(runs[0], p99), "ratio ≤ 1.5"),
 		against("read.copy_requests_per_s", "1/s", mid(runs[2], rate), mid(runs[0], rate), "ratio ≥ 2"),
 		against("read.copy_p99_ms", "ms", mid(runs[2], p99), mid(runs[0], p99), ""),
+		against("read.cpu_us", "µs", mid(runs[1], cpu), mid(runs[0], cpu), ""),
+		against("read.copy_cpu_us", "µs", mid(runs[2], cpu), mid(runs[0], cpu), ""),
+		against("read.echo_ceiling_cpu_us", "µs", mid(runs[3], cpu), mid(runs[0], cpu), ""),
+		// What echo answers at most, with these bytes from memory and nothing asked.
+		against("read.echo_ceiling_requests_per_s", "1/s", mid(runs[3], rate), mid(runs[0], rate), ""),
 		against("read.batch_100_ms", "ms", many, one, "ratio ≤ 3"),
+		against("read.batch_100_gzip_ms", "ms", packed, one, ""),
 		memory,
 	}
 }
@@ -197,8 +201,8 @@ func usedBytes(t *testing.T, rdb *redis.Client) int64 {
 	return 0
 }
 
-// serveAPI runs atp-api in a process of its own and returns its address.
-func serveAPI(t *testing.T, s *stack.Stack, name string, first bool) string {
+// serveAPI runs atp-api in a process of its own.
+func serveAPI(t *testing.T, s *stack.Stack, name string, first bool) served {
 	t.Helper()
 	var ports [2]int
 	for i := range ports {
@@ -220,14 +224,15 @@ atp_api: {listen: "127.0.0.1:%d", local: {first: %v}}
 			profile(t, fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/profile?seconds=%d", ports[0], int((3*readRounds*readFor).Seconds())), path)
 		}()
 	}
-	return fmt.Sprintf("http://127.0.0.1:%d", ports[1])
+	return served{fmt.Sprintf("http://127.0.0.1:%d", ports[1]), p.PID()}
 }
 
-// loadedAPI waits until the last item written is answered.
+// loadedAPI waits until items of every partition, the last ones of all, are answered.
 func loadedAPI(t *testing.T, url string, n int) {
 	t.Helper()
 	deadline := time.Now().Add(5 * time.Minute)
-	for _, i := range []int{0, n / 2, n - 1} {
+	for back := range 64 {
+		i := n - 1 - back
 		for {
 			resp, err := http.Get(url + "/v1/atp/" + readItem(i) + "?entity=acme")
 			if err == nil {
@@ -260,7 +265,7 @@ func fetch(t *testing.T, url string) string {
 }
 
 // serveBare runs the floor in a process of its own.
-func serveBare(t *testing.T, redisAddr string) string {
+func serveBare(t *testing.T, redisAddr string) served {
 	t.Helper()
 	port, err := harness.Port()
 	if err != nil {
@@ -280,7 +285,7 @@ func serveBare(t *testing.T, redisAddr string) string {
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			_ = c.Close()
-			return "http://" + addr
+			return served{"http://" + addr, cmd.Process.Pid}
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the bare handler does not listen")
@@ -305,114 +310,24 @@ func TestBareReadProcess(t *testing.T) {
 		}
 		return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, v)
 	})
+	constant, err := rdb.Get(t.Context(), "bare:"+readItem(1)).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.GET("/constant/:item", func(c echo.Context) error { return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, constant) })
 	time.AfterFunc(bareTTL, func() { _ = e.Close() })
 	if err := e.Start(args[1]); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		t.Fatal(err)
 	}
 }
 
-// run is what the readers of one round saw.
-type run struct {
-	rate float64 // requests a second
-	p99  float64 // ms
-}
-
-// drive asks for items over kept connections, each one request at a time, for so long.
-func drive(t *testing.T, url, query string, during time.Duration) run {
-	t.Helper()
-	host, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
-	var mu sync.Mutex
-	var took []time.Duration
-	var all sync.WaitGroup
-	began := time.Now()
-	until := began.Add(during)
-	for w := range readers {
-		all.Go(func() {
-			mine, err := ask(host, "/"+path, query, w, until)
-			if err != nil {
-				t.Error(err)
-			}
-			mu.Lock()
-			took = append(took, mine...)
-			mu.Unlock()
-		})
-	}
-	all.Wait()
-	wall := time.Since(began)
-	if len(took) == 0 {
-		t.Fatal("nothing was answered")
-	}
-	slices.Sort(took)
-	r := run{float64(len(took)) / wall.Seconds(), took[len(took)*99/100].Seconds() * 1e3}
-	t.Logf("%s: %.0f/s, p50 %v, p99 %.2f ms", url, r.rate, took[len(took)/2], r.p99)
-	return r
-}
-
-// ask is one connection, which costs as little as it can: what is measured shares the
-// machine with it.
-func ask(host, path, query string, seed int, until time.Time) (took []time.Duration, err error) {
-	conn, err := net.Dial("tcp", host)
-	if err != nil {
-		return nil, fmt.Errorf("connecting: %w", err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(until.Add(10 * time.Second)); err != nil {
-		return nil, fmt.Errorf("setting a deadline: %w", err)
-	}
-	in := bufio.NewReaderSize(conn, 16<<10)
-	var out []byte
-	for n := seed * 7919; time.Now().Before(until); n += 104_729 {
-		out = append(out[:0], "GET "...)
-		out = append(out, path...)
-		out = append(out, readItem(n%readItems)...)
-		out = append(out, query...)
-		out = append(out, " HTTP/1.1\r\nHost: bench\r\n\r\n"...)
-		sent := time.Now()
-		if _, err := conn.Write(out); err != nil {
-			return took, fmt.Errorf("asking: %w", err)
-		}
-		if err := answered(in); err != nil {
-			return took, err
-		}
-		took = append(took, time.Since(sent))
-	}
-	return took, nil
-}
-
-// answered reads one response of a known length.
-func answered(in *bufio.Reader) error {
-	size := -1
-	for first := true; ; first = false {
-		line, err := in.ReadSlice('\n')
-		if err != nil {
-			return fmt.Errorf("reading an answer: %w", err)
-		}
-		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200")) {
-			return fmt.Errorf("answered %s", line)
-		}
-		if len(line) <= 2 {
-			break
-		}
-		if v, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
-			if size, err = strconv.Atoi(string(bytes.TrimSpace(v))); err != nil {
-				return fmt.Errorf("reading an answer's length: %w", err)
-			}
-		}
-	}
-	if size < 0 {
-		return errors.New("the answer has no length")
-	}
-	if _, err := in.Discard(size); err != nil {
-		return fmt.Errorf("reading an answer: %w", err)
-	}
-	return nil
-}
-
 // batches are the median times, ms, of reads of one item and of batches, one after the
-// other over one connection.
-func batches(t *testing.T, url string) (one, many float64) {
+// other over one connection, uncompressed and compressed. One item's answer is too small
+// to be compressed either way.
+func batches(t *testing.T, url string) (one, many, packed float64) {
 	t.Helper()
-	cl := &http.Client{Transport: &http.Transport{MaxIdleConns: 1, MaxConnsPerHost: 1}}
+	plain := &http.Client{Transport: &http.Transport{MaxIdleConns: 1, MaxConnsPerHost: 1, DisableCompression: true}}
+	gzip := &http.Client{Transport: &http.Transport{MaxIdleConns: 1, MaxConnsPerHost: 1}}
 	median := func(do func(n int) (*http.Response, error)) float64 {
 		took := make([]time.Duration, 0, batchRounds)
 		for n := range batchRounds {
@@ -431,13 +346,19 @@ func batches(t *testing.T, url string) (one, many float64) {
 		slices.Sort(took)
 		return took[len(took)/2].Seconds() * 1e3
 	}
-	one = median(func(n int) (*http.Response, error) { return cl.Get(url + "/v1/atp/" + readItem(n) + "?entity=acme") })
-	many = median(func(n int) (*http.Response, error) {
+	one = median(func(n int) (*http.Response, error) { return plain.Get(url + "/v1/atp/" + readItem(n) + "?entity=acme") })
+	bodies := make([]string, batchRounds)
+	for n := range bodies {
 		items := make([]string, batchItems)
 		for i := range items {
 			items[i] = `{"item":"` + readItem((n*batchItems+i)%readItems) + `"}`
 		}
-		return cl.Post(url+"/v1/atp/batch", "application/json", strings.NewReader(`{"entity":"acme","items":[`+strings.Join(items, ",")+`]}`))
-	})
-	return one, many
+		bodies[n] = `{"entity":"acme","items":[` + strings.Join(items, ",") + `]}`
+	}
+	batch := func(cl *http.Client) float64 {
+		return median(func(n int) (*http.Response, error) {
+			return cl.Post(url+"/v1/atp/batch", "application/json", strings.NewReader(bodies[n]))
+		})
+	}
+	return one, batch(plain), batch(gzip)
 }

@@ -45,6 +45,34 @@ func TestChart(t *testing.T) {
 		})
 	}
 	docs := documents(t, "helm/stockweave/tests/golden/least.yaml")
+	t.Run("folders are of ingest alone, and outlive the release", func(t *testing.T) {
+		full := documents(t, "helm/stockweave/tests/golden/full.yaml")
+		for name, pod := range pods(full) {
+			mounted := 0
+			for _, c := range list(at(pod, "containers")) {
+				for _, m := range list(at(c, "volumeMounts")) {
+					if strings.HasPrefix(text(at(m, "name")), "folder-") {
+						mounted++
+					}
+				}
+			}
+			if want := map[bool]int{true: 2}[strings.HasSuffix(name, "-ingest")]; mounted != want {
+				t.Errorf("%s mounts %d folders, want %d", name, mounted, want)
+			}
+		}
+		claims := 0
+		for _, doc := range full {
+			if doc["kind"] == "PersistentVolumeClaim" {
+				claims++
+				if at(doc, "metadata", "annotations", "helm.sh/resource-policy") != "keep" {
+					t.Error("a claim with partners' files goes with the release")
+				}
+			}
+		}
+		if claims != 1 {
+			t.Errorf("%d claims", claims)
+		}
+	})
 	t.Run("every service", func(t *testing.T) {
 		all := pods(docs)
 		for _, name := range names {

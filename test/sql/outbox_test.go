@@ -100,7 +100,10 @@ func TestOutbox(t *testing.T) {
 		log := &taken{}
 		s := &policy.SQL{Outbox: &policy.Outbox{Keep: time.Hour}}
 		ctx, cancel := context.WithCancel(t.Context())
-		log.after = cancel // the mark finds its context ended
+		log.after = func() { // the mark finds no connection, and nobody goes on
+			cancel()
+			exec(t, conn, "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'reader'")
+		}
 		exec(t, conn, put, "a", "")
 		if err := outbox(t, db, source(s), s, log).Run(ctx); err != nil {
 			t.Fatal(err)
@@ -117,6 +120,21 @@ func TestOutbox(t *testing.T) {
 		// What was delivered long ago goes, what was delivered now stays.
 		exec(t, conn, "insert into stockweave.outbox (source, body, delivered_at) values ('shop', 'old', now() - interval '2 hours')")
 		await(t, "the sweep", func() bool { return count(t, conn, "select count(*) from stockweave.outbox") == 1 })
+	})
+
+	t.Run("ended between ack and mark", func(t *testing.T) {
+		clear(t)
+		log := &taken{}
+		s := &policy.SQL{Outbox: &policy.Outbox{Keep: time.Hour}}
+		ctx, cancel := context.WithCancel(t.Context())
+		log.after = cancel // the batch that has begun comes to its end
+		exec(t, conn, put, "a", "")
+		if err := outbox(t, db, source(s), s, log).Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(t, conn, "select count(*) from stockweave.outbox where delivered_at is not null"); n != 1 || len(log.bodies()) != 1 {
+			t.Errorf("%d rows are marked, %d messages", n, len(log.bodies()))
+		}
 	})
 
 	t.Run("two replicas keep streams in order", func(t *testing.T) {

@@ -27,6 +27,8 @@ instance id, so a restart is the same member and never waits for a session to en
 {{- $base := include "stockweave.fullname" .root }}
 {{- $memory := include "stockweave.goMemory" ($s.resources.limits).memory }}
 {{- $snapshots := and (eq .name "atp") $root.Values.snapshots.enabled }}
+{{- $folders := list }}
+{{- if eq .name "ingest" }}{{ $folders = $root.Values.folders }}{{ end }}
 {{- $own := false }}
 {{- range $s.env }}{{ if eq .name "GOMEMLIMIT" }}{{ $own = true }}{{ end }}{{ end }}
 {{- if $s.enabled }}
@@ -124,10 +126,16 @@ spec:
             {{- if $snapshots }}
             - {name: snapshots, mountPath: /var/lib/stockweave}
             {{- end }}
+            {{- range $folders }}
+            - {name: folder-{{ .name }}, mountPath: {{ .path }}{{ with .subPath }}, subPath: {{ . }}{{ end }}}
+            {{- end }}
       volumes:
         {{- include "stockweave.volumes" (dict "root" $root "configMap" $base) | nindent 8 }}
         {{- if and $snapshots (not $root.Values.snapshots.size) }}
         - {name: snapshots, emptyDir: {}}
+        {{- end }}
+        {{- range $folders }}
+        - {name: folder-{{ .name }}, persistentVolumeClaim: {claimName: {{ default (printf "%s-folder-%s" $base .name) .existingClaim }}}}
         {{- end }}
       {{- if $s.spread }}
       topologySpreadConstraints:

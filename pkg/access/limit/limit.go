@@ -19,6 +19,9 @@ type Rule struct {
 // Free says whether the rule allows everything.
 func (r Rule) Free() bool { return r.PerSecond <= 0 && r.Concurrent <= 0 }
 
+// Size is how many may be asked at once after a pause.
+func (r Rule) Size() int { return r.burst() }
+
 // burst is at most what fills in maxRoom.
 func (r Rule) burst() int {
 	n := r.Burst

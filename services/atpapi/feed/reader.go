@@ -86,7 +86,7 @@ func (r *Reader) Next() []int64 { return r.next }
 // reader is one of those that do so. More says that a further Take may tell more
 // already.
 func (r *Reader) Take(ctx context.Context, keep func(*Change) bool) (more bool, err error) {
-	r.release()
+	r.Release()
 	for p := range r.next {
 		full, old, err := r.recent(p, keep)
 		if full || err != nil {
@@ -156,7 +156,9 @@ func (r *Reader) older(ctx context.Context, p int, keep func(*Change) bool) erro
 	return nil
 }
 
-func (r *Reader) release() {
+// Release lets others read from the log while the reader does something that takes long,
+// until its next Take.
+func (r *Reader) Release() {
 	if r.token {
 		<-r.f.backlogs
 		r.token = false
@@ -164,4 +166,4 @@ func (r *Reader) release() {
 }
 
 // Close ends it.
-func (r *Reader) Close() { r.release() }
+func (r *Reader) Close() { r.Release() }

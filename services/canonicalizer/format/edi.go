@@ -2,6 +2,8 @@ package format
 
 import (
 	"strings"
+
+	"github.com/stockweave/stockweave/pkg/jq"
 )
 
 // What the two segment formats, X12 and EDIFACT, share.
@@ -9,6 +11,11 @@ import (
 // Flag is something odd in a message that does not make it untrue. Trees carry
 // flags as {code, pos}, pos the segment.
 func Flag(code string, pos int) map[string]any { return map[string]any{"code": code, "pos": pos} }
+
+// Segment is a segment in a tree: its id, its number in the message, and its elements.
+func Segment(id any, pos int, e any) any {
+	return jq.NewObject(jq.Member{Key: "e", Value: e}, jq.Member{Key: "id", Value: id}, jq.Member{Key: "pos", Value: pos})
+}
 
 // Values makes the values of a tree with few allocations: segments are many and
 // small, and most of their elements are the same short codes. The zero value is

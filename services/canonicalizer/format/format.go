@@ -21,7 +21,8 @@ const (
 // Unit is a part of a message that stands or falls alone: a JSON document, an X12
 // transaction set, a row of a table.
 type Unit struct {
-	// Tree holds nil, bool, string, json.Number, int, []any and map[string]any only.
+	// Tree holds nil, bool, string, json.Number, int, []any, map[string]any and *jq.Object
+	// only.
 	// It may be nil when Fault is set.
 	Tree any
 	// Where says which part it is, for people: "row 5".

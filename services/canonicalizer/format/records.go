@@ -4,15 +4,16 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 )
 
 // Row is a record of a table or a file of fixed width, as one of its types reads it.
 type Row struct {
 	Type  string
-	Role  string // as in policy.Record
-	Rank  int    // of its type in the policy: a head ends those of later ones
-	Tree  map[string]any
+	Role  string     // as in policy.Record
+	Rank  int        // of its type in the policy: a head ends those of later ones
+	Tree  *jq.Object // nil where there is none
 	Where string
 	Fault *Fault // a row of no known type has RoleUnknown and a fault
 }
@@ -38,7 +39,7 @@ func (a *Assembler) Add(r Row, code string, yield func(Unit) bool) bool {
 		if a.open.Fault == nil {
 			a.open.Fault = r.Fault
 		}
-		a.parts = append(a.parts, r.Tree)
+		a.parts = append(a.parts, treeOf(r.Tree))
 		return true
 	}
 	// Whatever else comes ends the unit that was begun: a part behind it may belong
@@ -46,10 +47,7 @@ func (a *Assembler) Add(r Row, code string, yield func(Unit) bool) bool {
 	if !a.Flush(yield) {
 		return false
 	}
-	u := Unit{Where: r.Where, Fault: r.Fault}
-	if r.Tree != nil {
-		u.Tree = r.Tree
-	}
+	u := Unit{Where: r.Where, Fault: r.Fault, Tree: treeOf(r.Tree)}
 	switch r.Role {
 	case policy.HeadRecord:
 		a.head(r)
@@ -67,9 +65,9 @@ func (a *Assembler) Add(r Row, code string, yield func(Unit) bool) bool {
 		return yield(u)
 	}
 	if len(a.heads) > 0 {
-		r.Tree["head"] = a.heads
+		u.Tree = r.Tree.With("head", a.heads)
 	}
-	for _, typ := range slices.Sorted(maps.Keys(a.faults)) {
+	for _, typ := range sortedKeys(a.faults) {
 		if f := a.faults[typ]; u.Fault == nil {
 			u.Fault = Faultf(f.Code, "%s: the head before it cannot be read: %s", r.Where, f.Reason)
 		}
@@ -81,14 +79,30 @@ func (a *Assembler) Add(r Row, code string, yield func(Unit) bool) bool {
 	return yield(u)
 }
 
+// sortedKeys are the keys of a map, which most often has none.
+func sortedKeys[V any](m map[string]V) []string {
+	if len(m) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m))
+}
+
+// treeOf is a row's tree as a value.
+func treeOf(o *jq.Object) any {
+	if o == nil {
+		return nil
+	}
+	return o
+}
+
 // Flush ends the unit that was begun, if any.
 func (a *Assembler) Flush(yield func(Unit) bool) bool {
 	if a.open == nil {
 		return true
 	}
 	u := *a.open
-	if tree, ok := u.Tree.(map[string]any); ok {
-		tree["rows"] = a.parts
+	if tree, ok := u.Tree.(*jq.Object); ok {
+		u.Tree = tree.With("rows", a.parts)
 	}
 	a.open, a.parts = nil, nil
 	return yield(u)
@@ -108,7 +122,7 @@ func (a *Assembler) head(r Row) {
 			delete(a.ranks, typ)
 		}
 	}
-	a.heads[r.Type], a.ranks[r.Type] = r.Tree, r.Rank
+	a.heads[r.Type], a.ranks[r.Type] = treeOf(r.Tree), r.Rank
 	if r.Fault != nil {
 		a.faults[r.Type] = r.Fault
 	}

@@ -7,88 +7,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
-	"syscall"
 	"time"
+
+	"github.com/stockweave/stockweave/pkg/outbound"
 )
 
 const (
 	maxAnswer     = 64 << 10 // bytes of an answer that are read; more is a fault
 	maxReason     = 300      // bytes of a refusal's reason that are kept
 	maxRetryAfter = 5 * time.Minute
-	dialTimeout   = 5 * time.Second
 	maxIdle       = 16
 )
 
-// ErrPrivateAddress refuses a call to an address that is not public.
-var ErrPrivateAddress = errors.New("channel: address is not public (allow_private is off)")
-
-// reserved are the blocks beside loopback, private, link-local, multicast and
-// unspecified that do not lead to a public host, or lead to one in disguise
-// (IANA special-purpose address registries, RFC 6890).
-var reserved = [...]netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"), // shared, carrier-grade NAT
-	netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"),
-	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b::/96"),   // NAT64 of an IPv4 address
-	netip.MustParsePrefix("64:ff9b:1::/48"), // local NAT64
-	netip.MustParsePrefix("100::/64"),
-	netip.MustParsePrefix("2001::/23"), // Teredo among others
-	netip.MustParsePrefix("2001:db8::/32"),
-	netip.MustParsePrefix("2002::/16"), // 6to4 of an IPv4 address
-	netip.MustParsePrefix("fec0::/10"),
-}
-
-// Public says whether an address belongs to a public host.
-func Public(a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	if !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() {
-		return false
-	}
-	for _, p := range reserved {
-		if p.Contains(a) {
-			return false
-		}
-	}
-	return true
-}
-
-// Client makes the bounded HTTP client of an adapter. It follows no redirect and
-// uses no proxy, and unless private addresses are allowed it checks the address
-// that a name resolved to, at the moment of connecting, so that no name and no
-// second look-up can lead inside.
+// Client makes the bounded HTTP client of an adapter: see pkg/outbound. Unless private
+// addresses are allowed no name and no second look-up can lead inside.
 func Client(s Settings) *http.Client {
-	d := &net.Dialer{Timeout: dialTimeout}
+	cfg := outbound.Config{Timeout: s.Timeout, Idle: maxIdle}
 	if !s.AllowPrivate {
-		d.Control = func(_, address string, _ syscall.RawConn) error {
-			ap, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return fmt.Errorf("reading address to connect to: %w", err)
-			}
-			if !Public(ap.Addr()) {
-				return ErrPrivateAddress
-			}
-			return nil
-		}
+		cfg.Control = outbound.Guard(nil)
 	}
-	return &http.Client{
-		Timeout: s.Timeout,
-		Transport: &http.Transport{
-			DialContext: d.DialContext, ForceAttemptHTTP2: true,
-			TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: s.Timeout, IdleConnTimeout: time.Minute,
-			MaxIdleConnsPerHost: maxIdle, MaxResponseHeaderBytes: maxAnswer,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return outbound.Client(cfg)
 }
 
 // BaseURL checks a configured address: absolute, http or https, without user
@@ -114,11 +55,9 @@ func Do(ctx context.Context, c *http.Client, method, address string, header http
 	req.Header = header
 	resp, err := c.Do(req)
 	if err != nil {
-		if uerr := (*url.Error)(nil); errors.As(err, &uerr) {
-			err = uerr.Err // without the address: its query may hold a secret
-		}
-		if errors.Is(err, ErrPrivateAddress) {
-			return nil, &Refusal{Code: "private_address", Reason: err.Error()}
+		err = outbound.Bare(err)
+		if errors.Is(err, outbound.ErrPrivate) {
+			return nil, &Refusal{Code: "private_address", Reason: "channel: " + err.Error() + " (allow_private is off)"}
 		}
 		return nil, fmt.Errorf("calling channel: %w", err)
 	}

@@ -73,22 +73,36 @@ type Page struct {
 
 // Read returns the acknowledgements of a source behind a place, the oldest first.
 func (r *Reader) Read(ctx context.Context, source inventory.Source, after int64) (Page, error) {
+	page := Page{Acks: []Document{}}
+	next, more, err := r.Each(ctx, source, after, func(a *event.PartnerAck, behind int64) error {
+		page.Acks = append(page.Acks, documentOf(a, behind))
+		return nil
+	})
+	page.After, page.More = strconv.FormatInt(next, 10), more
+	return page, err
+}
+
+// Each calls f for the acknowledgements of a source behind a place, the oldest first and
+// as many as a page has; behind is the place of what follows it. next is that of what
+// follows them all, and more says that there is something. The acknowledgement is f's for
+// the call; an error of f's ends it and is returned.
+func (r *Reader) Each(ctx context.Context, source inventory.Source, after int64, f func(a *event.PartnerAck, behind int64) error) (next int64, more bool, err error) {
 	_, parts, err := r.log.Topic(ctx, event.TopicAcks)
 	if err != nil {
-		return Page{}, fmt.Errorf("looking at %s: %w", event.TopicAcks, err)
+		return 0, false, fmt.Errorf("looking at %s: %w", event.TopicAcks, err)
 	}
 	p := stream.Partition([]byte(inventory.Escape(string(source))), parts)
 	start, err := r.log.LogStart(ctx, event.TopicAcks, p)
 	if err != nil {
-		return Page{}, fmt.Errorf("looking at %s: %w", event.TopicAcks, err)
+		return 0, false, fmt.Errorf("looking at %s: %w", event.TopicAcks, err)
 	}
 	end, err := r.log.HighWatermark(ctx, event.TopicAcks, p)
 	if err != nil {
-		return Page{}, fmt.Errorf("looking at %s: %w", event.TopicAcks, err)
+		return 0, false, fmt.Errorf("looking at %s: %w", event.TopicAcks, err)
 	}
 	from := max(start, after)
 	until := min(end, from+maxLook)
-	page, next, size := Page{Acks: []Document{}}, max(from, min(until, end)), 0
+	next, size := max(from, min(until, end)), 0
 	seen := map[string]bool{}
 	if from < until {
 		err = r.log.Each(ctx, event.TopicAcks, p, from, until, func(rec *stream.Record) error {
@@ -99,21 +113,19 @@ func (r *Reader) Read(ctx context.Context, source inventory.Source, after int64)
 			if a.Source != source || seen[a.ID] { // written twice, the same bytes
 				return nil
 			}
-			if len(page.Acks) == maxPage || size > 0 && size+len(a.Body) > maxBytes {
+			if len(seen) == maxPage || size > 0 && size+len(a.Body) > maxBytes {
 				next = rec.Offset
 				return errFull
 			}
 			seen[a.ID] = true
 			size += len(a.Body)
-			page.Acks = append(page.Acks, documentOf(&a, rec.Offset+1))
-			return nil
+			return f(&a, rec.Offset+1)
 		})
 		if err != nil && !errors.Is(err, errFull) {
-			return Page{}, fmt.Errorf("reading %s: %w", event.TopicAcks, err)
+			return 0, false, fmt.Errorf("reading %s: %w", event.TopicAcks, err)
 		}
 	}
-	page.After, page.More = strconv.FormatInt(next, 10), next < end
-	return page, nil
+	return next, next < end, nil
 }
 
 func documentOf(a *event.PartnerAck, after int64) Document {

@@ -34,6 +34,7 @@ type Feed struct {
 	Append  Appender
 	Cursors cursor.Store
 	Key     string // of its cursor: how far the file that is claimed has been taken
+	Place   string // names the folder, for whoever reads of it later; no secret
 	// StreamKey is the document a whole message is of; may be nil.
 	StreamKey func(src *policy.Source, body []byte) string
 
@@ -55,40 +56,77 @@ type look struct {
 // bytes.
 const maxName = 200
 
-// Run takes files until ctx ends, and returns nil then. It ends for no other reason:
-// what fails is tried again.
-func (f *Feed) Run(ctx context.Context) error {
+// lastTries bounds how often a feed that is to end tries to finish the file it has
+// begun: its settings may be those that do not work.
+const lastTries = 5
+
+// Run takes files until ctx ends, or until does, which is to be one of ctx's own: then
+// it takes no further file, but finishes what it has claimed. It returns nil, and for no
+// other reason than these: what fails is tried again.
+func (f *Feed) Run(ctx, until context.Context) error {
 	p := f.Pickup.Defaults(f.Source)
 	zone := f.Source.Zone
 	if zone == nil {
 		zone = time.UTC
 	}
+	defer f.Metrics.forget(f.Source.Name)
+	f.leftBehind(ctx)
 	seen := looks{}
 	for failed := 0; ctx.Err() == nil; {
+		last := until.Err() != nil
 		now := f.Now()
 		if at := f.opens(&p, now, zone); at.After(now) {
-			_ = pull.Sleep(ctx, at.Sub(now)) // the loop sees that ctx has ended
+			if last {
+				return nil // what is claimed waits in its folder
+			}
+			_ = pull.Sleep(until, at.Sub(now)) // the loop sees that it has ended
 			continue
 		}
-		soon, err := f.round(ctx, &p, seen, zone)
+		soon, err := f.round(ctx, until, &p, seen, zone)
 		switch {
+		case err == nil && last:
+			return nil
 		case err == nil:
 			failed = 0
 			wait := p.Poll.Every
 			if soon {
 				wait = min(wait, p.Settle)
 			}
-			_ = pull.Sleep(ctx, wait)
+			_ = pull.Sleep(until, wait)
 		case ctx.Err() == nil:
 			failed++
 			wait := pull.Backoff(p.Poll.Retry, failed, f.Random())
 			f.Metrics.failed(f.Source.Name, codeOf(err))
 			f.Log.Warn("files were not taken, trying again", slog.String("source", string(f.Source.Name)),
 				slog.String("code", codeOf(err)), slog.Any("err", err), slog.Duration("in", wait))
+			if !last {
+				if pull.Sleep(until, wait) != nil {
+					failed = 0 // its last tries begin
+				}
+				continue
+			}
+			if failed >= lastTries {
+				f.Log.Error("a source changed while files were claimed that could not be finished", slog.String("source", string(f.Source.Name)),
+					slog.String("code", codeLeft), slog.String("folder", f.Place), slog.Any("err", err))
+				return nil
+			}
 			_ = pull.Sleep(ctx, wait)
 		}
 	}
 	return nil
+}
+
+// leftBehind says that the file the cursor is in lies in another folder than this one:
+// the settings changed while nobody could finish it. Put into this one, its lines have
+// the ids they had.
+func (f *Feed) leftBehind(ctx context.Context) {
+	at, err := f.load(ctx)
+	if err != nil || at.Place == "" || at.Place == f.Place {
+		return
+	}
+	f.Metrics.took(f.Source.Name, codeLeft, 0)
+	f.Log.Error("a file was begun in another folder, and is claimed there", slog.String("source", string(f.Source.Name)),
+		slog.String("code", codeLeft), slog.String("folder", at.Place), slog.String("name", at.Name))
 }
 
 // opens is when files may be taken next: outside the other side's maintenance windows,
@@ -103,6 +141,7 @@ const (
 	codeFolder  = "folder"
 	codeLog     = "log_unavailable"
 	codeCursor  = "cursor_unavailable"
+	codeLeft    = "left_behind" // of a file, in a folder that is the source's no more
 )
 
 // laterError is why a round ended.
@@ -125,8 +164,9 @@ func codeOf(err error) string {
 }
 
 // round looks at the folder once and takes what is ready: first what is claimed
-// already, then the others in their order. soon says that one may be ready before long.
-func (f *Feed) round(ctx context.Context, p *policy.Pickup, seen looks, zone *time.Location) (soon bool, err error) {
+// already, then, unless until has ended, the others in their order. soon says that one
+// may be ready before long.
+func (f *Feed) round(ctx, until context.Context, p *policy.Pickup, seen looks, zone *time.Location) (soon bool, err error) {
 	dir, err := f.Open(ctx)
 	if err != nil {
 		return false, err
@@ -137,28 +177,15 @@ func (f *Feed) round(ctx context.Context, p *policy.Pickup, seen looks, zone *ti
 			return false, err //nolint:wrapcheck // it says what
 		}
 	}
-	begun, _, err := dir.List(ctx, claimedDir, p.MaxWaiting)
-	if err != nil {
-		return false, err //nolint:wrapcheck // it says what
-	}
-	order(begun, p.Order)
-	for i := range begun {
-		if begun[i].Dir || badName(begun[i].Name) {
-			continue
-		}
-		if err := f.dropMarker(ctx, dir, p, begun[i].Name, true); err != nil {
-			return false, err
-		}
-		if err := f.take(ctx, dir, p, begun[i].Name); err != nil {
-			return false, err
-		}
+	if err := f.goOn(ctx, dir, p); err != nil || until.Err() != nil {
+		return false, err
 	}
 	ready, soon, err := f.look(ctx, dir, p, seen)
 	if err != nil {
 		return false, err
 	}
 	for i := range ready {
-		if now := f.Now(); f.opens(p, now, zone).After(now) {
+		if now := f.Now(); until.Err() != nil || f.opens(p, now, zone).After(now) {
 			break
 		}
 		ok, err := f.claim(ctx, dir, p, &ready[i])
@@ -174,6 +201,27 @@ func (f *Feed) round(ctx context.Context, p *policy.Pickup, seen looks, zone *ti
 		delete(seen, ready[i].Name)
 	}
 	return soon, nil
+}
+
+// goOn takes the files that are claimed.
+func (f *Feed) goOn(ctx context.Context, dir Folder, p *policy.Pickup) error {
+	begun, _, err := dir.List(ctx, claimedDir, p.MaxWaiting)
+	if err != nil {
+		return err //nolint:wrapcheck // it says what
+	}
+	order(begun, p.Order)
+	for i := range begun {
+		if begun[i].Dir || badName(begun[i].Name) {
+			continue
+		}
+		if err := f.dropMarker(ctx, dir, p, begun[i].Name, true); err != nil {
+			return err
+		}
+		if err := f.take(ctx, dir, p, begun[i].Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // look lists the folder: the files that are whole, in their order.

@@ -140,7 +140,7 @@ func (r *rig) feed() *Feed {
 func (r *rig) round(seen looks) error {
 	f := r.feed()
 	p := f.Pickup.Defaults(f.Source)
-	_, err := f.round(r.t.Context(), &p, seen, time.UTC)
+	_, err := f.round(r.t.Context(), r.t.Context(), &p, seen, time.UTC)
 	return err
 }
 

@@ -89,6 +89,16 @@ func ServerOf(p *policy.SFTP, getenv func(string) string) (*Server, error) {
 	return s, errors.Join(errs...)
 }
 
+// In is the server with another folder.
+func (s *Server) In(dir string) *Server {
+	other := *s
+	other.Dir = dir
+	return &other
+}
+
+// Place names the folder.
+func (s *Server) Place() string { return "sftp://" + s.User + "@" + s.Address + "/" + s.Dir }
+
 func signerOf(pem []byte, passphraseEnv string, secret func(string) string) (ssh.Signer, error) {
 	if passphraseEnv != "" {
 		return ssh.ParsePrivateKeyWithPassphrase(pem, []byte(secret(passphraseEnv))) //nolint:wrapcheck // not shown

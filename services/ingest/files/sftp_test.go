@@ -142,7 +142,7 @@ func TestSFTP(t *testing.T) {
 	broken := 0
 	for n := int64(2000); ; n += 150_000 {
 		budget.Store(n)
-		if _, err := f.round(t.Context(), &p, looks{}, time.UTC); err == nil {
+		if _, err := f.round(t.Context(), t.Context(), &p, looks{}, time.UTC); err == nil {
 			break
 		} else if codeOf(err) != codeFolder {
 			t.Fatal(err)

@@ -35,9 +35,11 @@ const (
 type progress struct {
 	Name string `json:"name"`
 	File string `json:"file"` // its id
-	Cut  cut    `json:"cut"`
-	Part int    `json:"part"`
-	Line int    `json:"line"` // of the first row of that part
+	// Place is the folder it is claimed in.
+	Place string `json:"place,omitempty"`
+	Cut   cut    `json:"cut"`
+	Part  int    `json:"part"`
+	Line  int    `json:"line"` // of the first row of that part
 }
 
 // fault is why a file was not taken, or not all of it.
@@ -190,6 +192,7 @@ func (f *Feed) parts(ctx context.Context, dir Folder, p *policy.Pickup, name str
 	if at.File != s.id {
 		at = progress{Name: name, File: s.id, Cut: f.limits(p)}
 	}
+	at.Place = f.Place
 	s.parts, s.line = at.Part, at.Line
 	r, err := dir.Open(ctx, claimedDir+"/"+name)
 	if err != nil {
@@ -213,12 +216,17 @@ func (f *Feed) parts(ctx context.Context, dir Folder, p *policy.Pickup, name str
 		if len(group) == 0 {
 			return nil
 		}
-		if err := f.Append.Append(ctx, group); err != nil {
+		if err := ctx.Err(); err != nil { // no further unit begins
+			return &laterError{codeLog, fmt.Errorf("appending parts of %s: %w", name, err)}
+		}
+		unit, over := pull.Unit(ctx)
+		defer over()
+		if err := f.Append.Append(unit, group); err != nil {
 			return &laterError{codeLog, fmt.Errorf("appending parts of %s: %w", name, err)}
 		}
 		stream.Crash("files_appended")
 		at.Part, at.Line = at.Part+len(group), line
-		if err := f.save(ctx, &at); err != nil {
+		if err := f.save(unit, &at); err != nil {
 			return err
 		}
 		f.Metrics.appended(f.Source.Name, len(group))

@@ -84,3 +84,11 @@ func (m *Metrics) Round(s inventory.Source, at time.Time) {
 		m.last.WithLabelValues(string(s)).Set(float64(at.UnixMilli()) / 1000)
 	}
 }
+
+// Forget ends the gauges of a source that is asked no more, or by somebody else.
+func (m *Metrics) Forget(s inventory.Source) {
+	if m != nil {
+		m.down.DeleteLabelValues(string(s))
+		m.last.DeleteLabelValues(string(s))
+	}
+}

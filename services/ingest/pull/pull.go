@@ -120,10 +120,11 @@ type state struct {
 	seen seen
 }
 
-// Run asks until ctx ends, and returns nil then. It ends for no other reason: what
+// Run asks until ctx ends, and returns nil then, behind the page it has in hand. It ends for no other reason: what
 // fails is tried again.
 func (f *Feed) Run(ctx context.Context) error {
 	f.Poll = f.Poll.Defaults()
+	defer f.Metrics.Forget(f.Source.Name)
 	var st state
 	if !f.persist(ctx, codeCursor, func(ctx context.Context) error { return f.load(ctx, &st) }) {
 		return nil
@@ -244,6 +245,8 @@ func (f *Feed) fetch(ctx context.Context, position json.RawMessage) (Page, error
 // take makes what is new of a page durable and then moves the cursor behind it; false
 // when ctx has ended first.
 func (f *Feed) take(ctx context.Context, st *state, page Page) bool {
+	ctx, over := Unit(ctx)
+	defer over()
 	raws := make([]*event.RawMessage, 0, len(page.Records))
 	ids := make([]uint64, 0, len(page.Records))
 	for i := range page.Records {

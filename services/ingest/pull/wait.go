@@ -25,6 +25,21 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// unitGrace is how much longer than its context a unit of work may take.
+const unitGrace = 5 * time.Second
+
+// Unit is the context of a unit of work, such as an append with the cursor behind it:
+// where ctx ends in the middle of it, it has a moment to come to its own end, so that
+// little is done again. over must be called behind it.
+func Unit(ctx context.Context) (unit context.Context, over func()) {
+	unit, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		_ = Sleep(unit, unitGrace) // it is over, or has had its time
+		cancel()
+	})
+	return unit, func() { stop(); cancel() }
+}
+
 // Backoff is the wait after n failures in a row (from 1): it doubles from First to
 // Most, and is Most once the other side counts as down; jitter, from 0 to 1, takes away
 // up to half of it, so that many do not come back together.

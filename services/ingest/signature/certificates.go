@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +27,7 @@ const (
 // do not make many. It is safe for concurrent use.
 type certificates struct {
 	fetch Fetch
+	roots *x509.CertPool // the system's when nil
 
 	mu    sync.Mutex
 	known map[string]certificate
@@ -44,9 +44,10 @@ func newCertificates(fetch Fetch) *certificates {
 	return &certificates{fetch: fetch, known: map[string]certificate{}}
 }
 
-// key is the key of the certificate at an address, which the caller has checked. It is
-// ErrUnavailable when it cannot be had, and ErrBad when what is there is none.
-func (c *certificates) key(ctx context.Context, address string, now time.Time) (*rsa.PublicKey, error) {
+// key is the key of the certificate at an address, which the caller has checked, as is
+// the topic. It is ErrUnavailable when it cannot be had, and ErrBad when what is there
+// is none of SNS.
+func (c *certificates) key(ctx context.Context, address, topic string, now time.Time) (*rsa.PublicKey, error) {
 	c.mu.Lock()
 	cert, ok := c.known[address]
 	if ok && now.Before(cert.until) && !now.Before(cert.from) {
@@ -60,7 +61,7 @@ func (c *certificates) key(ctx context.Context, address string, now time.Time) (
 	c.busy = true
 	c.mu.Unlock()
 
-	cert, err := c.get(ctx, address, now)
+	cert, err := c.get(ctx, address, topic, now)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy = false
@@ -75,24 +76,20 @@ func (c *certificates) key(ctx context.Context, address string, now time.Time) (
 	return cert.key, nil
 }
 
-func (c *certificates) get(ctx context.Context, address string, now time.Time) (certificate, error) {
+func (c *certificates) get(ctx context.Context, address, topic string, now time.Time) (certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
 	b, err := c.fetch(ctx, address, maxAnswer)
 	if err != nil {
 		return certificate{}, fmt.Errorf("%w: fetching the certificate: %w", ErrUnavailable, err)
 	}
-	block, _ := pem.Decode(b)
-	if block == nil || block.Type != "CERTIFICATE" {
-		return certificate{}, ErrBad
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
+	cert, err := c.chain(ctx, b, signers(topic), now)
 	if err != nil {
-		return certificate{}, ErrBad
+		return certificate{}, err
 	}
 	key, ok := cert.PublicKey.(*rsa.PublicKey)
-	if !ok || key.N.BitLen() < 2048 || now.After(cert.NotAfter) || now.Before(cert.NotBefore) {
-		return certificate{}, ErrBad
+	if !ok || key.N.BitLen() < 2048 {
+		return certificate{}, fmt.Errorf("%w: no RSA key of 2048 bits", ErrBad)
 	}
 	until := now.Add(certFor)
 	if cert.NotAfter.Before(until) {

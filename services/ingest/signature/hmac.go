@@ -45,11 +45,13 @@ func signs(keys [][]byte, stated [][]byte, parts ...[]byte) bool {
 }
 
 // bodyMAC is an HMAC-SHA256 over the body in one header: Shopify, WooCommerce and
-// AfterShip in base64, EasyPost in hex behind its prefix.
+// AfterShip in base64, Square in base64 with its own URL before the body, EasyPost in hex
+// behind its prefix.
 type bodyMAC struct {
 	headers []string // the first of them that is there
 	prefix  string
 	hex     bool
+	before  []byte // signed before the body
 	keys    [][]byte
 }
 
@@ -63,7 +65,7 @@ func (v *bodyMAC) Verify(_ context.Context, r *Request, _ time.Time) (Claim, err
 			break
 		}
 		stated, ok := digest(text, v.prefix, v.hex)
-		if !ok || !signs(v.keys, [][]byte{stated}, r.Body) {
+		if !ok || !signs(v.keys, [][]byte{stated}, v.before, r.Body) {
 			break
 		}
 		return Claim{}, nil

@@ -54,8 +54,9 @@ type Verifier interface {
 	Verify(ctx context.Context, r *Request, now time.Time) (Claim, error)
 }
 
-// Fetch gets a resource by HTTPS, without following redirects. Only addresses that a
-// verifier has checked are asked for.
+// Fetch gets a resource, without following redirects. Only addresses that a verifier has
+// checked are asked for: by HTTPS, but for certificates of authorities, which prove
+// themselves.
 type Fetch func(ctx context.Context, url string, limit int64) ([]byte, error)
 
 // New is the verifier of a scheme. secrets are the values of its SecretEnvs; an error
@@ -77,6 +78,10 @@ func New(rule *policy.Signature, secrets []string, fetch Fetch) (Verifier, error
 	case policy.SchemeAfterShip:
 		// The tracking API's header, and the one of its newer versions and products.
 		return &bodyMAC{headers: []string{"Aftership-Hmac-Sha256", "As-Signature-Hmac-Sha256"}, keys: keys(secrets, plain)}, nil
+	case policy.SchemeSquare:
+		// Square, Verify and validate an event notification: the URL and the body, one
+		// behind the other. The older X-Square-Signature is over SHA-1, and not taken.
+		return &bodyMAC{headers: []string{"X-Square-Hmacsha256-Signature"}, before: []byte(rule.URL), keys: keys(secrets, plain)}, nil
 	case policy.SchemeEasyPost:
 		return &bodyMAC{headers: []string{"X-Hmac-Signature"}, prefix: "hmac-sha256-hex=", hex: true, keys: keys(secrets, compatible)}, nil
 	case policy.SchemeEasyPost2:

@@ -28,6 +28,7 @@ const (
 	bodySum   = "694d0af521edecf4f4bcdcf02893fb8eeacc2fdea5f421f3e386c9386a05bfca" // printf %s "$B" | sha256sum
 	shopifyB  = "W79K0U3HcgQa5IAkxrL4LrGyfUdB4ezb0z8SV86G4hw="
 	nextB     = "2ZVBcuvrNi7EhJCFpluBt1GnszKlWZHDsw538mPehw4="
+	squareB   = "2kRE5qRU2tR+tBGlDwMEw2avJ7QM4ikPYD/PJ3bd9Og=" // of the tests of Square's own libraries
 	easyPost1 = "hmac-sha256-hex=9339b34f10bc5dd929b17e8249ba944f0b063819093b2bf2a4984fba1fb5c275"
 	easyPostB = "hmac-sha256-hex=bc9e7fc9c3689eab07dcd1b049eaf74785ce07feb3b77743d6bdd4dc504fc59d"
 	shippo    = "35742b2221e057a1724b449dd46f7071802e5f8eb85f5a9837675dd909e5e980"
@@ -57,6 +58,7 @@ func TestSchemes(t *testing.T) {
 	big := func(id, at, sig string) h {
 		return h{"Webhook-Id": id, "Webhook-Timestamp": at, "Webhook-Signature": sig}
 	}
+	square := func(url string) policy.Signature { return policy.Signature{Scheme: policy.SchemeSquare, URL: url} }
 	easy2 := h{"X-Timestamp": stamp, "X-Path": easyPath, "X-Hmac-Signature-V2": easyPostB}
 	with := func(in h, name, value string) h {
 		out := h{}
@@ -85,6 +87,11 @@ func TestSchemes(t *testing.T) {
 		{name: "WooCommerce", rule: policy.Signature{Scheme: policy.SchemeWooCommerce}, secrets: []string{"next-secret"}, header: h{"X-WC-Webhook-Signature": nextB}},
 		{name: "AfterShip", rule: policy.Signature{Scheme: policy.SchemeAfterShip}, secrets: []string{"next-secret"}, header: h{"aftership-hmac-sha256": nextB}},
 		{name: "AfterShip, its newer header", rule: policy.Signature{Scheme: policy.SchemeAfterShip}, secrets: []string{"next-secret"}, header: h{"as-signature-hmac-sha256": nextB}},
+		{name: "Square", rule: square("https://example.com/webhook"), secrets: []string{"asdf1234"}, header: h{"x-square-hmacsha256-signature": squareB}, body: `{"hello":"world"}`},
+		{name: "Square, another body", rule: square("https://example.com/webhook"), secrets: []string{"asdf1234"}, header: h{"x-square-hmacsha256-signature": squareB}, body: `{"hello": "world"}`, want: ErrBad},
+		{name: "Square, another URL", rule: square("https://example.com/webhook/"), secrets: []string{"asdf1234"}, header: h{"x-square-hmacsha256-signature": squareB}, body: `{"hello":"world"}`, want: ErrBad},
+		{name: "Square, a URL that moves into the body", rule: square("https://example.com/"), secrets: []string{"asdf1234"}, header: h{"x-square-hmacsha256-signature": squareB}, body: `{"hello":"world"}`, want: ErrBad},
+		{name: "Square, the header of before", rule: square("https://example.com/webhook"), secrets: []string{"asdf1234"}, header: h{"X-Square-Signature": squareB}, body: `{"hello":"world"}`, want: ErrBad},
 		{name: "EasyPost", rule: policy.Signature{Scheme: policy.SchemeEasyPost}, secrets: []string{"sécret ﬁ"}, header: h{"X-Hmac-Signature": easyPost1}},
 		{name: "EasyPost without its prefix", rule: policy.Signature{Scheme: policy.SchemeEasyPost}, secrets: []string{"sécret ﬁ"}, header: h{"X-Hmac-Signature": easyPost1[16:]}, want: ErrBad},
 		{name: "EasyPost 2", rule: policy.Signature{Scheme: policy.SchemeEasyPost2}, secrets: []string{"sécret ﬁ"}, header: easy2, path: easyPath, now: signedAt.Add(4 * time.Minute), id: stamp + " " + bodySum},
@@ -182,13 +189,14 @@ func FuzzHeaders(f *testing.F) {
 	f.Add("t=1755635829,v1="+shippo, "msg_1", "1755635829", bigB, stamp, []byte(testBody))
 	f.Add("t=,v1=", "", "", "v1, v1a,", "Tue", []byte(nil))
 	f.Add("v1="+strings.Repeat("a", 64), ".", "-1", strings.Repeat("v1,a ", 100), "\x00", snsBody())
+	a := &amazon{pki: newPKI(f, "sns.amazonaws.com")}
 	f.Fuzz(func(t *testing.T, sig, id, at, std, date string, body []byte) {
 		header := http.Header{
 			"Shippo-Auth-Signature": {sig}, "Webhook-Id": {id}, "Webhook-Timestamp": {at}, "Webhook-Signature": {std},
 			"X-Timestamp": {date}, "X-Path": {sig}, "X-Hmac-Signature-V2": {std}, "X-Hmac-Signature": {sig}, "X-Shopify-Hmac-Sha256": {std},
 		}
 		for _, s := range policy.Schemes() {
-			v, err := New(&policy.Signature{Scheme: s, Header: "Shippo-Auth-Signature", Topics: []string{snsTopic}}, []string{stdKey}, (&amazon{}).fetch)
+			v, err := New(&policy.Signature{Scheme: s, Header: "Shippo-Auth-Signature", Topics: []string{snsTopic}}, []string{stdKey}, a.fetch)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -128,7 +128,7 @@ func (v *sns) Verify(ctx context.Context, r *Request, now time.Time) (Claim, err
 	if err != nil || len(sig) < 128 || len(sig) > 1024 || !certURL(m.SigningCertURL, m.TopicArn) {
 		return Claim{}, ErrBad
 	}
-	key, err := v.certs.key(ctx, m.SigningCertURL, now)
+	key, err := v.certs.key(ctx, m.SigningCertURL, m.TopicArn, now)
 	if err != nil {
 		return Claim{}, err
 	}

@@ -3,7 +3,6 @@ package signature
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +36,7 @@ func snsBody(change ...string) []byte {
 type amazon struct {
 	asked []string
 	down  error
+	pki   *pki // of the test when nil
 }
 
 func (a *amazon) fetch(_ context.Context, url string, _ int64) ([]byte, error) {
@@ -45,7 +45,10 @@ func (a *amazon) fetch(_ context.Context, url string, _ int64) ([]byte, error) {
 		return nil, a.down
 	}
 	if url == snsCert {
-		return os.ReadFile("testdata/sns.pem")
+		return a.pki.file, nil
+	}
+	if der, ok := a.pki.above[url]; ok {
+		return der, nil
 	}
 	return []byte("<ok/>"), nil
 }
@@ -56,6 +59,10 @@ func newTestSNS(t *testing.T, a *amazon) Verifier {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if a.pki == nil {
+		a.pki = newPKI(t, "sns.amazonaws.com")
+	}
+	v.(*sns).certs.roots = a.pki.roots
 	return v
 }
 

@@ -46,7 +46,8 @@ type Outbox struct {
 	Metrics *pull.Metrics
 }
 
-// Run empties the outbox until ctx ends, and returns nil then. It ends for no other
+// Run empties the outbox until ctx ends, and returns nil then, behind the batch it has
+// begun. It ends for no other
 // reason: what fails is tried again.
 func (o *Outbox) Run(ctx context.Context) error {
 	poll := o.SQL.Poll.Defaults()
@@ -56,6 +57,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	}
 	l := &link{cfg: o.Config}
 	defer l.drop()
+	defer o.Metrics.Forget(o.Source.Name)
 	for failures := 0; ctx.Err() == nil; {
 		if now := o.Now(); poll.OpensAt(now, zone).After(now) {
 			l.drop() // nothing of ours is in the way of the work there
@@ -118,7 +120,9 @@ type row struct {
 
 // turn moves one batch; the number of rows that are no longer waiting.
 func (o *Outbox) turn(ctx context.Context, l *link, poll policy.Poll) (int, error) {
-	within, cancel := context.WithTimeout(ctx, poll.Timeout+idleGrace)
+	unit, over := pull.Unit(ctx)
+	defer over()
+	within, cancel := context.WithTimeout(unit, poll.Timeout+idleGrace)
 	defer cancel()
 	conn, opened, err := l.get(within)
 	if err != nil {

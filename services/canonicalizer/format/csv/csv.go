@@ -6,13 +6,14 @@ import (
 	"bytes"
 	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
@@ -36,30 +37,30 @@ func Part(body []byte, src *policy.Source, first int) iter.Seq[format.Unit] {
 			yield(format.Unit{Where: "table", Fault: fault})
 			return
 		}
-		t := table{r: csv.NewReader(bytes.NewReader(body)), csv: &src.CSV, said: "the source"}
-		t.r.FieldsPerRecord = -1 // counted here, so that one ragged row does not end the table
-		t.r.Comma = ','
-		if d := src.CSV.Delimiter; d != "" {
-			t.r.Comma, _ = utf8.DecodeRuneInString(d)
+		t := table{
+			r:   &reader{text: string(body), comma: character(src.CSV.Delimiter, ","), comment: character(src.CSV.Comment, "")},
+			csv: &src.CSV, said: "the source",
 		}
-		if c := src.CSV.Comment; c != "" {
-			t.r.Comment, _ = utf8.DecodeRuneInString(c)
-		}
-		switch t.columns = src.CSV.Columns; {
+		columns := src.CSV.Columns
+		switch {
 		case len(src.CSV.Records) > 0:
 			t.types = make(map[string]int, len(src.CSV.Records))
 			for i, rec := range src.CSV.Records {
 				t.types[rec.Type] = i
+				t.shapes = append(t.shapes, shapeOf(rec.Columns, "type"))
 			}
-		case len(t.columns) == 0:
+		case len(columns) == 0:
 			t.said = "the header"
-			if t.columns, fault = header(t.r, src.CSV.Header); fault != nil {
+			if columns, fault = header(t.r, src.CSV.Header); fault != nil {
 				yield(format.Unit{Where: "header", Fault: fault})
 				return
 			}
+			fallthrough
+		default:
+			t.shapes = []*shape{shapeOf(columns)}
 		}
 		if first > 0 {
-			t.before = first - 1 - bytes.Count(body[:t.r.InputOffset()], []byte("\n"))
+			t.before = first - 1 - bytes.Count(body[:t.r.at], []byte("\n"))
 		}
 		var a format.Assembler
 		for {
@@ -87,8 +88,8 @@ func decode(body []byte, encoding string) ([]byte, *format.Fault) {
 	return body, nil
 }
 
-func header(r *csv.Reader, required []string) ([]string, *format.Fault) {
-	fields, err := r.Read()
+func header(r *reader, required []string) ([]string, *format.Fault) {
+	fields, _, err := r.read()
 	if errors.Is(err, io.EOF) {
 		return nil, format.Faultf("csv_header", "no header row")
 	}
@@ -123,19 +124,46 @@ func header(r *csv.Reader, required []string) ([]string, *format.Fault) {
 	return columns, nil
 }
 
-// table is a table on its way: its columns, or the index of each record type.
+// table is a table on its way.
 type table struct {
-	r       *csv.Reader
-	csv     *policy.CSV
+	r      *reader
+	csv    *policy.CSV
+	types  map[string]int // index of a record type; nil: the rows are of one
+	shapes []*shape       // of the types, or the one
+	said   string         // who says how many columns there are
+	before int            // lines of the file that are not in the body
+}
+
+// shape is what rows of a type have in common: the keys of their trees in order, where
+// each column stands among them, and the values of the row before, most of which come
+// again.
+type shape struct {
 	columns []string
-	types   map[string]int
-	said    string // who says how many columns there are
-	before  int    // lines of the file that are not in the body
+	members []jq.Member
+	at      []int // of the columns
+	row     int   // of the line's number
+	last    []any
+}
+
+// shapeOf is the shape of rows with columns, and others.
+func shapeOf(columns []string, more ...string) *shape {
+	s := &shape{columns: columns, last: make([]any, len(columns))}
+	var members []jq.Member
+	for _, k := range slices.Concat(columns, more, []string{"row"}) {
+		members = append(members, jq.Member{Key: k})
+	}
+	s.members, _ = jq.Members(jq.Ordered(members))
+	for _, c := range columns {
+		i, _ := jq.Find(s.members, c)
+		s.at = append(s.at, i)
+	}
+	s.row, _ = jq.Find(s.members, "row")
+	return s
 }
 
 // row reads one row; false at the end of the table.
 func (t *table) row() (format.Row, bool) {
-	fields, err := t.r.Read()
+	fields, line, err := t.r.read()
 	if errors.Is(err, io.EOF) {
 		return format.Row{}, false
 	}
@@ -145,49 +173,82 @@ func (t *table) row() (format.Row, bool) {
 			line = p.StartLine + t.before
 			p.StartLine, p.Line = line, p.Line+t.before
 		}
-		where := fmt.Sprintf("row %d", line)
+		where := whereOf(line)
 		return format.Row{Where: where, Role: format.RoleUnknown, Fault: format.Faultf("csv_quote", "%s: %v", where, err)}, true
 	}
-	line, _ := t.r.FieldPos(0)
 	line += t.before
-	r := format.Row{Where: fmt.Sprintf("row %d", line), Tree: map[string]any{"row": line}}
-	columns, known := t.columns, true
-	if t.types != nil {
-		columns, known = t.typed(&r, fields)
+	r := format.Row{Where: whereOf(line)}
+	if t.types == nil {
+		t.tree(&r, t.shapes[0], line, fields)
+		return r, true
 	}
-	for i, f := range fields[:min(len(fields), len(columns))] {
-		if !utf8.ValidString(f) {
-			r.Fault = format.Faultf("invalid_utf8", "%s column %s: not UTF-8", r.Where, columns[i])
-			f = strings.ToValidUTF8(f, "\ufffd")
-		}
-		if strings.IndexByte(f, 0) >= 0 {
-			r.Fault = format.Faultf("csv_nul", "%s column %s: a NUL", r.Where, columns[i])
-		}
-		if f = strings.TrimSpace(f); f != "" {
-			r.Tree[columns[i]] = f
-		} else {
-			r.Tree[columns[i]] = nil
-		}
-	}
-	if known && r.Role != policy.SkipRecord && len(fields) != len(columns) {
-		r.Fault = format.Faultf("csv_ragged", "%s: %d fields, %s has %d", r.Where, len(fields), t.said, len(columns))
-	}
-	return r, true
-}
-
-// typed finds the type of a row and its columns; false where there is none.
-func (t *table) typed(r *format.Row, fields []string) ([]string, bool) {
 	at, typ := max(t.csv.Type, 1)-1, ""
 	if at < len(fields) {
 		typ = strings.TrimSpace(fields[at])
 	}
 	i, ok := t.types[typ]
 	if !ok {
-		r.Role = format.RoleUnknown
+		r.Role, r.Tree = format.RoleUnknown, jq.NewObject(jq.Member{Key: "row", Value: line})
 		r.Fault = format.Faultf("csv_record_type", "%s: %.40q is no record type of the source", r.Where, typ)
-		return nil, false
+		return r, true
 	}
-	rec := &t.csv.Records[i]
-	r.Type, r.Role, r.Rank, r.Tree["type"] = typ, rec.Role, i, typ
-	return rec.Columns, true
+	r.Type, r.Role, r.Rank = typ, t.csv.Records[i].Role, i
+	t.tree(&r, t.shapes[i], line, fields)
+	return r, true
+}
+
+func whereOf(line int) string { return "row " + strconv.Itoa(line) }
+
+// absent stands, on the way, for a column that a row has not.
+type absent struct{}
+
+// tree makes the tree of a row of a known shape, and finds what is wrong with it.
+func (t *table) tree(r *format.Row, s *shape, line int, fields []string) {
+	members := s.members
+	for i := range members {
+		members[i].Value = nil
+	}
+	short := len(fields) < len(s.columns)
+	if short {
+		for _, i := range s.at[len(fields):] {
+			members[i].Value = absent{}
+		}
+	}
+	members[s.row].Value = line
+	if t.types != nil {
+		at, _ := jq.Find(members, "type")
+		members[at].Value = r.Type
+	}
+	for i, f := range fields[:min(len(fields), len(s.columns))] {
+		if old, ok := s.last[i].(string); ok && old == f {
+			members[s.at[i]].Value = s.last[i]
+			continue
+		}
+		sound := true
+		if !utf8.ValidString(f) {
+			r.Fault = format.Faultf("invalid_utf8", "%s column %s: not UTF-8", r.Where, s.columns[i])
+			f, sound = strings.ToValidUTF8(f, "\ufffd"), false
+		}
+		if strings.IndexByte(f, 0) >= 0 {
+			r.Fault = format.Faultf("csv_nul", "%s column %s: a NUL", r.Where, s.columns[i])
+			sound = false
+		}
+		trimmed := format.Trim(f)
+		if trimmed == "" {
+			members[s.at[i]].Value = nil
+			continue
+		}
+		v := any(trimmed)
+		members[s.at[i]].Value = v
+		if sound && len(trimmed) == len(f) {
+			s.last[i] = v
+		}
+	}
+	if short {
+		members = slices.DeleteFunc(slices.Clone(members), func(m jq.Member) bool { return m.Value == any(absent{}) })
+	}
+	r.Tree = jq.NewObject(members...)
+	if r.Role != policy.SkipRecord && len(fields) != len(s.columns) {
+		r.Fault = format.Faultf("csv_ragged", "%s: %d fields, %s has %d", r.Where, len(fields), t.said, len(s.columns))
+	}
 }

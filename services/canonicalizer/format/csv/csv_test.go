@@ -1,10 +1,12 @@
 package csv
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
@@ -18,7 +20,7 @@ func TestRows(t *testing.T) {
 	if len(us) != 2 {
 		t.Fatalf("%+v", us)
 	}
-	first, second := us[0].Tree.(map[string]any), us[1].Tree.(map[string]any)
+	first, second := jq.Plain(us[0].Tree).(map[string]any), jq.Plain(us[1].Tree).(map[string]any)
 	if first["sku"] != "a,\"b\"\nc" || first["qty"] != "5" || first["row"] != 3 {
 		t.Errorf("%v", first)
 	}
@@ -60,6 +62,16 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%s, want %s", s, tc.want)
 			}
 		})
+	}
+}
+
+// What a row has not is not in its tree: whoever sees it refused sees how much of it came.
+func TestShortRows(t *testing.T) {
+	us := units("a,b,row\n,2,7\n1\n3,,\n", policy.CSV{})
+	for i, want := range []string{`{"a":null,"b":"2","row":"7"}`, `{"a":"1","row":3}`, `{"a":"3","b":null,"row":null}`} {
+		if got, _ := json.Marshal(us[i].Tree); string(got) != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 
@@ -125,7 +137,7 @@ func TestEncodings(t *testing.T) {
 		{"ascii", policy.ASCII, "a\nx", "x"},
 	} {
 		us := slices.Collect(Parse([]byte(tc.body), &policy.Source{Encoding: tc.encoding}))
-		if len(us) != 1 || us[0].Fault != nil || us[0].Tree.(map[string]any)["a"] != tc.want {
+		if len(us) != 1 || us[0].Fault != nil || jq.Plain(us[0].Tree).(map[string]any)["a"] != tc.want {
 			t.Errorf("%s: %+v", tc.name, us)
 		}
 	}
@@ -149,11 +161,11 @@ func TestColumnsOfTheSource(t *testing.T) {
 	if got := codes(us); got != "ok ok csv_ragged csv_nul" {
 		t.Fatal(got)
 	}
-	first, third := us[0].Tree.(map[string]any), us[2].Tree.(map[string]any)
+	first, third := jq.Plain(us[0].Tree).(map[string]any), jq.Plain(us[2].Tree).(map[string]any)
 	if first["sku"] != "A" || first["qty"] != "1" || first["row"] != 1 || third["sku"] != "B|\nC" {
 		t.Errorf("%v %v", first, third)
 	}
-	if us := units("a\tb\n1,5\t\"x\ty\"\n", policy.CSV{Delimiter: "\t"}); us[0].Tree.(map[string]any)["b"] != "x\ty" {
+	if us := units("a\tb\n1,5\t\"x\ty\"\n", policy.CSV{Delimiter: "\t"}); jq.Plain(us[0].Tree).(map[string]any)["b"] != "x\ty" {
 		t.Errorf("%+v", us)
 	}
 }
@@ -177,8 +189,7 @@ func TestRecordTypes(t *testing.T) {
 	at := func(i int, path ...string) any {
 		v := us[i].Tree
 		for _, p := range path {
-			m, _ := v.(map[string]any)
-			v = m[p]
+			v = jq.Field(v, p)
 		}
 		return v
 	}
@@ -190,7 +201,7 @@ func TestRecordTypes(t *testing.T) {
 		{at(1, "head", "H", "date"), "later"},
 		{at(1, "head", "F", "file"), "f"},
 		{len(at(2, "rows").([]any)), 2},
-		{at(2, "rows").([]any)[1].(map[string]any)["qty"], "4"},
+		{jq.Field(at(2, "rows").([]any)[1], "qty"), "4"},
 		{at(2, "row"), 6},
 		{len(at(3, "rows").([]any)), 0},
 		{at(5, "head", "F", "file"), "f2"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
@@ -41,7 +42,7 @@ func other(message, ref string) string {
 // tree is the tree of a unit as JSON would have it.
 func tree(t *testing.T, u format.Unit) map[string]any {
 	t.Helper()
-	m, ok := u.Tree.(map[string]any)
+	m, ok := jq.Plain(u.Tree).(map[string]any)
 	if !ok {
 		t.Fatalf("no tree: %+v", u)
 	}

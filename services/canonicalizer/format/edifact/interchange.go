@@ -182,7 +182,7 @@ func (r *reader) take(g *segment, fault *format.Fault) bool {
 		if r.open.count++; r.record != nil {
 			break
 		}
-		r.open.segments = append(r.open.segments, map[string]any{"id": r.s.values.Text(g.id), "pos": g.pos, "e": g.e})
+		r.open.segments = append(r.open.segments, format.Segment(r.s.values.Text(g.id), g.pos, g.e))
 	}
 	return false
 }

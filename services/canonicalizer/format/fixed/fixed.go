@@ -7,6 +7,7 @@ import (
 	"iter"
 	"strings"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
@@ -85,8 +86,10 @@ func records(text string, length int) (iter.Seq[string], *format.Fault) {
 	}, nil
 }
 
-func row(f *policy.Fixed, types map[string]int, n int, text string) format.Row {
-	r := format.Row{Where: fmt.Sprintf("row %d", n), Tree: map[string]any{"row": n}}
+func row(f *policy.Fixed, types map[string]int, n int, text string) (r format.Row) {
+	r = format.Row{Where: fmt.Sprintf("row %d", n)}
+	members := []jq.Member{{Key: "row", Value: n}}
+	defer func() { r.Tree = jq.Ordered(members) }()
 	fail := func(code, reason string, args ...any) {
 		if r.Fault == nil {
 			r.Fault = format.Faultf(code, r.Where+": "+reason, args...)
@@ -100,7 +103,7 @@ func row(f *policy.Fixed, types map[string]int, n int, text string) format.Row {
 	typ := ""
 	if f.Type.Width > 0 {
 		typ = strings.TrimSpace(cut(chars, f.Type.From, f.Type.Width))
-		r.Tree["type"] = orNull(typ)
+		members = append(members, jq.Member{Key: "type", Value: orNull(typ)})
 	}
 	i, ok := types[typ]
 	if !ok {
@@ -129,7 +132,7 @@ func row(f *policy.Fixed, types map[string]int, n int, text string) format.Row {
 		case "right":
 			s = strings.TrimRight(s, " \t")
 		}
-		r.Tree[c.Name] = orNull(s)
+		members = append(members, jq.Member{Key: c.Name, Value: orNull(s)})
 	}
 	return r
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
@@ -49,7 +50,7 @@ func TestOneType(t *testing.T) {
 	if got := wire(t, us); codes(us) != "ok ok ok" || got != want {
 		t.Errorf("%s %s\nwant %s", codes(us), got, want)
 	}
-	if us := parse("K\xf6ln  1", stock, policy.Latin1); us[0].Tree.(map[string]any)["sku"] != "Köln" {
+	if us := parse("K\xf6ln  1", stock, policy.Latin1); jq.Plain(us[0].Tree).(map[string]any)["sku"] != "Köln" {
 		t.Errorf("%+v", us)
 	}
 	trim := policy.Fixed{Records: []policy.FixedRecord{{Columns: []policy.FixedColumn{{Name: "l", From: 1, Width: 3, Trim: "left"}, {Name: "r", From: 4, Width: 3, Trim: "right"}}}}}
@@ -82,7 +83,7 @@ func TestLength(t *testing.T) {
 	f := stock
 	f.Length = 12
 	us := parse("A     00001xB     00002yC     0", f, "")
-	if got := codes(us); got != "ok ok fixed_length" || us[1].Tree.(map[string]any)["qty"] != "00002" {
+	if got := codes(us); got != "ok ok fixed_length" || jq.Plain(us[1].Tree).(map[string]any)["qty"] != "00002" {
 		t.Errorf("%s %s", got, wire(t, us))
 	}
 }

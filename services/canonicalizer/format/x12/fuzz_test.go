@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
@@ -52,7 +53,7 @@ func checkUnits(t *testing.T, body []byte, us []format.Unit) {
 	}
 	segments, faults := 0, 0
 	for _, u := range us {
-		tree, _ := u.Tree.(map[string]any)
+		tree, _ := jq.Plain(u.Tree).(map[string]any)
 		switch {
 		case u.Fault == nil && tree == nil:
 			t.Fatal("a unit with neither tree nor fault")

@@ -185,7 +185,7 @@ func (r *reader) detail() {
 			r.runTogether()
 		}
 	}
-	r.open.segments = append(r.open.segments, map[string]any{"id": e[0], "pos": s.pos, "e": e})
+	r.open.segments = append(r.open.segments, format.Segment(e[0], s.pos, e))
 }
 
 // runTogether flags the segment cut last.

@@ -5,13 +5,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
 
 // flagsOf are the codes of a tree's flags and of its interchange's.
 func flagsOf(u format.Unit) string {
-	tree, _ := u.Tree.(map[string]any)
+	tree, _ := jq.Plain(u.Tree).(map[string]any)
 	of := func(v any) []any {
 		m, _ := v.(map[string]any)
 		list, _ := m["flags"].([]any)
@@ -26,7 +27,7 @@ func flagsOf(u format.Unit) string {
 
 // ids are the segments of a unit's tree.
 func ids(u format.Unit) string {
-	tree, _ := u.Tree.(map[string]any)
+	tree, _ := jq.Plain(u.Tree).(map[string]any)
 	list, _ := tree["segments"].([]any)
 	var out []string
 	for _, s := range list {
@@ -111,7 +112,7 @@ func TestRepetition(t *testing.T) {
 		{"U", "00401", ""}, {"^", "00401", ""}, {"^", "00402", "^"}, {"^", "00501", "^"}, {"U", "00501", ""}, {"-", "00406", "-"},
 	} {
 		us := units(strings.Replace(interchange("*", ">", "~", aSet, 1), "*U*00401*", "*"+tc.isa11+"*"+tc.isa12+"*", 1))
-		got, _ := us[0].Tree.(map[string]any)["interchange"].(map[string]any)["repetition"].(string)
+		got, _ := jq.Plain(us[0].Tree).(map[string]any)["interchange"].(map[string]any)["repetition"].(string)
 		if got != tc.want {
 			t.Errorf("ISA11 %s of %s: %q, want %q", tc.isa11, tc.isa12, got, tc.want)
 		}

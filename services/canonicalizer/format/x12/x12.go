@@ -184,7 +184,7 @@ func (s *scanner) resync() int {
 // size refuses a message with too many segments or interchanges before any of it
 // comes out.
 func (s *scanner) size() *format.Fault {
-	if len(s.text) < 3*maxSets {
+	if len(s.text) < 3*maxSets || s.few() {
 		return nil // the shortest that can have too many, of sets as short as "ST~"
 	}
 	probe := scanner{text: s.text, end: -1}
@@ -216,6 +216,22 @@ func (s *scanner) size() *format.Fault {
 			return nil
 		}
 	}
+}
+
+// few says that a message of one interchange has too few ends of segments for too many
+// of anything: its terminators, and line ends, behind which a torn segment goes on.
+func (s *scanner) few() bool {
+	probe := scanner{text: s.text, end: -1}
+	probe.blank()
+	isa, fault := probe.header()
+	if others := strings.Count(s.text, "ISA"); fault != nil || others > 1 || isa == nil && others > 0 {
+		return false
+	}
+	ends := strings.Count(s.text, probe.terminator)
+	if probe.terminator != "\n" {
+		ends += strings.Count(s.text, "\n")
+	}
+	return ends < min(format.MaxSegments, maxSets)
 }
 
 // header reads what tells the delimiters: ISA, or the first segment of what has
@@ -377,7 +393,7 @@ func (s *scanner) cut() (string, bool) {
 			return "", false
 		}
 		if s.end < s.at {
-			if s.end = strings.Index(s.text[s.at:], s.terminator); s.end < 0 {
+			if s.end = index(s.text[s.at:], s.terminator); s.end < 0 {
 				s.end = len(s.text)
 			} else {
 				s.end += s.at
@@ -414,7 +430,7 @@ func (s *scanner) next() bool {
 	f := s.fields[:0]
 	// One more than allowed, so that too many are seen without splitting all.
 	for len(f) < format.MaxElements+1 {
-		n := strings.Index(text, s.element)
+		n := index(text, s.element)
 		if n < 0 {
 			break
 		}
@@ -423,6 +439,14 @@ func (s *scanner) next() bool {
 	}
 	s.fields = append(f, format.Trim(text))
 	return true
+}
+
+// index is strings.Index of a delimiter, which most often is one byte.
+func index(s, delimiter string) int {
+	if len(delimiter) == 1 {
+		return strings.IndexByte(s, delimiter[0])
+	}
+	return strings.Index(s, delimiter)
 }
 
 // keep is the segment cut last, to stay.

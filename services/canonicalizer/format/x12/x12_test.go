@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
@@ -45,7 +46,7 @@ func TestDelimiters(t *testing.T) {
 				t.Errorf("delimiters %q after %q: %+v", d, lead, us)
 				continue
 			}
-			tree := us[0].Tree.(map[string]any)
+			tree := jq.Plain(us[0].Tree).(map[string]any)
 			seg := tree["segments"].([]any)[0].(map[string]any)
 			e := seg["e"].([]any)
 			if tree["set"] != "945" || tree["control"] != "0001" || seg["id"] != "W06" || seg["pos"] != 4 || e[0] != "W06" || e[1] != "N" || e[2] != "1" {
@@ -60,7 +61,7 @@ func TestUnpaddedISA(t *testing.T) {
 	if codesOf(us) != "ok" {
 		t.Errorf("%+v", us)
 	}
-	in := us[0].Tree.(map[string]any)["interchange"].(map[string]any)
+	in := jq.Plain(us[0].Tree).(map[string]any)["interchange"].(map[string]any)
 	if in["sender"] != "S" || in["receiver"] != "R" || in["control"] != "7" {
 		t.Errorf("%v", in)
 	}

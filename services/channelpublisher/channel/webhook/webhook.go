@@ -6,32 +6,23 @@ package webhook
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
+	"github.com/stockweave/stockweave/pkg/outbound"
 	"github.com/stockweave/stockweave/services/channelpublisher/channel"
 )
 
 // EventType is the type of the one event sent.
 const EventType = "channel.offer"
-
-// Bounds of a secret, by the specification 24 to 64 bytes.
-const (
-	secretPrefix = "whsec_"
-	minSecret    = 24
-	maxSecret    = 64
-)
 
 type adapter struct {
 	url     string
@@ -63,9 +54,9 @@ func New(s channel.Settings) (channel.Channel, error) {
 	}
 	keys := make([][]byte, 0, len(s.Secrets))
 	for i, secret := range s.Secrets {
-		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, secretPrefix))
-		if err != nil || !strings.HasPrefix(secret, secretPrefix) || len(key) < minSecret || len(key) > maxSecret {
-			errs = append(errs, fmt.Errorf("secret %d: must be whsec_ and base64 of %d to %d bytes", i+1, minSecret, maxSecret))
+		key, err := outbound.ParseSecret(secret)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("secret %d: %w", i+1, err))
 			continue
 		}
 		keys = append(keys, key)
@@ -110,16 +101,7 @@ func (a *adapter) Publish(ctx context.Context, o channel.Offer, _ channel.Compar
 	if err != nil {
 		return fmt.Errorf("encoding offer: %w", err)
 	}
-	id := ID(o)
-	timestamp := strconv.FormatInt(a.now().Unix(), 10)
-	sigs := make([]string, 0, len(a.keys))
-	for _, key := range a.keys {
-		sigs = append(sigs, Sign(key, id, timestamp, body))
-	}
-	h := http.Header{"Content-Type": {"application/json"}}
-	h.Set("Webhook-Id", id)
-	h.Set("Webhook-Timestamp", timestamp)
-	h.Set("Webhook-Signature", strings.Join(sigs, " "))
+	h := outbound.Signed(a.keys, ID(o), a.now(), body)
 	_, err = channel.Do(ctx, a.http, http.MethodPost, a.url, h, body)
 	return err
 }
@@ -130,17 +112,6 @@ func ID(o channel.Offer) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %d %q %d %d", o.Channel, o.Key.String(), o.Listing,
 		o.Mark.Version, o.Mark.PolicyVersion, o.Mark.Day, o.Quantity, o.At))
 	return "msg_" + hex.EncodeToString(sum[:16])
-}
-
-// Sign is the v1 signature of a delivery.
-func Sign(key []byte, id, timestamp string, body []byte) string {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(id))
-	mac.Write([]byte{'.'})
-	mac.Write([]byte(timestamp))
-	mac.Write([]byte{'.'})
-	mac.Write(body)
-	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // Read asks the read-back URL. The answer is an object with quantity (a plain

@@ -36,6 +36,9 @@ type Adapter struct {
 	batch  int
 	client *pull.HTTP
 	now    func() time.Time
+	// Asks is what to ask for where that is no list or file: ok is false before it is
+	// known. It is set before the first question.
+	Asks func() (list []string, ok bool)
 
 	asks []string // of this round
 }
@@ -112,8 +115,18 @@ func (a *Adapter) Fetch(ctx context.Context, at json.RawMessage) (pull.Page, err
 // codeAsk: the list of what to ask for cannot be read.
 const codeAsk = "ask_list"
 
+var errUnknown = errors.New("what to ask for is not known yet")
+
 // list is what to ask for.
 func (a *Adapter) list() ([]string, error) {
+	if a.cfg.Ask.Shipments != nil {
+		if a.Asks != nil {
+			if list, ok := a.Asks(); ok {
+				return list[:min(len(list), maxAsks)], nil
+			}
+		}
+		return nil, errUnknown
+	}
 	if a.cfg.Ask.File == "" {
 		return append([]string{}, a.cfg.Ask.List...), nil
 	}

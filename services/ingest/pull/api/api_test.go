@@ -175,7 +175,7 @@ func TestFaults(t *testing.T) {
 	}
 	// A private address is not reached unless the source says so.
 	a := New(&policy.PullHTTP{}, "http://127.0.0.1:1/", "", 1, pull.NewHTTP(false, now), now)
-	if _, _, err := round(t, a, nil); err == nil || !strings.Contains(err.Error(), "private network") {
+	if _, _, err := round(t, a, nil); err == nil || !strings.Contains(err.Error(), "not a public host's") {
 		t.Errorf("%v", err)
 	}
 }
@@ -249,6 +249,16 @@ func TestAsks(t *testing.T) {
 	write("T9\n")
 	asked = nil
 	if _, err := adapter(t, url, cfg).Fetch(t.Context(), at); err != nil || asked[0] != "/track/T9" {
+		t.Errorf("%q, %v", asked, err)
+	}
+	a = adapter(t, url, policy.PullHTTP{Items: "/events", Ask: &policy.PullAsk{Shipments: &policy.AskShipments{}}})
+	known := false
+	a.Asks = func() ([]string, bool) { return []string{"S1"}, known }
+	if _, _, err := round(t, a, nil); code(err) != codeAsk {
+		t.Errorf("before it is known what to ask for: %v", err)
+	}
+	known, asked = true, nil
+	if _, _, err := round(t, a, nil); err != nil || !slices.Equal(asked, []string{"/track/S1"}) {
 		t.Errorf("%q, %v", asked, err)
 	}
 	write("")

@@ -1,0 +1,123 @@
+package hooks
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/stream"
+)
+
+func process(t *testing.T, c *kfake.Cluster) *Log {
+	t.Helper()
+	cfg := stream.Config{Brokers: c.ListenAddrs()}
+	p, err := stream.NewProducer(cfg, stream.WithOwnPartition(event.TopicSubscriptions))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	reads, err := stream.NewRestoreReads(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(reads.Close)
+	return NewLog(LogConfig{Topic: event.TopicSubscriptions, Reads: reads, Codecs: event.TestCodecs(), Produce: p.Produce, Now: time.Now})
+}
+
+// TestLog: what one process wrote another sees once it looks, a subscription and its
+// delivery in one partition.
+func TestLog(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, event.TopicSubscriptions))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	mine, yours := process(t, c), process(t, c)
+	must(mine.Refresh(ctx))
+	k := keysOf(t, key("a"))
+	for i, id := range []string{"s1", "s2", "s3", "s4"} {
+		s := &event.Subscription{ID: id, Owner: []string{"shop", "rival"}[i%2], CreatedAt: 100 - 1}
+		if _, err := k.Rotate(s, 0); err != nil {
+			t.Fatal(err)
+		}
+		must(mine.Save(ctx, s))
+		must(mine.SaveDelivery(ctx, &event.Delivery{ID: id, Bookmark: "b" + id}))
+	}
+	must(yours.Refresh(ctx))
+	e, ok := yours.Get("s3")
+	if !ok || e.Subscription.Owner != "shop" || e.Delivery.Bookmark != "bs3" {
+		t.Errorf("s3 is %+v", e)
+	}
+	if _, err := k.Present(&e.Subscription); err != nil {
+		t.Error(err)
+	}
+	of, all := yours.Of("shop")
+	if len(of) != 2 || of[0].Subscription.ID != "s1" || of[1].Subscription.ID != "s3" || all != 4 {
+		t.Errorf("shop has %d of %d", len(of), all)
+	}
+	held := yours.All(yours.Partition("s3"))
+	if !slices.ContainsFunc(held, func(e *Entry) bool { return e.Subscription.ID == "s3" && e.Delivery.ID == "s3" }) {
+		t.Errorf("its partition holds %+v", held)
+	}
+	// What others look at is not changed under them.
+	p := yours.Partition("s3")
+	looked, many := yours.of[p], len(yours.of[p])
+	must(mine.SaveDelivery(ctx, &event.Delivery{ID: "s3", Bookmark: "further"}))
+	must(yours.Refresh(ctx))
+	if e, _ := yours.Get("s3"); len(looked) != many || looked["s3"].Delivery.Bookmark != "bs3" || e.Delivery.Bookmark != "further" {
+		t.Errorf("they see %+v, and then %+v", looked["s3"], e)
+	}
+	// What another has removed is no more, and a delivery that came after its end is seen.
+	must(yours.Remove(ctx, "s3"))
+	must(mine.SaveDelivery(ctx, &event.Delivery{ID: "s3"}))
+	must(mine.Refresh(ctx, mine.Partition("s3")))
+	if _, ok := mine.Get("s3"); ok {
+		t.Error("s3 is there still")
+	}
+	held = mine.All(mine.Partition("s3"))
+	if i := slices.IndexFunc(held, func(e *Entry) bool { return e.Delivery.ID == "s3" }); i < 0 || held[i].Subscription.ID != "" {
+		t.Errorf("what is left of s3: %+v", held)
+	}
+	must(mine.Remove(ctx, "s3"))
+	must(mine.Refresh(ctx))
+	if of, all := mine.Of("shop"); len(of) != 1 || all != 3 {
+		t.Errorf("shop has %d of %d", len(of), all)
+	}
+	ended, stop := context.WithCancel(ctx)
+	stop()
+	if process(t, c).Refresh(ended) == nil {
+		t.Error("it was read though nobody waits")
+	}
+}
+
+func TestStatus(t *testing.T) {
+	for _, c := range []struct {
+		e    Entry
+		may  bool
+		want string
+	}{
+		{Entry{Subscription: event.Subscription{Enabled: true, Epoch: 1}}, true, StatusActive},
+		{Entry{Subscription: event.Subscription{Enabled: true, Epoch: 1}, Delivery: event.Delivery{Epoch: 1, Failed: 2}}, true, StatusRetrying},
+		{Entry{Subscription: event.Subscription{Enabled: true, Epoch: 1}, Delivery: event.Delivery{Epoch: 1, Failed: 9, Stopped: StoppedExhausted}}, true, StatusFailing},
+		{Entry{Subscription: event.Subscription{Enabled: true, Epoch: 1}, Delivery: event.Delivery{Epoch: 1, Stopped: StoppedGone}}, true, StatusDisabled},
+		{Entry{Subscription: event.Subscription{Enabled: true, Epoch: 2}, Delivery: event.Delivery{Epoch: 1, Failed: 9, Stopped: StoppedExhausted}}, true, StatusActive},
+		{Entry{Subscription: event.Subscription{Epoch: 1}}, true, StatusDisabled},
+		{Entry{Subscription: event.Subscription{Enabled: true, Epoch: 1}}, false, StatusForbidden},
+	} {
+		if got := c.e.Status(c.may); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.e, got, c.want)
+		}
+	}
+}
