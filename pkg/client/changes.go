@@ -63,7 +63,8 @@ type ItemProblem struct {
 
 const (
 	silentAfter = time.Minute // a stream that says nothing, not even that it lives, is dead
-	maxLine     = 1 << 20     // bytes of an event
+	maxEvent    = 1 << 20     // bytes of its data
+	maxLine     = maxEvent + 64
 	retryFirst  = 2 * time.Second
 )
 
@@ -81,18 +82,23 @@ func (w *Watch) call(id string) *call {
 
 // Changes tells what changes until ctx is done or the loop is left. A stream that ends or
 // breaks goes on from the last ID by itself, so that no change is missed; what was told
-// may be told again. It ends with an error where the API refuses, or does not answer for
-// Config.Attempts tries in a row.
+// may be told again. It ends with an error where the API refuses, does not answer for
+// Config.Attempts tries in a row, or tells what cannot be read: an event that is no JSON of
+// its kind, or has more than 1 MiB. The ID beside the error is that of the event before.
 func (c *Client) Changes(ctx context.Context, w Watch) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		s := stream{client: c, watch: &w, id: w.After, retry: retryFirst, yield: yield}
 		for failed := 0; ; {
 			heard, err := s.follow(ctx)
+			fatal := (*fatalError)(nil)
 			switch {
 			case s.left:
 				return
 			case ctx.Err() != nil:
 				yield(Event{ID: s.id}, fmt.Errorf("following changes: %w", ctx.Err()))
+				return
+			case errors.As(err, &fatal):
+				yield(Event{ID: s.id}, fmt.Errorf("following changes: %w", err))
 				return
 			case heard:
 				failed = 0
@@ -162,8 +168,8 @@ func (s *stream) follow(ctx context.Context) (heard bool, err error) {
 			if some {
 				data = append(data, '\n')
 			}
-			if some, data = true, append(data, value...); len(data) > maxLine {
-				return heard, errors.New("an event is too long")
+			if some, data = true, append(data, value...); len(data) > maxEvent {
+				return heard, tooLong(id)
 			}
 		case "retry":
 			if ms, err := strconv.Atoi(string(value)); err == nil && ms >= 0 {
@@ -173,12 +179,13 @@ func (s *stream) follow(ctx context.Context) (heard bool, err error) {
 		if len(lines.Bytes()) > 0 {
 			continue
 		}
-		s.id = id
 		if some {
 			e.ID, e.Data = id, bytes.Clone(data)
 			if err := e.read(); err != nil {
-				return heard, err
+				return heard, &fatalError{fmt.Errorf("of the id %q: %w", id, err)}
 			}
+		}
+		if s.id = id; some {
 			if !s.yield(e, nil) {
 				s.left = true
 				return heard, nil
@@ -186,10 +193,18 @@ func (s *stream) follow(ctx context.Context) (heard bool, err error) {
 		}
 		e, data, some = Event{}, data[:0], false
 	}
-	if err := lines.Err(); err != nil {
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return heard, tooLong(id)
+	case err != nil:
 		return heard, fmt.Errorf("reading events: %w", err)
 	}
 	return heard, nil
+}
+
+// tooLong is not mended by another connection, which would tell the same.
+func tooLong(id string) error {
+	return &fatalError{fmt.Errorf("of the id %q or after: an event of more than %d bytes", id, maxEvent)}
 }
 
 // eventLines splits as WHATWG HTML §9.2.5 does: at CR LF, LF or CR.

@@ -43,6 +43,8 @@ type Config struct {
 	// until there are as many contributions as the Limit.
 	Budget Budget
 	Spent  *Spent // counts what is read, where it is set
+
+	kept keeps // zero: what the constants say; another one for tests
 }
 
 // States are quantities by state at a location.
@@ -116,6 +118,9 @@ type reader struct {
 func Read(ctx context.Context, cfg Config) (*Item, error) {
 	if cfg.Limit < 1 {
 		return nil, errors.New("explain: the limit must be above 0")
+	}
+	if cfg.kept == (keeps{}) {
+		cfg.kept = keeps{maxKeptNeeded, maxKeptBytes}
 	}
 	l := &log{codecs: cfg.Codecs, key: cfg.Key, budget: cfg.Budget, spent: cfg.Spent}
 	end, err := openLog(ctx, cfg.Kafka, cfg.Reads, l)

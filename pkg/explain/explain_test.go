@@ -531,3 +531,54 @@ func TestBudget(t *testing.T) {
 		t.Errorf("unknown: %v", err)
 	}
 }
+
+// TestKept: within a budget no more outcomes are kept at a time than may be, in number and
+// in bytes: of now the last ones tell, and a past time that needs more is refused.
+func TestKept(t *testing.T) {
+	o := newHistory(t, 5, 120).write(t)
+	all, err := o.read(t, func(*explain.Config) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int64 // of the item's outcomes, the last first
+	for _, rec := range slices.Backward(o.Outcomes) {
+		if string(rec.Key) == bolt.String() {
+			sizes = append(sizes, int64(len(rec.Value)))
+		}
+	}
+	early := explain.When{KnownAt: inventory.Instant(began.Add(time.Hour).UnixMilli())}
+	near := explain.When{KnownAt: inventory.Instant(o.now.Add(-time.Minute).UnixMilli())}
+	for what, most := range map[string]struct {
+		outcomes int
+		bytes    int64
+	}{"outcomes": {6, 1 << 30}, "bytes": {1 << 20, sizes[0] + sizes[1] + sizes[2] + sizes[3] + sizes[4] + sizes[5]}} {
+		keep := func(m explain.When) func(*explain.Config) {
+			return func(c *explain.Config) {
+				c.Budget, c.When = explain.Budget{Records: 1_000_000}, m
+				c.Keep(most.outcomes, most.bytes)
+			}
+		}
+		if it, err := o.read(t, keep(early)); !errors.Is(err, explain.ErrTooMuch) {
+			t.Errorf("%s: long ago: %+v %v", what, it, err)
+		}
+		for _, m := range []explain.When{{}, near} {
+			it, err := o.read(t, keep(m))
+			if err != nil || !strings.Contains(it.Incomplete, "were not read") {
+				t.Fatalf("%s: %+v: %+v %v", what, m, it, err)
+			}
+			told := len(it.Others)
+			for i := range it.Locations {
+				l := &it.Locations[i]
+				if told += len(l.Contributions); l.Balance()[inventory.OnHand] != o.stood(l.Location, m) {
+					t.Errorf("%s: %+v at %s: %v, want %s", what, m, l.Location, l.Balance(), o.stood(l.Location, m))
+				}
+			}
+			if told == 0 || told > 6 {
+				t.Errorf("%s: %+v: %d are told", what, m, told)
+			}
+		}
+		if it, err := o.read(t, keep(explain.When{})); err != nil || len(it.Differences) > 0 || it.Locations[0].Balance() != all.Locations[0].Balance() {
+			t.Errorf("%s: %+v %v", what, it, err)
+		}
+	}
+}

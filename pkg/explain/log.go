@@ -88,7 +88,8 @@ func (l *log) span(ctx context.Context, topic string) (start, end int64, err err
 // entry is an outcome of the item, and its offset among outcomes.
 type entry struct {
 	inventory.Outcome
-	at int64
+	at   int64
+	size int64 // bytes of its record's value
 }
 
 // outcomes calls f with the item's outcomes from an offset up to below another.
@@ -98,7 +99,7 @@ func (l *log) outcomes(ctx context.Context, from, until int64, f func(*entry) er
 		if string(rec.Key) != key {
 			return nil
 		}
-		e := entry{at: rec.Offset}
+		e := entry{at: rec.Offset, size: int64(len(rec.Value))}
 		if err := l.codecs.DecodeOutcome(rec.Value, &e.Outcome); err != nil {
 			return unreadable("an outcome", rec.Offset, err)
 		}

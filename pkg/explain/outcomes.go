@@ -18,7 +18,18 @@ const (
 	// maxKept bounds the outcomes of the item that are kept until the first of them is
 	// found, but for those of one window.
 	maxKept = 20_000
+	// maxKeptNeeded and maxKeptBytes, of their records' values, bound them whatever a
+	// question needs.
+	maxKeptNeeded, maxKeptBytes = 100_000, 32 << 20
 )
+
+// keeps is how many outcomes are kept at most, and of how many bytes their values are.
+type keeps struct {
+	outcomes int
+	bytes    int64
+}
+
+func (k keeps) within(most keeps) bool { return k.outcomes <= most.outcomes && k.bytes <= most.bytes }
 
 // readOutcomes adds up what the item's outcomes moved, as far as its state has come.
 func (r *reader) readOutcomes(ctx context.Context) error {
@@ -54,19 +65,34 @@ func (r *reader) readOutcomes(ctx context.Context) error {
 }
 
 // back reads outcomes from the last one back until there are as many contributions as
-// are wanted, and all from the floor on, or the budget is spent.
+// are wanted, and all from the floor on, or the budget is spent, or as many are kept as may
+// be. ErrTooMuch is where that is above the floor.
 func (r *reader) back(ctx context.Context, start, floor, end int64) error {
 	if r.spent.Records+end-floor > r.budget.Records {
 		return ErrTooMuch
 	}
 	var found []entry
-	contributions, from := 0, end
+	var kept keeps
+	contributions, from, full := 0, end, false
 	window := min(maxWindow, max(1, r.budget.Records/partWindow))
-	for from > start {
+	for from > start && !full {
 		to, next := from, max(start, from-window)
+		if to > floor {
+			next = max(next, floor)
+		}
 		var more []entry
 		err := r.outcomes(ctx, next, to, func(e *entry) error {
 			more = append(more, *e)
+			kept.outcomes, kept.bytes = kept.outcomes+1, kept.bytes+e.size
+			for len(more) > 0 && !kept.within(r.cfg.kept) {
+				if to > floor {
+					return ErrTooMuch
+				}
+				// The last ones tell: the first of the window are as if not read.
+				full, next = true, more[0].at+1
+				kept.outcomes, kept.bytes = kept.outcomes-1, kept.bytes-more[0].size
+				more[0], more = entry{}, more[1:]
+			}
 			told := false
 			e.places(func(l inventory.Location) { told = told || r.wanted(l) })
 			if told && r.tells(e, e.RecordedAt) {

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,6 +82,25 @@ func (h *Health) Ready(name string, check func() error) {
 		h.checks = map[string]func() error{}
 	}
 	h.checks[name] = check
+}
+
+// Listening adds a check under a name that fails until what is returned is told the
+// address listened on (see Serve), which it passes on to next, if there is one: who is
+// sent requests before that refuses them.
+func (h *Health) Listening(name string, next func(net.Addr)) (bound func(net.Addr)) {
+	var open atomic.Bool
+	h.Ready(name, func() error {
+		if !open.Load() {
+			return errors.New("not listening yet")
+		}
+		return nil
+	})
+	return func(a net.Addr) {
+		open.Store(true)
+		if next != nil {
+			next(a)
+		}
+	}
 }
 
 // Check runs every check and returns the failures by name.

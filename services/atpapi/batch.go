@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -88,15 +89,34 @@ func (r *batchResult) append(b []byte) ([]byte, error) {
 	return append(a.append(append(b, `,"answer":`...)), '}'), nil
 }
 
+// batchRoom is what a batch is worked out in. It is used again from batch to batch.
+type batchRoom struct {
+	items   []batchItem
+	queries []query
+	reading reading
+	results []batchResult
+}
+
+// forget makes it ready for another use: nothing of it may be in use any more.
+func (o *batchRoom) forget() {
+	o.items, o.queries, o.results = emptied(o.items), emptied(o.queries), emptied(o.results)
+	o.reading.forget()
+}
+
 // batch answers POST /v1/atp/batch.
 func (a *api) batch(c echo.Context) error {
-	began := a.now()
-	qs, shape, bad := a.queries(c.Request())
+	began, in := a.now(), a.rooms.get()
+	defer func() {
+		in.forget()
+		a.rooms.put(in)
+	}()
+	shape, bad := a.queries(c.Request(), in)
 	if bad != nil {
 		return a.problem(c, bad)
 	}
-	got := a.reach(c, qs)
-	out := batchAnswer{Results: make([]batchResult, len(qs))}
+	qs, got := in.queries, a.reach(c, in)
+	in.results = room(in.results, len(qs))
+	out := batchAnswer{Results: in.results}
 	whole := got[0].problem
 	for i := range got {
 		r := &out.Results[i]
@@ -152,28 +172,33 @@ func (r *batchResult) say(a *answer, fields selection) *problem {
 }
 
 // reach answers the queries that the caller may ask, and refuses the others.
-func (a *api) reach(c echo.Context, qs []query) []result {
-	out := make([]result, len(qs))
-	who, may, at := caller(c), make([]query, 0, len(qs)), make([]int, 0, len(qs))
-	for i := range qs {
-		if out[i].problem = who.reach(&qs[i]); out[i].problem == nil {
-			may, at = append(may, qs[i]), append(at, i)
-		}
+func (a *api) reach(c echo.Context, in *batchRoom) []result {
+	who, out := caller(c), room(in.reading.results, len(in.queries))
+	for i := range in.queries {
+		out[i].problem = who.reach(&in.queries[i])
 	}
-	for i, got := range a.reader.readAll(c.Request().Context(), may) {
-		out[at[i]] = got
-	}
+	in.reading.results = out
+	a.reader.readInto(c.Request().Context(), in.queries, &in.reading)
 	return out
 }
 
 // queries reads and bounds a batch.
-func (a *api) queries(r *http.Request) ([]query, shape, *problem) {
-	bad := func(code, pointer, format string, args ...any) ([]query, shape, *problem) {
-		return nil, shape{}, &problem{status: http.StatusBadRequest, code: code, title: "Bad request", detail: fmt.Sprintf(format, args...), pointer: pointer}
+func (a *api) queries(r *http.Request, in *batchRoom) (shape, *problem) {
+	bad := func(code, pointer, format string, args ...any) (shape, *problem) {
+		return shape{}, &problem{status: http.StatusBadRequest, code: code, title: "Bad request", detail: fmt.Sprintf(format, args...), pointer: pointer}
 	}
-	var req batchRequest
-	if p := readJSON(r, maxBatchBody, &req); p != nil {
-		return nil, shape{}, p
+	body, p := readBody(r, maxBatchBody)
+	if p != nil {
+		return shape{}, p
+	}
+	req := batchRequest{Items: in.items[:0]}
+	if plain := req.plain(string(body)); plain {
+		in.items = req.Items
+	} else {
+		in.items, req = req.Items, batchRequest{}
+		if p := decodeBody(body, &req); p != nil {
+			return shape{}, p
+		}
 	}
 	for name, v := range map[string]string{"entity": req.Entity, "location": req.Location, "group": req.Group, "channel": req.Channel} {
 		if len(v) > maxName {
@@ -182,33 +207,33 @@ func (a *api) queries(r *http.Request) ([]query, shape, *problem) {
 	}
 	like := query{
 		key:      inventory.Key{Entity: inventory.Entity(req.Entity)},
-		location: inventory.Location(req.Location), group: req.Group, channel: req.Channel,
-	}
+		location: inventory.Location(strings.Clone(req.Location)), group: strings.Clone(req.Group), channel: strings.Clone(req.Channel),
+	} // what is kept with an answer is no piece of a body
 	if like.key.Entity == "" {
 		like.key.Entity = a.entity
 	}
 	if asked(req.Location, req.Group, req.Channel) > 1 {
 		return bad("conflicting_parameters", "", "one of location, group and channel")
 	}
-	var p *problem
 	if like.on, p = dayOf(req.On); p != nil {
 		p.pointer = "/on"
-		return nil, shape{}, p
+		return shape{}, p
 	}
 	if like.quantity, p = quantityOf(req.Quantity); p != nil {
 		p.pointer = "/quantity"
-		return nil, shape{}, p
+		return shape{}, p
 	}
 	form, p := shapeOf(req.Fields, req.MaxAge)
 	if p != nil {
-		return nil, shape{}, p
+		return shape{}, p
 	}
 	if len(req.Items) == 0 || len(req.Items) > maxBatch {
 		return bad("bad_batch", "/items", "between 1 and %d items, not %d", maxBatch, len(req.Items))
 	}
-	qs := make([]query, len(req.Items))
+	in.queries = room(in.queries, len(req.Items))
 	for i, it := range req.Items {
-		q := like
+		q := &in.queries[i]
+		*q = like
 		q.key.Item = inventory.Item(it.Item)
 		if it.Entity != "" {
 			q.key.Entity = inventory.Entity(it.Entity)
@@ -222,9 +247,8 @@ func (a *api) queries(r *http.Request) ([]query, shape, *problem) {
 		case q.key.Entity == "":
 			return bad("entity_required", at+"/entity", "which legal entity's item?")
 		}
-		qs[i] = q
 	}
-	return qs, form, nil
+	return form, nil
 }
 
 // dayOf reads the day of delivery asked for; empty is today.
@@ -263,16 +287,30 @@ func asked(names ...string) (n int) {
 
 // readJSON reads a body of at most limit bytes into v, whose every field it knows.
 func readJSON(r *http.Request, limit int64, v any) *problem {
+	body, bad := readBody(r, limit)
+	if bad != nil {
+		return bad
+	}
+	return decodeBody(body, v)
+}
+
+// readBody reads a body, which says that it is JSON, of at most limit bytes.
+func readBody(r *http.Request, limit int64) ([]byte, *problem) {
 	if typ, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || typ != echo.MIMEApplicationJSON {
-		return &problem{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", title: "Unsupported media type", detail: "send application/json"}
+		return nil, &problem{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", title: "Unsupported media type", detail: "send application/json"}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
 	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
-		return &problem{status: http.StatusRequestEntityTooLarge, code: "body_too_large", title: "Body too large", detail: fmt.Sprintf("at most %d bytes", limit)}
+		return nil, &problem{status: http.StatusRequestEntityTooLarge, code: "body_too_large", title: "Body too large", detail: fmt.Sprintf("at most %d bytes", limit)}
 	}
 	if err != nil {
-		return &problem{status: http.StatusBadRequest, code: "incomplete_body", title: "Incomplete body", detail: "the body ended before its time"}
+		return nil, &problem{status: http.StatusBadRequest, code: "incomplete_body", title: "Incomplete body", detail: "the body ended before its time"}
 	}
+	return body, nil
+}
+
+// decodeBody is decodeStrict as an answer has it.
+func decodeBody(body []byte, v any) *problem {
 	if err := decodeStrict(body, v); err != nil {
 		return &problem{status: http.StatusBadRequest, code: "bad_body", title: "Bad request", detail: err.Error()}
 	}

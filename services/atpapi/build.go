@@ -136,6 +136,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	}
 	a.subscribers = subscribers
 	env.Health.Ready("atp-api projector", worker.Ready)
+	listening := env.Health.Listening("atp-api requests", cfg.Bound)
 	env.Health.Ready("atp-api locations", table.Ready)
 	env.Health.Ready("atp-api policies", published.Ready)
 	env.Health.Ready("atp-api owners", sources.Ready)
@@ -169,7 +170,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 			if !wait(ctx, porter.leases.Ready(), table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded()) {
 				return nil
 			}
-			return service.Serve(cfg.Listen, a.handler(), cfg.Bound)(ctx)
+			return service.Serve(cfg.Listen, a.handler(), listening)(ctx)
 		},
 	}
 	tasks = append(tasks, telling...)

@@ -8,24 +8,31 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
+// pool has things that are used again. What is put into it is as a new one, but for room.
+// It is safe for concurrent use.
+type pool[T any] struct{ of sync.Pool }
+
+func (p *pool[T]) get() *T {
+	if o, ok := p.of.Get().(*T); ok {
+		return o
+	}
+	return new(T)
+}
+
+func (p *pool[T]) put(o *T) { p.of.Put(o) }
+
 // maxReused bounds a buffer that is used again, bytes.
 const maxReused = 1 << 20
 
 // buffers are used again from answer to answer.
-type buffers struct{ pool sync.Pool }
+type buffers struct{ pool pool[[]byte] }
 
 // get is an empty one.
-func (b *buffers) get() *[]byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		*p = (*p)[:0]
-		return p
-	}
-	return new([]byte)
-}
+func (b *buffers) get() *[]byte { return b.pool.get() }
 
 func (b *buffers) put(p *[]byte) {
-	if cap(*p) <= maxReused {
-		b.pool.Put(p)
+	if *p = (*p)[:0]; cap(*p) <= maxReused {
+		b.pool.put(p)
 	}
 }
 

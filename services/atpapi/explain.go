@@ -45,6 +45,9 @@ func (a *api) explained(c echo.Context) error {
 	if bad != nil {
 		return a.unproved(c, bad)
 	}
+	hideElsewhere(it, func(l inventory.Location) bool {
+		return caller(c).may(access.Need{Permission: access.ATPExplain, Entity: string(q.key.Entity), Location: string(l)})
+	})
 	report, bad := a.report(c.Request().Context(), w, &q, it)
 	if bad != nil {
 		return a.problem(c, bad)
@@ -58,6 +61,24 @@ func (a *api) explained(c echo.Context) error {
 	a.count.answers.WithLabelValues("200", "").Inc()
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	return c.JSON(http.StatusOK, report)
+}
+
+// hideElsewhere takes locations of which the caller may not be told out of the moves to
+// and from them.
+func hideElsewhere(it *explain.Item, may func(inventory.Location) bool) {
+	for i := range it.Locations {
+		cs := it.Locations[i].Contributions
+		for j := range cs {
+			moves := cs[j].Outcome.Moves
+			for k := range moves {
+				for _, at := range [...]*inventory.Location{&moves[k].From.Location, &moves[k].To.Location} {
+					if *at != "" && *at != it.Locations[i].Location && !may(*at) {
+						*at = ""
+					}
+				}
+			}
+		}
+	}
 }
 
 // explainQuery reads and bounds what was asked.
@@ -102,8 +123,11 @@ func itemOf(escaped string) (inventory.Item, *problem) {
 // when reads the time that is asked of.
 func (a *api) when(v url.Values) (m explain.When, bad *problem) {
 	now := a.now()
-	for name, into := range map[string]*inventory.Instant{"as_of": &m.AsOf, "known_at": &m.KnownAt} {
-		s := v.Get(name)
+	for _, p := range [...]struct {
+		name string
+		into *inventory.Instant
+	}{{"as_of", &m.AsOf}, {"known_at", &m.KnownAt}} {
+		name, s := p.name, v.Get(p.name)
 		if s == "" {
 			continue
 		}
@@ -114,7 +138,7 @@ func (a *api) when(v url.Values) (m explain.When, bad *problem) {
 		if t.After(now) {
 			return m, badRequest("bad_time", "%s is in the future", name)
 		}
-		*into = inventory.Instant(t.UnixMilli())
+		*p.into = inventory.Instant(t.UnixMilli())
 	}
 	return m, nil
 }

@@ -455,6 +455,7 @@ func TestExplainMatrix(t *testing.T) {
 			principal("read", "atp:read"), principal("explain", "atp:explain"), principal("acme", "atp:explain:entity=acme", "atp:read:entity=acme"),
 			principal("shop", "atp:explain:channel=shop", "atp:read:channel=shop"), principal("dc1", "atp:explain:location=DC1", "atp:read:location=DC1"),
 			principal("booker", "reservations:write"), principal("sender", "messages:write"),
+			principal("both", "atp:explain:location=DC1", "atp:explain:location=DC2"),
 		}},
 	})
 	every := []string{"", "?channel=shop", "?location=DC1", "?location=DC2", "?group=web", "?entity=other", "?location=NOPE", "?entity=NOPE", "?channel=NOPE"}
@@ -508,6 +509,16 @@ func TestExplainMatrix(t *testing.T) {
 	dc1 := p.explain(t, "?location=DC1", "X-Api-Key", "dc1")
 	if dc1.Withheld || len(dc1.Locations) != 1 || len(dc1.Locations[0].Contributions) == 0 || len(dc1.Others) > 0 {
 		t.Errorf("a location is told %+v", dc1)
+	}
+	// The transfer to DC2 names it to whoever may be told of it alone.
+	for who, to := range map[string]string{"dc1": "in_transit", "both": "DC2/in_transit", "explain": "DC2/in_transit", "acme": "DC2/in_transit"} {
+		cs := p.explain(t, "?location=DC1", "X-Api-Key", who).Locations[0].Contributions
+		if m := cs[len(cs)-1].Moves[0]; m.Type != "transfer_out" || m.From != "DC1/on_hand" || m.To != to || m.Quantity != "3" {
+			t.Errorf("%s is told of a transfer: %+v", who, m)
+		}
+	}
+	if body := p.get(t, "/v1/atp/A/explain?location=DC1", "X-Api-Key", "dc1").Body.String(); strings.Contains(body, "DC2") {
+		t.Errorf("a location is told %s", body)
 	}
 	p.cluster.Close()
 	if code, b, _ := p.problem(t, "/v1/atp/A/explain?location=DC2", "X-Api-Key", "dc1"); code != 403 || b.Code != "insufficient_scope" {

@@ -36,6 +36,8 @@ type api struct {
 	dialects    dialects
 	prover      *prover // nil: the log is not read
 	buffers     buffers
+	rooms       pool[batchRoom]
+	answers     pool[answer]
 	wordings    wordings
 }
 
@@ -155,7 +157,12 @@ func (a *api) item(c echo.Context) error {
 	if bad != nil {
 		return a.problem(c, bad)
 	}
-	ans, bad := a.reader.read(c.Request().Context(), q)
+	room := a.answers.get()
+	defer func() {
+		*room = answer{}
+		a.answers.put(room)
+	}()
+	ans, bad := a.reader.readOne(c.Request().Context(), q, room)
 	if bad == nil {
 		bad = shape.fresh(ans)
 	}

@@ -85,8 +85,8 @@ func (r *reader) saw(partition int32, m mark) {
 	}
 }
 
-// read answers a query or says why not.
-func (r *reader) read(ctx context.Context, q query) (*answer, *problem) {
+// readOne answers a query, which it may do in a, or says why not.
+func (r *reader) readOne(ctx context.Context, q query, a *answer) (*answer, *problem) {
 	w := wanted{query: q, promises: r.policies.Get(), now: r.now()}
 	if len(w.promises.Kit(q.key)) > 0 {
 		got := r.readAll(ctx, []query{q})
@@ -96,7 +96,7 @@ func (r *reader) read(ctx context.Context, q query) (*answer, *problem) {
 		return nil, bad
 	}
 	h := r.loadOne(ctx, q.key, w.now)
-	return r.one(&w, r.under(w.promises, w.now), &h, new(answer))
+	return r.one(&w, r.under(w.promises, w.now), &h, a)
 }
 
 // result is the answer to a query, or why there is none.
@@ -111,22 +111,52 @@ func (r *reader) readAll(ctx context.Context, qs []query) []result {
 	return r.readHeld(ctx, qs).results
 }
 
-// reading is what readAll answered, and from what.
+// reading is what readAll answered, and from what. The zero value is ready.
 type reading struct {
 	results  []result
 	promises *policy.Promises
 	at       map[inventory.Key]int // index into held
 	held     []standing
+
+	asked   []wanted
+	keys    []inventory.Key
+	answers []answer // room for those that are kept
+	sought  sought
+}
+
+// room is a slice of n zero values, in the place of an empty one that was cleared.
+func room[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }
+
+// emptied is an empty slice in the place of one, of which it holds nothing.
+func emptied[T any](s []T) []T {
+	clear(s)
+	return s[:0]
+}
+
+// forget makes it ready for another use: nothing it answered may be in use any more.
+func (g *reading) forget() {
+	clear(g.at)
+	*g = reading{
+		results: emptied(g.results), at: g.at, held: emptied(g.held), asked: emptied(g.asked), keys: emptied(g.keys),
+		answers: emptied(g.answers), sought: sought{of: emptied(g.sought.of), seen: emptied(g.sought.seen), index: emptied(g.sought.index)},
+	}
 }
 
 // readHeld is readAll, with the facts.
 func (r *reader) readHeld(ctx context.Context, qs []query) *reading {
-	out := make([]result, len(qs))
-	promises, now := r.policies.Get(), r.now()
+	g := &reading{results: make([]result, len(qs))}
+	r.readInto(ctx, qs, g)
+	return g
+}
+
+// readInto answers those queries to which there is no problem among the results yet.
+func (r *reader) readInto(ctx context.Context, qs []query, g *reading) {
+	out, promises, now := g.results, r.policies.Get(), r.now()
 	under, steady := r.under(promises, now), r.heard.Steady()
-	asked := make([]wanted, len(qs))
-	var keys []inventory.Key
-	at := map[inventory.Key]int{}
+	if g.promises = promises; g.at == nil {
+		g.at = make(map[inventory.Key]int, len(qs))
+	}
+	asked, at, keys := room(g.asked, len(qs)), g.at, slices.Grow(g.keys, len(qs))
 	want := func(k inventory.Key) {
 		if _, ok := at[k]; !ok {
 			at[k] = len(keys)
@@ -134,6 +164,9 @@ func (r *reader) readHeld(ctx context.Context, qs []query) *reading {
 		}
 	}
 	for i := range qs {
+		if out[i].problem != nil {
+			continue
+		}
 		w := &asked[i]
 		*w = wanted{query: qs[i], promises: promises, now: now, heard: steady}
 		if out[i].problem = w.resolve(); out[i].problem != nil {
@@ -144,13 +177,13 @@ func (r *reader) readHeld(ctx context.Context, qs []query) *reading {
 			want(part.Key)
 		}
 	}
-	held, room := r.load(ctx, keys), make([]answer, len(qs))
+	g.asked, g.keys, g.held, g.answers = asked, keys, room(g.held, len(keys)), room(g.answers, len(qs))
+	r.loadInto(ctx, keys, g.held, &g.sought)
 	for i := range qs {
 		if out[i].problem == nil {
-			out[i].answer, out[i].problem = r.from(&asked[i], under, func(k inventory.Key) *standing { return &held[at[k]] }, &room[i])
+			out[i].answer, out[i].problem = r.from(&asked[i], under, func(k inventory.Key) *standing { return &g.held[at[k]] }, &g.answers[i])
 		}
 	}
-	return &reading{out, promises, at, held}
 }
 
 // one answers a query of an item that is no kit from what was loaded of it: from the

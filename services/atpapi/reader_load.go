@@ -2,6 +2,7 @@ package atpapi
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -37,9 +38,13 @@ func (r *reader) loadOne(ctx context.Context, k inventory.Key, now time.Time) st
 // What Redis does not say is answered from the copy as it was, within its bound.
 func (r *reader) load(ctx context.Context, keys []inventory.Key) []standing {
 	out := make([]standing, len(keys))
-	of := make([]placed, 0, len(keys))
-	seen := make([]mark, 0, len(keys))
-	index := make([]int, 0, len(keys)) // of the key in out
+	r.loadInto(ctx, keys, out, new(sought))
+	return out
+}
+
+// loadInto is load into as many standings as there are keys; a is room.
+func (r *reader) loadInto(ctx context.Context, keys []inventory.Key, out []standing, a *sought) {
+	of, seen, index := slices.Grow(a.of, len(keys)), slices.Grow(a.seen, len(keys)), slices.Grow(a.index, len(keys))
 	now := r.now()
 	for i, k := range keys {
 		key := k.String()
@@ -49,7 +54,7 @@ func (r *reader) load(ctx context.Context, keys []inventory.Key) []standing {
 			for i := range out {
 				out[i] = standing{problem: bad}
 			}
-			return out
+			return
 		}
 		if s, ok := r.copyOf(partition, key, now); ok {
 			out[i] = s
@@ -57,18 +62,17 @@ func (r *reader) load(ctx context.Context, keys []inventory.Key) []standing {
 		}
 		of, seen, index = append(of, placed{partition, key}), append(seen, m), append(index, i)
 	}
-	rest := r.seek(ctx, keys, out, &sought{of, seen, index, now}, r.local != nil)
-	if rest != nil { // what the copy turned out not to know
+	*a = sought{of, seen, index, now}
+	if rest := r.seek(ctx, keys, out, a, r.local != nil); rest != nil { // what the copy turned out not to know
 		r.seek(ctx, keys, out, rest, false)
 	}
-	return out
 }
 
 // sought are items that Redis is asked for.
 type sought struct {
 	of    []placed
 	seen  []mark
-	index []int // in the keys
+	index []int // of the key
 	now   time.Time
 }
 

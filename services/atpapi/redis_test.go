@@ -42,6 +42,11 @@ func realRedis(t *testing.T) string {
 	return s.addr
 }
 
+// read answers a query.
+func (r *reader) read(ctx context.Context, q query) (*answer, *problem) {
+	return r.readOne(ctx, q, new(answer))
+}
+
 // item reads an item of the first partition and its mark of one moment.
 func (s *store) item(ctx context.Context, key string) (values map[string]string, m mark, found bool, err error) {
 	out, err := s.items(ctx, []placed{{0, key}})

@@ -85,6 +85,9 @@ func (r *road) serve(t *testing.T, redisAddr string, change ...func(*Config)) (u
 	if err != nil {
 		t.Fatal(err)
 	}
+	if health.Check()["atp-api requests"] == nil {
+		t.Fatal("ready for requests before it listens")
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- service.Run(ctx, tasks...) }()

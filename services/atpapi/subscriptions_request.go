@@ -44,9 +44,11 @@ func (a *api) readSubscription(r *http.Request, s *subscribers) (*event.Subscrip
 	if bad := readDescription(req.Description); bad != nil {
 		return nil, bad
 	}
-	for pointer, name := range map[string]string{"/entity": req.Entity, "/location": req.Location, "/group": req.Group, "/channel": req.Channel} {
-		if len(name) > maxName || !utf8.ValidString(name) {
-			return nil, badBody("bad_parameter", pointer, "a name has at most %d bytes", maxName)
+	for _, n := range [...]struct{ pointer, name string }{
+		{"/entity", req.Entity}, {"/location", req.Location}, {"/group", req.Group}, {"/channel", req.Channel},
+	} {
+		if len(n.name) > maxName || !utf8.ValidString(n.name) {
+			return nil, badBody("bad_parameter", n.pointer, "a name has at most %d bytes", maxName)
 		}
 	}
 	if req.Entity == "" {

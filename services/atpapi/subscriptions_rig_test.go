@@ -176,6 +176,7 @@ type subscriptionSaid struct {
 	Received      bool
 	Subscriptions []subscriptionAnswer
 	code          int
+	retry         string // Retry-After
 }
 
 func (a *asker) ask(method, path, who, body string, headers ...string) subscriptionSaid {
@@ -206,7 +207,7 @@ func (a *asker) ask(method, path, who, body string, headers ...string) subscript
 	if err := a.doc.Check(check, resp.StatusCode, resp.Header, b); err != nil {
 		a.t.Errorf("%s %s: not as documented: %v", method, path, err)
 	}
-	out := subscriptionSaid{code: resp.StatusCode}
+	out := subscriptionSaid{code: resp.StatusCode, retry: resp.Header.Get("Retry-After")}
 	if len(b) > 0 {
 		if err := json.Unmarshal(b, &out); err != nil {
 			a.t.Fatalf("%s: %v", b, err)

@@ -2,6 +2,7 @@ package atpapi
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -69,7 +70,6 @@ func TestSubscriptionsOfOthers(t *testing.T) {
 		t.Errorf("another's are listed: %+v", list)
 	}
 	narrow := a.made("narrow", to(`,"channel":"web","items":["A"]`))
-	a.made("half", to(`,"channel":"web"`))
 	eventually(t, "within its scope it is told", func() bool { return rcv.numbers(narrow.ID)["A"].Channel != nil })
 
 	// Caps, and requests that come again.
@@ -83,6 +83,9 @@ func TestSubscriptionsOfOthers(t *testing.T) {
 	for _, who := range []string{"shop", "rival"} { // its own cap, that of all
 		if got := a.ask("POST", "/v1/subscriptions", who, to("")); got.code != 409 || got.Code != "too_many_subscriptions" {
 			t.Errorf("one more of %s: %+v", who, got)
+		}
+		if who == "shop" {
+			a.made("half", to(`,"channel":"web"`)) // the last of all
 		}
 	}
 	a.ask("POST", "/v1/subscriptions/"+first.ID+"/secret", "shop", `{"keep_old":0}`)
@@ -213,6 +216,12 @@ func TestSubscribeRequests(t *testing.T) {
 			t.Errorf("%.80s: %d %s at %q, want %s at %q", c.body, got.code, got.Code, got.Pointer, c.code, c.pointer)
 		}
 	}
+	for range 20 { // of several faults the first is told
+		body := `{"url":"https://h.example","entity":"` + long + `","location":"` + long + `","group":"` + long + `","channel":"` + long + `"}`
+		if got := a.ask("POST", "/v1/subscriptions", "shop", body); got.Code != "bad_parameter" || got.Pointer != "/entity" {
+			t.Fatalf("four long names: %s at %q", got.Code, got.Pointer)
+		}
+	}
 	path := "/v1/subscriptions/" + mine.ID
 	for _, c := range []struct{ method, path, body, code, pointer string }{
 		{"PATCH", path, `{}`, "nothing_to_change", ""},
@@ -233,6 +242,39 @@ func TestSubscribeRequests(t *testing.T) {
 	local := a.made("shop", `{"url":"https://localhost:8443/"}`)
 	if got := a.ask("POST", "/v1/subscriptions/"+local.ID+"/test", "shop", ""); got.code != 200 || got.Received || got.Fault != "address_not_allowed" {
 		t.Errorf("a name of this machine: %+v", got)
+	}
+}
+
+// TestSubscriptionTestsBusy: a test for which there is no slot says so, and is not taken for
+// one that a receiver has not answered.
+func TestSubscriptionTestsBusy(t *testing.T) {
+	r := newRoad(t)
+	r.write(t, kgo.TryCommit, "A", 1, map[inventory.Location]int64{"DC1": 5})
+	rcv := newReceiver(t)
+	under, let := make(chan struct{}, 2), make(chan struct{})
+	rcv.answers(func(*arrived) int {
+		under <- struct{}{}
+		<-let
+		return http.StatusNoContent
+	})
+	url, _ := r.serve(t, miniredis.RunT(t).Addr(), subscribing(rcv, func(c *Config) { c.Subscriptions.AtOnce = 1 }))
+	a := &asker{t, url, readDocument(t)}
+	path := func(who string) string {
+		return "/v1/subscriptions/" + a.made(who, `{"url":"`+rcv.srv.URL+`"}`).ID + "/test"
+	}
+	mine, others := path("shop"), path("rival")
+	ended := make(chan subscriptionSaid, 1)
+	go func() { ended <- a.ask(http.MethodPost, mine, "shop", "") }()
+	<-under
+	if got := a.ask(http.MethodPost, others, "rival", ""); got.code != 503 || got.Code != "tests_busy" || got.retry == "" {
+		t.Errorf("beside another's test: %+v, Retry-After %q", got, got.retry)
+	}
+	close(let)
+	if got := <-ended; !got.Received {
+		t.Errorf("the first: %+v", got)
+	}
+	if got := a.ask(http.MethodPost, others, "rival", ""); !got.Received {
+		t.Errorf("later: %+v", got)
 	}
 }
 

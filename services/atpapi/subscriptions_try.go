@@ -44,7 +44,12 @@ func (a *api) testSubscription(c echo.Context, s *subscribers) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), testTime)
 	defer cancel()
-	r := s.hub.Poster().Post(ctx, &e.Subscription, id, body)
+	r, err := s.hub.Poster().Try(ctx, &e.Subscription, id, body)
+	if err != nil {
+		return a.later(c, &problem{
+			status: http.StatusServiceUnavailable, code: "tests_busy", title: "Busy", detail: "as many tests are under way as this replica makes at a time: nothing was sent",
+		})
+	}
 	return a.showSubscription(c, http.StatusOK, &tested{id, r.Fault == "", r.Status, r.Fault, r.Took.Milliseconds()})
 }
 

@@ -129,7 +129,7 @@ func tasksOf(cfg *Config, env service.Env, known map[inventory.Source]*door, s *
 	env.Health.Ready("ingest policies", published.Ready)
 	env.Health.Detail("sources", live.Refused)
 	loaded := sync.OnceFunc(live.Loaded)
-	serve := service.Serve(cfg.Listen, s.handler(), cfg.Bound)
+	serve := service.Serve(cfg.Listen, s.handler(), env.Health.Listening("ingest requests", cfg.Bound))
 	var under atomic.Int32
 	under.Store(2)
 	// A source that was taken off is not let in again, nor fetched from, by a restart.

@@ -32,7 +32,8 @@ type Config struct {
 	MaxTotal     int `yaml:"max_total"`
 	// MaxChanges bounds the items of one message.
 	MaxChanges int `yaml:"max_changes"`
-	// AtOnce bounds the requests of a replica that are under way.
+	// AtOnce bounds the deliveries of a replica that are under way, a fourth of it those of
+	// one principal. Tests have an eighth as many beside them. Each is one at least.
 	AtOnce int `yaml:"at_once"`
 	// Timeout is a receiver's for its answer.
 	Timeout time.Duration `yaml:"timeout"`

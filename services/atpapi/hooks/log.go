@@ -38,8 +38,9 @@ func (e *Entry) Stopped() string {
 type Log struct {
 	cfg LogConfig
 
-	busy chan struct{} // holds one while somebody reads
-	next []int64       // by partition; -1: nothing is read. Of whoever reads
+	busy  chan struct{} // holds one while somebody reads
+	topic string        // id; empty: not known yet. Of whoever reads, as next is
+	next  []int64       // by partition; -1: nothing is read
 
 	mu sync.RWMutex
 	of []map[string]*Entry // by partition; nil: their number is not known yet
@@ -59,7 +60,8 @@ type LogConfig struct {
 // NewLog asks nothing yet.
 func NewLog(cfg LogConfig) *Log { return &Log{cfg: cfg, busy: make(chan struct{}, 1)} }
 
-// Refresh reads on to the present end of partitions; of all where none is named.
+// Refresh reads on to the present end of partitions; of all where none is named. Of a topic
+// that was made anew nothing is known of before.
 func (l *Log) Refresh(ctx context.Context, partitions ...int32) error {
 	select {
 	case l.busy <- struct{}{}:
@@ -67,15 +69,15 @@ func (l *Log) Refresh(ctx context.Context, partitions ...int32) error {
 	case <-ctx.Done():
 		return fmt.Errorf("reading subscriptions: %w", ctx.Err())
 	}
-	if l.next == nil {
-		_, n, err := l.cfg.Reads.Topic(ctx, l.cfg.Topic)
-		if err == nil && n == 0 {
-			err = errors.New("the topic has no partitions")
-		}
-		if err != nil {
-			return fmt.Errorf("asking for the topic of subscriptions: %w", err)
-		}
-		l.next = make([]int64, n)
+	topic, n, err := l.cfg.Reads.Topic(ctx, l.cfg.Topic)
+	if err == nil && n == 0 {
+		err = errors.New("the topic has no partitions")
+	}
+	if err != nil {
+		return fmt.Errorf("asking for the topic of subscriptions: %w", err)
+	}
+	if topic != l.topic {
+		l.topic, l.next = topic, make([]int64, n)
 		for i := range l.next {
 			l.next[i] = -1
 		}
@@ -89,6 +91,9 @@ func (l *Log) Refresh(ctx context.Context, partitions ...int32) error {
 		}
 	}
 	for _, p := range partitions {
+		if int(p) >= len(l.next) {
+			return fmt.Errorf("reading subscriptions: there is no partition %d any more", p)
+		}
 		if err := l.refresh(ctx, p); err != nil {
 			return fmt.Errorf("reading subscriptions of partition %d: %w", p, err)
 		}
@@ -165,15 +170,19 @@ func (l *Log) apply(of map[string]*Entry, rec *stream.Record) error {
 func (l *Log) Partition(id string) int32 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
+	return l.partition(id)
+}
+
+// partition needs the lock.
+func (l *Log) partition(id string) int32 {
 	return stream.Partition([]byte(id), int32(len(l.of))) //nolint:gosec // partition counts are int32
 }
 
 // Get is a subscription as it was read last; false: there is none.
 func (l *Log) Get(id string) (Entry, bool) {
-	p := l.Partition(id)
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	e := l.of[p][id]
+	e := l.of[l.partition(id)][id]
 	if e == nil || e.Subscription.ID == "" {
 		return Entry{}, false
 	}
@@ -185,6 +194,9 @@ func (l *Log) Get(id string) (Entry, bool) {
 func (l *Log) All(partition int32) []*Entry {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
+	if int(partition) >= len(l.of) {
+		return nil // of a topic that was made anew with fewer
+	}
 	out := make([]*Entry, 0, len(l.of[partition]))
 	for _, e := range l.of[partition] {
 		one := *e

@@ -3,10 +3,13 @@ package hooks
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/stream"
@@ -99,6 +102,56 @@ func TestLog(t *testing.T) {
 	stop()
 	if process(t, c).Refresh(ended) == nil {
 		t.Error("it was read though nobody waits")
+	}
+}
+
+// TestLogMadeAnew: of a topic that was deleted and made anew what stands in it is known,
+// and nothing of before, though it is as long or has fewer partitions.
+func TestLogMadeAnew(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, event.TopicSubscriptions))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	admin := kadm.NewClient(cl)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	mine := process(t, c)
+	must(mine.Refresh(ctx))
+	for _, id := range []string{"s1", "s2", "s3", "s4"} {
+		must(mine.Save(ctx, &event.Subscription{ID: id, Owner: "shop"}))
+	}
+	must(mine.Refresh(ctx))
+	for i, partitions := range []int32{3, 1} {
+		_, err := admin.DeleteTopics(ctx, event.TopicSubscriptions)
+		must(err)
+		_, err = admin.CreateTopics(ctx, partitions, 1, nil, event.TopicSubscriptions)
+		must(err)
+		yours := process(t, c) // never saw the one before
+		must(yours.Refresh(ctx))
+		kept := []string{"s1", "n2"}[i]
+		for range 5 {
+			must(yours.Save(ctx, &event.Subscription{ID: kept, Owner: "rival"}))
+		}
+		must(mine.Refresh(ctx))
+		e, ok := mine.Get(kept)
+		if _, all := mine.Of("shop"); !ok || e.Subscription.Owner != "rival" || all != 1 {
+			t.Errorf("%d partitions: %d, %+v", partitions, all, e)
+		}
+	}
+	if err := mine.Refresh(ctx, 2); err == nil || !strings.Contains(err.Error(), "no partition 2") || len(mine.All(2)) > 0 {
+		t.Errorf("a partition that is no more: %v", err)
 	}
 }
 

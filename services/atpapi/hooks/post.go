@@ -47,7 +47,8 @@ type Poster struct {
 	networks []netip.Prefix
 	client   *http.Client
 	now      func() time.Time
-	slots    chan struct{}
+	slots    *slots
+	tests    chan struct{}
 	count    *metrics
 }
 
@@ -65,7 +66,7 @@ func newPoster(cfg *Config, keys *Keys, now func() time.Time, count *metrics) (*
 		control = outbound.Guard(networks)
 	}
 	return &Poster{
-		cfg: cfg, keys: keys, networks: networks, now: now, slots: make(chan struct{}, cfg.AtOnce), count: count,
+		cfg: cfg, keys: keys, networks: networks, now: now, slots: newSlots(cfg.AtOnce), tests: make(chan struct{}, max(1, cfg.AtOnce/partTests)), count: count,
 		client: outbound.Client(outbound.Config{Timeout: cfg.Timeout, Control: control, Roots: roots}),
 	}, nil
 }
@@ -99,14 +100,33 @@ func (p *Poster) Check(text string) error {
 	return nil
 }
 
-// Post makes one attempt. No more of a receiver's answer is told than its status.
+// ErrBusy is a test for which there is no slot: nothing was sent.
+var ErrBusy = errors.New("as many tests are under way as there may be")
+
+// Post makes one attempt, once there is a slot of the owner's. No more of a receiver's
+// answer is told than its status.
 func (p *Poster) Post(ctx context.Context, s *event.Subscription, id string, body []byte) Result {
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
+	leave := p.slots.take(ctx, s.Owner)
+	if leave == nil {
 		return Result{Fault: faultTimeout}
 	}
+	defer leave()
+	return p.timed(ctx, s, id, body)
+}
+
+// Try makes one attempt for somebody who waits. It takes no slot of deliveries, and is
+// ErrBusy where all those of tests are taken.
+func (p *Poster) Try(ctx context.Context, s *event.Subscription, id string, body []byte) (Result, error) {
+	select {
+	case p.tests <- struct{}{}:
+		defer func() { <-p.tests }()
+	default:
+		return Result{}, ErrBusy
+	}
+	return p.timed(ctx, s, id, body), nil
+}
+
+func (p *Poster) timed(ctx context.Context, s *event.Subscription, id string, body []byte) Result {
 	began := p.now()
 	r := p.post(ctx, s, id, body)
 	r.Took = p.now().Sub(began)

@@ -128,37 +128,110 @@ func TestPostTLS(t *testing.T) {
 	}
 }
 
-// TestAtOnce: no more requests are under way than the configuration says.
-func TestAtOnce(t *testing.T) {
-	under, most := make(chan struct{}, 10), 0
-	let := make(chan struct{})
-	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		under <- struct{}{}
-		<-let
+// stuckServer takes requests and answers none before let is closed.
+func stuckServer(t *testing.T) (url string, under chan string, let chan struct{}) {
+	t.Helper()
+	under, let = make(chan string, 20), make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		under <- r.URL.Path[1:]
+		if r.URL.Path == "/quick" {
+			return
+		}
+		select {
+		case <-let:
+		case <-r.Context().Done():
+		}
 	}))
-	defer srv.Close()
-	p, s := posterOf(t, func(c *Config) { c.AllowHTTP, c.AtOnce = true, 2 })
-	s.URL = srv.URL
-	done := make(chan Result, 4)
+	t.Cleanup(srv.Close)
+	return srv.URL, under, let
+}
+
+// TestAtOnce: no more deliveries are under way than the configuration says, and no more of
+// one owner's than its share, so that its slow receivers hold up no one else. Tests have
+// slots of their own, and are refused when these are taken.
+func TestAtOnce(t *testing.T) {
+	url, under, let := stuckServer(t)
+	p, s := posterOf(t, func(c *Config) { c.AllowHTTP, c.AtOnce = true, 8 })
+	done := make(chan Result, 20)
+	post := func(owner, path string) {
+		of := *s
+		of.Owner, of.URL = owner, url+"/"+path
+		go func() { done <- p.Post(context.Background(), &of, "m", nil) }()
+	}
+	// count waits for n requests and says whether there is one more.
+	count := func(n int) (more bool) {
+		t.Helper()
+		for range n {
+			select {
+			case <-under:
+			case <-time.After(10 * time.Second):
+				t.Fatal("a request is held up")
+			}
+		}
+		select {
+		case <-under:
+			return true
+		case <-time.After(50 * time.Millisecond):
+			return false
+		}
+	}
 	for range 4 {
-		go func() { done <- p.Post(context.Background(), s, "m", nil) }()
+		post("slow", "stuck")
 	}
-	for range 2 {
-		<-under
+	if count(2) {
+		t.Error("an owner has more than a fourth of the slots")
 	}
-	select {
-	case <-under:
-		most = 3
-	case <-time.After(50 * time.Millisecond):
+	post("shop", "quick")
+	count(1)
+	for _, owner := range []string{"b", "c", "d", "e"} {
+		post(owner, "stuck")
+		post(owner, "stuck")
+	}
+	if count(6) {
+		t.Error("more requests at once than there may be")
+	}
+	try := func(path string, code error) {
+		t.Helper()
+		of := *s
+		of.URL = url + "/" + path
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if r, err := p.Try(ctx, &of, "m", nil); !errors.Is(err, code) || code == nil && r.Fault != "" {
+			t.Errorf("a test: %+v, %v, want %v", r, err, code)
+		}
+	}
+	try("quick", nil) // though all deliveries are under way
+	<-under
+	of := *s
+	of.URL = url + "/stuck"
+	tested := make(chan error, 1)
+	go func() {
+		_, err := p.Try(context.Background(), &of, "m", nil)
+		tested <- err
+	}()
+	count(1)
+	try("quick", ErrBusy)
+	// Who waits no longer leaves nothing behind.
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	for _, owner := range []string{"slow", "new"} {
+		of := *s
+		of.Owner, of.URL = owner, url+"/quick"
+		if r := p.Post(ended, &of, "m", nil); r.Fault != faultTimeout {
+			t.Errorf("%s, who does not wait: %+v", owner, r)
+		}
 	}
 	close(let)
-	for range 4 {
+	for range 13 {
 		if r := <-done; r.Fault != "" {
 			t.Errorf("%+v", r)
 		}
 	}
-	if most > 2 {
-		t.Error("three requests at once")
+	if err := <-tested; err != nil {
+		t.Error(err)
+	}
+	if try("quick", nil); len(p.slots.of) != 0 || len(p.slots.all) != 0 {
+		t.Errorf("%d owners and %d slots are left", len(p.slots.of), len(p.slots.all))
 	}
 }
 
