@@ -286,7 +286,7 @@ func (s *idocs) next() (part, error) {
 			return out, nil
 		}
 	}
-	if len(bytes.TrimSpace(s.buf)) == 0 {
+	if len(bytes.Trim(s.buf, blanks)) == 0 {
 		return part{}, io.EOF
 	}
 	out := s.flush(len(s.buf))
