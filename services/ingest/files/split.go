@@ -93,7 +93,11 @@ type interchanges struct {
 	at   int64 // bytes read
 }
 
-const blanks = " \t\r\n\x00\x1a\xef\xbb\xbf" // also a byte order mark, and ends of files of old
+const (
+	spaces   = " \t\r\n\x00\x1a" // and ends of files of old
+	byteMark = "\ufeff"
+	blanks   = spaces + byteMark
+)
 
 func (s *interchanges) next() (part, error) {
 	if err := s.skip(); err != nil {
@@ -131,14 +135,24 @@ func (s *interchanges) next() (part, error) {
 // skip reads what stands between interchanges.
 func (s *interchanges) skip() error {
 	for {
-		b, err := s.r.ReadByte()
+		head, err := s.r.Peek(1)
 		if err != nil {
 			return err //nolint:wrapcheck // io.EOF, or the reader's
 		}
-		if bytes.IndexByte([]byte(blanks), b) < 0 {
-			return s.r.UnreadByte() //nolint:wrapcheck // it cannot fail behind a read
+		n := 1
+		if head[0] == byteMark[0] { // whole, or it is a character of something else
+			n = len(byteMark)
+			if head, err = s.r.Peek(n); err != nil || string(head) != byteMark {
+				return nil //nolint:nilerr // what follows is read, and fails, as a segment
+			}
+		} else if bytes.IndexByte([]byte(spaces), head[0]) < 0 {
+			return nil
 		}
-		s.at++
+		n, err = s.r.Discard(n)
+		s.at += int64(n)
+		if err != nil {
+			return err //nolint:wrapcheck // the reader's
+		}
 	}
 }
 

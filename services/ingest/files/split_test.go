@@ -97,7 +97,8 @@ func FuzzSplit(f *testing.F) {
 	f.Add(isa("*", ":", "~")+"GS*IB~IEA*1*1~ "+isa("|", ">", "'")+"IEA|'", uint8(0))
 	f.Add("UNA:+.? 'UNB+A'FTX+?''UNZ+1'UNB+'UNZ+'", uint8(1))
 	f.Add("EDI_DC40 1\nE1 2\nEDI_DC40 3\n", uint8(2))
-	f.Add("\f", uint8(2)) // not one of the blanks
+	f.Add("\f", uint8(2))     // not one of the blanks
+	f.Add("\ufbab", uint8(0)) // begins as a byte order mark does
 	f.Fuzz(func(t *testing.T, text string, format uint8) {
 		src := policy.Source{Format: []string{policy.FormatX12, policy.FormatEDIFACT, policy.FormatIDoc}[format%3]}
 		s := splitterOf(&src, strings.NewReader(text), cut{Bytes: 300, Rows: 1})
