@@ -43,6 +43,9 @@ func values(entity string, w Where, on string, fields []string, maxAge time.Dura
 	return v
 }
 
+// instant is a time as the API takes it, to the millisecond.
+func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
 // Get asks about one item.
 func (c *Client) Get(ctx context.Context, q Query) (*Answer, error) {
 	a, _, err := c.GetChanged(ctx, q, "")
@@ -135,7 +138,7 @@ func (c *Client) Page(ctx context.Context, q ListQuery) (*Page, error) {
 		}
 	}
 	if !q.RecordedSince.IsZero() {
-		v.Set("recorded_since", q.RecordedSince.UTC().Format("2006-01-02T15:04:05.000Z"))
+		v.Set("recorded_since", instant(q.RecordedSince))
 	}
 	if q.Limit > 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))

@@ -10,7 +10,6 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -284,16 +283,7 @@ type Poll struct {
 // minute; whole seconds.
 func (c *Client) PollChanges(ctx context.Context, w Watch, wait time.Duration) (*Poll, error) {
 	k := w.call(w.After)
-	if k.query == nil {
-		k.query = url.Values{}
-	}
 	k.query.Set("wait", strconv.Itoa(int(wait.Seconds())))
-	patient := *c
-	client := *c.cfg.HTTP
-	if client.Timeout > 0 {
-		client.Timeout += wait
-	}
-	patient.cfg.HTTP = &client
 	var got struct {
 		ID     string `json:"id"`
 		Events []struct {
@@ -301,7 +291,7 @@ func (c *Client) PollChanges(ctx context.Context, w Watch, wait time.Duration) (
 			Data  json.RawMessage `json:"data"`
 		} `json:"events"`
 	}
-	if _, err := patient.do(ctx, k, &got); err != nil {
+	if _, err := c.patient(wait).do(ctx, k, &got); err != nil {
 		return nil, err
 	}
 	out := &Poll{ID: got.ID, Events: make([]Event, len(got.Events))}

@@ -110,6 +110,16 @@ func Code(err error) string {
 	return ""
 }
 
+// patient is a client that waits so much longer for an answer.
+func (c *Client) patient(more time.Duration) *Client {
+	p, h := *c, *c.cfg.HTTP
+	if h.Timeout > 0 {
+		h.Timeout += more
+	}
+	p.cfg.HTTP = &h
+	return &p
+}
+
 // call is one operation.
 type call struct {
 	method string

@@ -150,3 +150,34 @@ func TestNew(t *testing.T) {
 		t.Error("a key and tokens")
 	}
 }
+
+// slow answers after some time.
+type slow struct{ after time.Duration }
+
+func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case <-time.After(s.after):
+		return says(http.StatusOK, "{}")()
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// TestPatient: what the API may take longer over is waited for, and nothing else.
+func TestPatient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Config{URL: "https://atp.example", HTTP: &http.Client{Transport: slow{15 * time.Second}, Timeout: 10 * time.Second}, Attempts: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.TestSubscription(t.Context(), "s"); err != nil {
+			t.Errorf("a test of a slow receiver: %v", err)
+		}
+		if _, err := c.PollChanges(t.Context(), Watch{}, 10*time.Second); err != nil {
+			t.Errorf("a poll that waits: %v", err)
+		}
+		if _, err := c.Subscription(t.Context(), "s"); err == nil {
+			t.Error("a read was waited for beyond its time")
+		}
+	})
+}

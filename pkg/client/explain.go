@@ -18,7 +18,7 @@ type When struct {
 func (m When) set(v url.Values) {
 	for name, t := range map[string]time.Time{"as_of": m.AsOf, "known_at": m.KnownAt} {
 		if !t.IsZero() {
-			v.Set(name, t.UTC().Format("2006-01-02T15:04:05.000Z"))
+			v.Set(name, instant(t))
 		}
 	}
 }

@@ -112,10 +112,13 @@ func (c *Client) RotateSecret(ctx context.Context, id string, keepOld time.Durat
 	return c.subscription(ctx, &call{method: http.MethodPost, path: subscriptionPath(id) + "/secret", in: in})
 }
 
-// TestSubscription has one message sent that tells nothing.
+// testTime is what the API gives the receiver of a test.
+const testTime = 10 * time.Second
+
+// TestSubscription has one message sent that tells nothing, and waits for its receiver.
 func (c *Client) TestSubscription(ctx context.Context, id string) (*SubscriptionTest, error) {
 	out := &SubscriptionTest{}
-	if _, err := c.do(ctx, &call{method: http.MethodPost, path: subscriptionPath(id) + "/test"}, out); err != nil {
+	if _, err := c.patient(testTime).do(ctx, &call{method: http.MethodPost, path: subscriptionPath(id) + "/test"}, out); err != nil {
 		return nil, err
 	}
 	return out, nil

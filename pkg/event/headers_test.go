@@ -46,6 +46,26 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+func TestTypeOf(t *testing.T) {
+	for _, kind := range []inv.Kind{
+		inv.KindMovement, inv.KindCount, inv.KindDemand, inv.KindSupply, inv.KindReservation, inv.KindSetting, inv.KindControl, inv.KindApproval, inv.KindTick,
+	} {
+		if got := TypeOf(&inv.Event{Kind: kind}); got != "inventory."+string(kind) {
+			t.Errorf("%s is %s", kind, got)
+		}
+	}
+}
+
+// No id of a subscription has the key of another one's delivery.
+func TestDeliveryKey(t *testing.T) {
+	if got := DeliveryKey("a"); got != "a|delivery" {
+		t.Error(got)
+	}
+	if got := DeliveryKey("a|delivery"); got != "a%7Cdelivery|delivery" {
+		t.Error(got)
+	}
+}
+
 func TestInstants(t *testing.T) {
 	for _, ms := range []int64{
 		0, 1, -1, 999, 86_399_999, -86_400_000, -86_400_001, 951_782_400_000, 4_107_542_399_999,

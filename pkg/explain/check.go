@@ -29,10 +29,6 @@ func (r *reader) finish() {
 	}
 }
 
-// Balance is what the contributions come to: what stands there, or stood there at the
-// when asked for.
-func (l *Location) Balance() States { return l.balance() }
-
 func (r *reader) check(p *Location) {
 	st := r.state[p.Location]
 	if st == nil {
@@ -47,7 +43,7 @@ func (r *reader) check(p *Location) {
 	if !r.whole {
 		p.rebase(&st.States)
 	}
-	balance := plus(p.balance(), p.later)
+	balance := plus(p.Balance(), p.later)
 	for a := range inventory.Account(inventory.NumStates) {
 		differ(a.String(), balance[a], st.States[a], "state")
 		differ(a.String(), balance[a], p.Position.States[a], "position")
@@ -75,7 +71,7 @@ func (r *reader) check(p *Location) {
 // rebase lets the contributions begin at what is not told, so that they end at what
 // stands.
 func (l *Location) rebase(stands *States) {
-	l.Before = minus(*stands, plus(l.balance(), l.later))
+	l.Before = minus(*stands, plus(l.Balance(), l.later))
 	l.Skipped = plus(l.Skipped, l.Before)
 	for i := range l.Contributions {
 		l.Contributions[i].Balance = plus(l.Contributions[i].Balance, l.Before)

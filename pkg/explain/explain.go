@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -186,7 +187,7 @@ func (r *reader) readState(ctx context.Context) error {
 	}
 	delete(values, stream.HeaderKey)
 	known := false
-	for _, key := range sorted(values) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
 		var piece inventory.Piece
 		if err := r.codecs.DecodeState([]byte(key), values[key], &piece); err != nil {
 			return fmt.Errorf("%w: state %s: %w", ErrUnreadable, key, err)
@@ -250,19 +251,10 @@ func (r *reader) take(piece *inventory.Piece) {
 
 // readPositions takes each location's latest position of the state or before.
 func (r *reader) readPositions(ctx context.Context) error {
-	prefix := r.cfg.Key.String() + "|"
-	return r.fold(ctx, event.TopicPositions, func(rec *stream.Record) error {
-		if rec.Value == nil || !strings.HasPrefix(string(rec.Key), prefix) {
-			return nil
+	return r.positions(ctx, func(p *inventory.Position) {
+		if r.wanted(p.Location) && !beyond(&r.item.Fence, p.Lineage, p.Offset) {
+			r.place(p.Location).Position = *p
 		}
-		var p inventory.Position
-		if err := r.codecs.DecodePosition(rec.Value, &p); err != nil {
-			return unreadable("a position", rec.Offset, err)
-		}
-		if p.Key == r.cfg.Key && r.wanted(p.Location) && !beyond(&r.item.Fence, p.Lineage, p.Offset) {
-			r.place(p.Location).Position = p
-		}
-		return nil
 	})
 }
 
@@ -275,34 +267,13 @@ func Positions(ctx context.Context, kafka stream.Config, codecs *event.Codecs, k
 		return nil, err
 	}
 	defer end()
-	all := map[string]inventory.Position{}
-	prefix := key.String() + "|"
-	err = l.fold(ctx, event.TopicPositions, func(rec *stream.Record) error {
-		if rec.Value == nil || !strings.HasPrefix(string(rec.Key), prefix) {
-			return nil
-		}
-		var p inventory.Position
-		if err := codecs.DecodePosition(rec.Value, &p); err != nil {
-			return unreadable("a position", rec.Offset, err)
-		}
-		all[string(rec.Key)] = p
-		return nil
-	})
-	if err != nil {
+	all := map[inventory.Location]inventory.Position{}
+	if err := l.positions(ctx, func(p *inventory.Position) { all[p.Location] = *p }); err != nil {
 		return nil, fmt.Errorf("reading positions of %s: %w", key, err)
 	}
 	ps := make([]inventory.Position, 0, len(all))
-	for _, k := range sorted(all) {
+	for _, k := range slices.Sorted(maps.Keys(all)) {
 		ps = append(ps, all[k])
 	}
 	return ps, nil
-}
-
-func sorted[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -48,6 +48,7 @@ type history struct {
 	lagged [][]inventory.Position // after each event
 	times  []time.Time            // at which each was recorded
 	now    time.Time
+	state  []*stream.Record // on the log; as it stands at last, where it is empty
 }
 
 func newHistory(t *testing.T, seed uint64, events int) *history {
@@ -192,9 +193,11 @@ func (h *history) write(t *testing.T) *onLog {
 		t.Fatal(err)
 	}
 	defer producer.Close()
-	state, err := h.State()
-	if err != nil {
-		t.Fatal(err)
+	state := h.state
+	if len(state) == 0 {
+		if state, err = h.State(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := producer.Produce(t.Context(), slices.Concat(h.Events, h.Outcomes, h.Positions, state)...); err != nil {
 		t.Fatal(err)
@@ -386,6 +389,33 @@ func TestForgottenOfOneItem(t *testing.T) {
 		}
 		if it, err := o.read(t, func(*explain.Config) {}); err != nil || it.Incomplete == "" || it.Locations[0].Balance() != o.lagged[len(o.lagged)-1][0].States {
 			t.Errorf("%s: %+v %v", name, it, err)
+		}
+	}
+}
+
+// TestBesideALedger: what a ledger that runs writes while it is read is not told: it is of
+// after the state.
+func TestBesideALedger(t *testing.T) {
+	h := newHistory(t, 2, 40)
+	var err error
+	if h.state, err = h.State(); err != nil {
+		t.Fatal(err)
+	}
+	version, stood := h.Ledger(bolt).Version(), h.lagged[len(h.lagged)-1]
+	for i := range 3 {
+		h.now = h.now.Add(time.Minute)
+		h.send(t, explaintest.Move(bolt, fmt.Sprint("later", i), h.now, inventory.Movement{Type: inventory.Receipt, Location: "DC1", Quantity: one}))
+	}
+	o := h.write(t)
+	for what, budget := range map[string]explain.Budget{"all": {}, "a part": {Records: 1_000_000}} {
+		it, err := o.read(t, func(c *explain.Config) { c.Budget = budget })
+		if err != nil || it.Version != version || len(it.Differences) > 0 || len(it.Locations) != len(stood) {
+			t.Fatalf("%s: %+v %v", what, it, err)
+		}
+		for i := range it.Locations {
+			if l := &it.Locations[i]; l.Balance() != stood[i].States || l.Position.Version != stood[i].Version {
+				t.Errorf("%s: %s stands at %v, want %v", what, l.Location, l.Balance(), stood[i].States)
+			}
 		}
 	}
 }

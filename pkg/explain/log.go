@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/event"
@@ -104,6 +105,25 @@ func (l *log) outcomes(ctx context.Context, from, until int64, f func(*entry) er
 			return unreadable("an outcome", rec.Offset, err)
 		}
 		return f(&e)
+	})
+}
+
+// positions calls f with the item's positions in the order of the log, the latest of a
+// location last.
+func (l *log) positions(ctx context.Context, f func(*inventory.Position)) error {
+	prefix := l.key.String() + "|"
+	return l.fold(ctx, event.TopicPositions, func(rec *stream.Record) error {
+		if rec.Value == nil || !strings.HasPrefix(string(rec.Key), prefix) {
+			return nil
+		}
+		var p inventory.Position
+		if err := l.codecs.DecodePosition(rec.Value, &p); err != nil {
+			return unreadable("a position", rec.Offset, err)
+		}
+		if p.Key == l.key {
+			f(&p)
+		}
+		return nil
 	})
 }
 

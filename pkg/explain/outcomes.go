@@ -135,7 +135,7 @@ func (r *reader) begins() bool {
 		}
 		var told States
 		if p := r.at[name]; p != nil {
-			told = plus(p.balance(), p.later)
+			told = plus(p.Balance(), p.later)
 		}
 		if told != st.States {
 			return false
@@ -182,7 +182,7 @@ func (r *reader) add(e *entry) {
 			return
 		}
 		p := r.place(l)
-		c := Contribution{Outcome: e.Outcome, At: e.at, Balance: p.balance()}
+		c := Contribution{Outcome: e.Outcome, At: e.at, Balance: p.Balance()}
 		c.Outcome.Moves = nil
 		for i := range moves {
 			did, here := effect(&moves[i], l)
@@ -215,8 +215,9 @@ func (r *reader) add(e *entry) {
 	}
 }
 
-// balance is what has added up so far.
-func (l *Location) balance() States {
+// Balance is what the contributions come to: what stands there, or stood there at the
+// when asked for.
+func (l *Location) Balance() States {
 	if n := len(l.Contributions); n > 0 {
 		return l.Contributions[n-1].Balance
 	}

@@ -10,8 +10,8 @@ import (
 // When is a time in the past. AsOf leaves out what happened after it, by the
 // business time of each move; KnownAt what the ledger recorded after it, by the clock of
 // the key, the latest ledger time of its outcomes so far: what a frozen key takes at its
-// release counts from the last event that came before it. A zero one leaves out nothing; both together are what was held at KnownAt to
-// have stood at AsOf.
+// release counts from the last event that came before it. A zero one leaves out nothing;
+// both together are what was held at KnownAt to have stood at AsOf.
 type When struct{ AsOf, KnownAt inventory.Instant }
 
 // Now says whether nothing is left out.

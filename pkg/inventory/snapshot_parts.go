@@ -33,7 +33,7 @@ func (s *SnapshotParts) Add(e *SnapshotEnd) {
 	if s.first.ID == "" {
 		s.first = *e
 	}
-	if !partsRight(max(1, e.Part), 0) || e.Part < 0 {
+	if e.Part < 0 || e.Part > maxParts {
 		s.why = "a part of it has no number that a part may have"
 		return
 	}

@@ -39,6 +39,7 @@ func TestSnapshotParts(t *testing.T) {
 		{"another time", differs(ends([2]int32{1, 2}, [2]int32{2, 2}), func(e *SnapshotEnd) { e.AsOf++ }), nil, "different times"},
 		{"another basis", differs(ends([2]int32{1, 2}, [2]int32{2, 2}), func(e *SnapshotEnd) { e.Basis = Physical }), nil, "different things"},
 		{"no number", differs(ends([2]int32{1, 2}, [2]int32{2, 2}), func(e *SnapshotEnd) { e.Part = -1 }), nil, "no number"},
+		{"too high a number", differs(ends([2]int32{1, 2}, [2]int32{2, 2}), func(e *SnapshotEnd) { e.Part = 10_001 }), nil, "no number"},
 		{"other states", differs(ends([2]int32{1, 2}, [2]int32{2, 2}), func(e *SnapshotEnd) { e.Covers = []Account{OnHand} }), nil, "different things"},
 	} {
 		var s SnapshotParts

@@ -13,7 +13,8 @@ import (
 // else is open there; the last takes the rest. The parts are entries of the lines,
 // marked as shared and by what they were named, and are made anew from the whole
 // whenever one of the lines changes, so that the order of arrival leaves no trace. What
-// other shared documents take of a line is not looked at.
+// shared documents take of a line, they leave each other: those of an advice that says how
+// much of each line take first.
 
 // spreading is a set of lines that are decided together. It does not hold the plan: every
 // event's plan would be allocated then.

@@ -229,6 +229,86 @@ func TestADocumentIsOfAtMostSoManyOrders(t *testing.T) {
 	}
 }
 
+// A shipment has at most so many names; one more that comes is refused, and those that it
+// has go on leading to it.
+func TestAShipmentHasAtMostSoManyNames(t *testing.T) {
+	const most = 64
+	at, _ := clock("00:00")
+	g := newLog(t, scenarioKey, true)
+	n := 0
+	say := func(stage Stage, q int, refs ...Ref) error {
+		n++
+		ev := lineAt(n, KindSupply, stage, q, "", at)
+		if ev.Refs = refs; stage == StageReceived {
+			ev.Kind, ev.Supply, ev.Movement = KindMovement, nil, &Movement{Type: Receipt, Location: "DC1", Quantity: units(q)}
+		}
+		_, err := g.append(ev)
+		return err
+	}
+	load := func(i int) Ref { return Ref{Issuer: "carrier", Type: "shipment", Number: strconv.Itoa(i)} }
+	if err := say(Expected, 200, load(0)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range most - 1 {
+		if err := say(StageReceived, 1, load(i), load(i+1)); err != nil {
+			t.Fatalf("name %d: %v", i+2, err)
+		}
+	}
+	if err := say(StageReceived, 1, load(most-1), load(most)); !strings.Contains(fmt.Sprint(err), string(FaultTooMany)) {
+		t.Errorf("name %d: %v", most+1, err)
+	}
+	if err := say(StageReceived, 1, load(most-1)); err != nil || supplyAt(g, "DC1") != (200-most)*One {
+		t.Errorf("%v: %v is to come", err, supplyAt(g, "DC1"))
+	}
+}
+
+// frugal counts the supply lines that are read.
+type frugal struct {
+	*memory
+	read map[string]bool
+}
+
+func (m *frugal) SupplyLine(id string) *SupplyLine {
+	m.read[id] = true
+	return m.memory.SupplyLine(id)
+}
+
+// However many orders hang together through the documents they share, an event reads a
+// bounded number of them.
+func TestAChainOfSharedDocumentsIsBounded(t *testing.T) {
+	const orders, most = 300, 256
+	at, _ := clock("00:00")
+	g := newLog(t, scenarioKey, true)
+	n := 0
+	event := func(stage Stage, q int, refs ...Ref) Event {
+		n++
+		ev := lineAt(n, KindSupply, stage, q, "", at)
+		if ev.Refs = refs; stage == StageReceived {
+			ev.Kind, ev.Supply, ev.Movement = KindMovement, nil, &Movement{Type: Receipt, Location: "DC1", Quantity: units(q)}
+		}
+		return ev
+	}
+	po := func(i int) Ref { return Ref{Issuer: "buyer", Type: "purchase_order", Number: strconv.Itoa(i)} }
+	for i := range orders {
+		if _, err := g.append(event(Ordered, 10, po(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range orders - 1 { // each receipt is of two orders, and each order of two receipts
+		if _, err := g.append(event(StageReceived, 1, po(i), po(i+1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := &frugal{g.mem, map[string]bool{}}
+	ev := event(StageReceived, 1, po(0), po(1))
+	if _, err := NewLedger(scenarioKey, m).Apply(&Policy{}, &ev, At{Lineage: 1, Offset: g.offset}); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.read) < 2 || len(m.read) > most+2 {
+		t.Errorf("%d supply lines are read, at most %d are made anew", len(m.read), most)
+	}
+}
+
 // samePieces says whether a ledger that was kept writes what one writes that was
 // restored after every event.
 func samePieces(t *rapid.T, kept, restored *log) {

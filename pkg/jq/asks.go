@@ -69,7 +69,12 @@ func (a *asks) all(text string, in any, args []any, out func(any) error) error {
 	if err != nil {
 		return err
 	}
-	for iter := code.Run(Plain(in), plainAll(args)...); ; {
+	return drain(code.Run(Plain(in), plainAll(args)...), out)
+}
+
+// drain gives what gojq gives to out, until there is an error.
+func drain(iter gojq.Iter, out func(any) error) error {
+	for {
 		v, ok := iter.Next()
 		if !ok {
 			return nil
@@ -93,14 +98,8 @@ func (a *asks) constant(text string) (any, error) {
 
 func (a *asks) member(key string) func(any) (any, error) {
 	return func(in any) (any, error) {
-		switch v := in.(type) {
-		case *Object:
-			w, _ := v.Get(key)
-			return w, nil
-		case map[string]any:
-			return v[key], nil
-		case nil:
-			return nil, nil //nolint:nilnil // null
+		if v, _, is := field(in, key); is || in == nil {
+			return v, nil
 		}
 		return a.do(".[$a]", in, key)
 	}
@@ -110,19 +109,23 @@ func (a *asks) element(i int) func(any) (any, error) {
 	return func(in any) (any, error) {
 		switch v := in.(type) {
 		case []any:
-			j := i
-			if j < 0 {
-				j += len(v)
-			}
-			if j < 0 || j >= len(v) {
-				return nil, nil //nolint:nilnil // null
-			}
-			return v[j], nil
+			return elementOf(v, i), nil
 		case nil:
 			return nil, nil //nolint:nilnil // null
 		}
 		return a.do(".[$a]", in, i)
 	}
+}
+
+// elementOf is an element, from the end where i is less than 0; null where there is none.
+func elementOf(list []any, i int) any {
+	if i < 0 {
+		i += len(list)
+	}
+	if i < 0 || i >= len(list) {
+		return nil
+	}
+	return list[i]
 }
 
 // place is an element of a pattern, which only an array has.
@@ -140,24 +143,12 @@ func (a *asks) place(i int) func(any) (any, error) {
 func (a *asks) index(key, of any) (any, error) {
 	switch k := key.(type) {
 	case string:
-		switch o := of.(type) {
-		case *Object:
-			v, _ := o.Get(k)
+		if v, _, is := field(of, k); is || of == nil {
 			return v, nil
-		case map[string]any:
-			return o[k], nil
-		case nil:
-			return nil, nil //nolint:nilnil // null
 		}
 	case int:
-		if v, ok := of.([]any); ok {
-			if k < 0 {
-				k += len(v)
-			}
-			if k < 0 || k >= len(v) {
-				return nil, nil //nolint:nilnil // null
-			}
-			return v[k], nil
+		if list, ok := of.([]any); ok {
+			return elementOf(list, k), nil
 		}
 	}
 	return a.do(".[$a]", of, key)

@@ -166,34 +166,17 @@ func last(f node) node {
 	}
 	return node{one: func(m *vm, in any) (any, error) {
 		got := none
-		err := f.each(m, in, func(v any) error { got = v; return nil })
+		err := f.many(m, in, func(v any) error { got = v; return nil })
 		return got, err
 	}}
 }
 
 // isEmpty says whether f gives nothing; want is the answer then.
 func isEmpty(f node, want bool) node {
+	f = first(f)
 	return node{one: func(m *vm, in any) (any, error) {
-		if f.one != nil {
-			v, err := f.one(m, in)
-			return isNone(v) == want, err
-		}
-		found := false
-		if f.loop != nil {
-			err := f.loop.run(m, in, func(any) (bool, error) {
-				found = true
-				return false, nil
-			})
-			return found != want, err
-		}
-		err := f.many(m, in, func(any) error {
-			found = true
-			return errStop
-		})
-		if err == errStop { //nolint:errorlint // never wrapped
-			err = nil
-		}
-		return found != want, err
+		v, err := f.one(m, in)
+		return isNone(v) == want, err
 	}}
 }
 

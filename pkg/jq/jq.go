@@ -163,18 +163,7 @@ func (p *Program) One(ctx context.Context, most time.Duration, in any) (v any, g
 }
 
 func (p *Program) interpret(ctx context.Context, in any, out func(any) error) error {
-	for iter := p.code.RunWithContext(ctx, Plain(in)); ; {
-		v, ok := iter.Next()
-		if !ok {
-			return nil
-		}
-		if err, bad := v.(error); bad {
-			return err
-		}
-		if err := out(v); err != nil {
-			return err
-		}
-	}
+	return drain(p.code.RunWithContext(ctx, Plain(in)), out)
 }
 
 // run does it with the memory of a run, for at most a time if that is set.

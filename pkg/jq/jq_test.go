@@ -248,6 +248,52 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// TestNothingIsKept: a run leaves nothing of its values in the memory that the next one
+// takes, no clock, and no more of that memory than it may.
+func TestNothingIsKept(t *testing.T) {
+	l := testLibrary(t)
+	for _, program := range []string{
+		`. as $x | [$x]`, `big_one`, `pairs_of(.; 1) | length`, `three(.; 1; .)`, `def own($x): [$x]; own(.)`, `{a: ., b: 1, c: null} | filled`,
+		`{a: .} + {b: .} + {c: .} + {d: .}`, `{a: .} + {b: ., c: null} | filled`, `[., .] | add`, `[range(5000) | {"k\(.)": .}] | add | length`,
+		`reduce range(3000) as $x (.; .) | length`, `. as $x | error("x")`,
+	} {
+		q, err := gojq.Parse(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := l.Compile(q)
+		if err != nil || p.Interpreted() != "" {
+			t.Fatalf("%s: %v %s", program, err, p.Interpreted())
+		}
+		var m *vm
+		err = p.run(t.Context(), time.Hour, func(own *vm) error {
+			m = own
+			return p.node.each(m, map[string]any{"some": "thing"}, func(any) error { return nil })
+		})
+		if fails := strings.Contains(program, "error"); fails != (err != nil) {
+			t.Errorf("%s: %v", program, err)
+		}
+		if m.ctx != nil || m.cancel != nil {
+			t.Errorf("%s keeps its clock", program)
+		}
+		for _, v := range append(m.slots, m.args[:cap(m.args)]...) {
+			if v != nil {
+				t.Errorf("%s keeps %v", program, v)
+			}
+		}
+		for _, members := range [][]Member{m.members, m.merged[0], m.merged[1]} {
+			if len(members) > 0 || cap(members) > mostKept {
+				t.Errorf("%s keeps %d of %d members", program, len(members), cap(members))
+			}
+			for _, x := range members[:cap(members)] {
+				if x.Key != "" || x.Value != nil {
+					t.Errorf("%s keeps %v", program, x)
+				}
+			}
+		}
+	}
+}
+
 // TestOne: a program of one value, compiled or not, has that long; a second value is
 // counted and not waited for.
 func TestOne(t *testing.T) {

@@ -408,10 +408,6 @@ func foreach(source, start, update, extract node, put putter) node {
 				if err := m.tick(); err != nil {
 					return err
 				}
-				if put.slot > 0 {
-					m.slots[put.slot-1] = v
-					return step()
-				}
 				return put.do(m, v, step)
 			})
 		})

@@ -69,14 +69,21 @@ func IsObject(v any) bool {
 // Field is a member of an object of either form; nil where there is none, or v is no
 // object.
 func Field(v any, key string) any {
+	w, _, _ := field(v, key)
+	return w
+}
+
+// field is Field; has says whether there is such a member, is whether v is an object.
+func field(v any, key string) (w any, has, is bool) {
 	switch o := v.(type) {
-	case map[string]any:
-		return o[key]
 	case *Object:
-		v, _ := o.Get(key)
-		return v
+		w, has = o.Get(key)
+		return w, has, true
+	case map[string]any:
+		w, has = o[key]
+		return w, has, true
 	}
-	return nil
+	return nil, false, false
 }
 
 // Find is where a key stands among members in their order, or would.
@@ -93,60 +100,35 @@ func Find(members []Member, key string) (int, bool) {
 	return from, from < len(members) && members[from].Key == key
 }
 
-// sized makes an object with room for n members in one allocation where it can.
+// sized makes an object with room for n members, in one allocation where it can.
 func sized(n int) *Object {
 	switch {
 	case n <= 1:
-		o := &struct {
-			Object
-			room [1]Member
-		}{}
-		o.members = o.room[:0]
-		return &o.Object
+		return beside(func(room *[1]Member) []Member { return room[:0] })
 	case n <= 2:
-		o := &struct {
-			Object
-			room [2]Member
-		}{}
-		o.members = o.room[:0]
-		return &o.Object
+		return beside(func(room *[2]Member) []Member { return room[:0] })
 	case n <= 4:
-		o := &struct {
-			Object
-			room [4]Member
-		}{}
-		o.members = o.room[:0]
-		return &o.Object
+		return beside(func(room *[4]Member) []Member { return room[:0] })
 	case n <= 6:
-		o := &struct {
-			Object
-			room [6]Member
-		}{}
-		o.members = o.room[:0]
-		return &o.Object
+		return beside(func(room *[6]Member) []Member { return room[:0] })
 	case n <= 8:
-		o := &struct {
-			Object
-			room [8]Member
-		}{}
-		o.members = o.room[:0]
-		return &o.Object
+		return beside(func(room *[8]Member) []Member { return room[:0] })
 	case n <= 12:
-		o := &struct {
-			Object
-			room [12]Member
-		}{}
-		o.members = o.room[:0]
-		return &o.Object
+		return beside(func(room *[12]Member) []Member { return room[:0] })
 	case n <= 16:
-		o := &struct {
-			Object
-			room [16]Member
-		}{}
-		o.members = o.room[:0]
-		return &o.Object
+		return beside(func(room *[16]Member) []Member { return room[:0] })
 	}
 	return &Object{make([]Member, 0, n)}
+}
+
+// beside makes an object and the room of its members in one piece.
+func beside[Room any](of func(*Room) []Member) *Object {
+	o := &struct {
+		Object
+		room Room
+	}{}
+	o.members = of(&o.room)
+	return &o.Object
 }
 
 // objectOf is an object of a copy of members.
@@ -212,13 +194,12 @@ func appendMerged(to, l, r []Member) []Member {
 // With is the object with a member changed, or one more.
 func (o *Object) With(key string, v any) *Object {
 	at, had := Find(o.members, key)
-	n := len(o.members)
 	if had {
 		c := objectOf(o.members)
 		c.members[at].Value = v
 		return c
 	}
-	c := sized(n + 1)
+	c := sized(len(o.members) + 1)
 	c.members = append(append(append(c.members, o.members[:at]...), Member{key, v}), o.members[at:]...)
 	return c
 }

@@ -227,9 +227,8 @@ func (c *compiler) indexPaths(x *gojq.Index, p place) (paths, error) {
 
 func (c *compiler) iteratePaths() paths {
 	return func(m *vm, at *step, in any, out func(*step, any) error) error {
-		switch v := in.(type) {
-		case []any:
-			for i, e := range v {
+		if list, ok := in.([]any); ok {
+			for i, e := range list {
 				if err := m.tick(); err != nil {
 					return err
 				}

@@ -174,19 +174,20 @@ func (c *compiler) quickIndex(x *gojq.Index, p place) (quick, error) {
 }
 
 func quickField(in any, key string, f func(any) (any, error)) (any, bool, error) {
-	members, ok := Members(in)
+	old, had, ok := field(in, key)
 	if !ok && in != nil {
 		return nil, false, errSlow
 	}
-	o := &Object{members}
-	old, had := o.Get(key)
 	v, err := f(old)
 	switch {
 	case err != nil:
 		return nil, false, err
 	case isKept(v), isNone(v) && !had, had && alike(old, v):
 		return in, false, nil
-	case isNone(v):
+	}
+	members, _ := Members(in)
+	o := &Object{members}
+	if isNone(v) {
 		return o.without(key), true, nil
 	}
 	return o.With(key, v), true, nil

@@ -140,12 +140,7 @@ func (c *compiler) value1(key string, args []node) (node, bool) {
 	case "has/1":
 		return pair(args[0], identity(), func(key, in any) (any, error) {
 			if k, ok := key.(string); ok {
-				switch o := in.(type) {
-				case *Object:
-					_, has := o.Get(k)
-					return has, nil
-				case map[string]any:
-					_, has := o[k]
+				if _, has, is := field(in, k); is {
 					return has, nil
 				}
 			}
@@ -247,9 +242,7 @@ func (a *asks) toEntries(in any) (any, error) {
 }
 
 func entry(key, value any) *Object {
-	o := sized(2)
-	o.members = append(o.members, Member{"key", key}, Member{"value", value})
-	return o
+	return NewObject(Member{"key", key}, Member{"value", value})
 }
 
 func (a *asks) fromEntries(in any) (any, error) {
@@ -259,11 +252,8 @@ func (a *asks) fromEntries(in any) (any, error) {
 	}
 	members := make([]Member, 0, len(list))
 	for _, e := range list {
-		entry, _ := Members(e)
-		o := Object{entry}
-		key, _ := o.Get("key")
-		k, ok := key.(string)
-		v, has := o.Get("value")
+		k, ok := Field(e, "key").(string)
+		v, has, _ := field(e, "value")
 		if !ok || !has {
 			return a.do("from_entries", in)
 		}

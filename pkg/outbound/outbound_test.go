@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -117,5 +118,29 @@ func TestRetryAfter(t *testing.T) {
 		if got := RetryAfter(http.Header{"Retry-After": {text}}, now, time.Hour); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
+	}
+}
+
+// TestLargeHeader: of an answer no more headers are read than there may be.
+func TestLargeHeader(t *testing.T) {
+	n := MaxHeader / 2
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Large", strings.Repeat("x", n)) }))
+	defer s.Close()
+	get := func() error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := Client(Config{Timeout: 5 * time.Second}).Do(req)
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	}
+	if err := get(); err != nil {
+		t.Errorf("half of it: %v", err)
+	}
+	if n *= 4; get() == nil {
+		t.Error("twice as much was read")
 	}
 }

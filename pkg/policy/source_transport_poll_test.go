@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,9 @@ func TestTransportFaults(t *testing.T) {
 		change(&h)
 		return (&Pull{HTTP: &h}).validate("pull")
 	}
+	ask := func(shipments AskShipments) []error {
+		return http(func(h *PullHTTP) { h.URL, h.Ask = "https://api.example/{ask}", &PullAsk{Shipments: &shipments} })
+	}
 	for name, c := range map[string]struct {
 		errs []error
 		want string
@@ -72,6 +76,12 @@ func TestTransportFaults(t *testing.T) {
 		"a secret":       {http(func(h *PullHTTP) { h.Headers = map[string]string{"authorization": "x"} }), "pull.http.headers"},
 		"a key in a URL": {http(func(h *PullHTTP) { h.URL = "https://u:p@api.example" }), "pull.http.url"},
 		"no {ask}":       {http(func(h *PullHTTP) { h.Ask = &PullAsk{File: "/x"} }), "pull.http.url"},
+		"two lists":      {http(func(h *PullHTTP) { h.URL, h.Ask = "https://a/{ask}", &PullAsk{File: "/x", List: []string{"1"}} }), "pull.http.ask:"},
+		"no list":        {http(func(h *PullHTTP) { h.URL, h.Ask = "https://a/{ask}", &PullAsk{} }), "pull.http.ask:"},
+		"any carrier":    {ask(AskShipments{}), "pull.http.ask.shipments.carriers:"},
+		"a bare carrier": {ask(AskShipments{Carriers: []string{"a", ""}}), "pull.http.ask.shipments.carriers[1]:"},
+		"a bare status":  {ask(AskShipments{Carriers: []string{"a"}, Done: []string{""}}), "pull.http.ask.shipments.done[0]:"},
+		"for ever":       {ask(AskShipments{Carriers: []string{"a"}, For: maxAskFor + 1}), "pull.http.ask.shipments.for:"},
 		"half a cursor":  {http(func(h *PullHTTP) { h.Page = PullPage{By: PageCursor, Next: "/n"} }), "pull.http.page"},
 		"no pointer":     {http(func(h *PullHTTP) { h.Items = "data" }), "pull.http.items"},
 		"no domain":      {(&Pull{Tryton: &PullTryton{URL: "http://erp", KeyEnv: "K", Database: "d", Models: []TrytonModel{{Model: "m", Fields: []string{"f"}, Domain: "{}"}}}}).validate("pull"), "pull.tryton.models[0].domain"},
@@ -80,7 +90,7 @@ func TestTransportFaults(t *testing.T) {
 			t.Errorf("%s: %v", name, c.errs)
 		}
 	}
-	if errs := append(sql(func(*SQL) {}), http(func(*PullHTTP) {})...); len(errs) != 0 {
+	if errs := slices.Concat(sql(func(*SQL) {}), http(func(*PullHTTP) {}), ask(AskShipments{Carriers: []string{"a"}, For: maxAskFor})); len(errs) != 0 {
 		t.Errorf("what is in order: %v", errs)
 	}
 }

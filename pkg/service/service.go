@@ -85,8 +85,8 @@ func (h *Health) Ready(name string, check func() error) {
 }
 
 // Listening adds a check under a name that fails until what is returned is told the
-// address listened on (see Serve), which it passes on to next, if there is one: who is
-// sent requests before that refuses them.
+// address listened on (see Serve), which it passes on to next, if there is one. Requests
+// that come before that are refused.
 func (h *Health) Listening(name string, next func(net.Addr)) (bound func(net.Addr)) {
 	var open atomic.Bool
 	h.Ready(name, func() error {

@@ -122,9 +122,9 @@ func parts(cfg Config, env service.Env) (ledger []service.Task, closing service.
 		}
 		return closeAll(ctx)
 	}
-	var decides stream.Processor
 	p := &processor{codecs: cfg.Codecs, policies: policies, answers: answers, remind: remind}
-	if decides = p; cfg.wrap != nil {
+	var decides stream.Processor = p
+	if cfg.wrap != nil {
 		decides = cfg.wrap(p)
 	}
 	runner, err := stream.NewRunner(stream.RunnerConfig{

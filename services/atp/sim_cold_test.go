@@ -126,27 +126,16 @@ func (p panicking) Step(in stream.Input, st *stream.State, emit func(*stream.Rec
 // coldThaws ends these freezes: by copies, once there is room or the fault is mended, or
 // by giving up.
 func (w *simWorld) coldThaws() {
-	reads, err := stream.NewRestoreReads(w.kafka("cold"))
-	if err != nil {
-		w.t.Error(err)
-		return
-	}
-	defer reads.Close()
-	prod, err := stream.NewProducer(w.kafka("cold-prod"))
-	if err != nil {
-		w.t.Error(err)
-		return
-	}
-	defer prod.Close()
-	o := w.operator(reads, prod)
-	o.name = "cold"
-	w.sleepUntil(simFullIn*simGap + 30*time.Second + simColdEnd - 10*time.Second)
-	o.drop(coldKey("full-dropped"))
-	o.makeRoom(coldKey("full-copied"))
-	o.thaw(coldKey("full-copied"))
-	w.sleepUntil(simPanicIn*simGap + 30*time.Second + simColdEnd - 10*time.Second)
-	o.drop(coldKey("panic-dropped"))
-	o.thaw(coldKey("panic-copied"))
+	w.operates("cold", func(o *simOperator) {
+		o.name = "cold"
+		w.sleepUntil(simFullIn*simGap + 30*time.Second + simColdEnd - 10*time.Second)
+		o.drop(coldKey("full-dropped"))
+		o.makeRoom(coldKey("full-copied"))
+		o.thaw(coldKey("full-copied"))
+		w.sleepUntil(simPanicIn*simGap + 30*time.Second + simColdEnd - 10*time.Second)
+		o.drop(coldKey("panic-dropped"))
+		o.thaw(coldKey("panic-copied"))
+	})
 }
 
 // drop gives up what a key has not taken.

@@ -108,30 +108,19 @@ func (p *simPlan) limit(now time.Duration) func(topic string) int32 {
 
 // thaws releases what is frozen: once when that is too early, and then to the end.
 func (w *simWorld) thaws() {
-	reads, err := stream.NewRestoreReads(w.kafka("thaw"))
-	if err != nil {
-		w.t.Error(err)
-		return
-	}
-	defer reads.Close()
-	prod, err := stream.NewProducer(w.kafka("thaw-prod"))
-	if err != nil {
-		w.t.Error(err)
-		return
-	}
-	defer prod.Close()
-	o := w.operator(reads, prod)
-	for _, e := range simFrozenIn {
-		begin := time.Duration(e)*simGap + 30*time.Second
-		w.sleepUntil(begin + simEpisode - 10*time.Second)
-		for n := range simFrosts {
-			o.round(frostKey(n))
+	w.operates("thaw", func(o *simOperator) {
+		for _, e := range simFrozenIn {
+			begin := time.Duration(e)*simGap + 30*time.Second
+			w.sleepUntil(begin + simEpisode - 10*time.Second)
+			for n := range simFrosts {
+				o.round(frostKey(n))
+			}
+			w.sleepUntil(begin + simThaw)
+			for n := range simFrosts {
+				o.thaw(frostKey(n))
+			}
 		}
-		w.sleepUntil(begin + simThaw)
-		for n := range simFrosts {
-			o.thaw(frostKey(n))
-		}
-	}
+	})
 }
 
 // simOperator does what "stockweave thaw" does.
@@ -142,6 +131,23 @@ type simOperator struct {
 	rng   *rand.Rand
 	words int
 	name  string // of who says them
+}
+
+// operates lets an operator work, with connections of a name.
+func (w *simWorld) operates(name string, do func(o *simOperator)) {
+	reads, err := stream.NewRestoreReads(w.kafka(name))
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	defer reads.Close()
+	prod, err := stream.NewProducer(w.kafka(name + "-prod"))
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	defer prod.Close()
+	do(w.operator(reads, prod))
 }
 
 func (w *simWorld) operator(reads *stream.RestoreReads, prod *stream.Producer) *simOperator {

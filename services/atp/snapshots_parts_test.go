@@ -215,10 +215,28 @@ func TestSnapshotsThatWaitForParts(t *testing.T) {
 		w.part("DC1", 1, 2, of("E", 4))
 		w.part("DC1", 2, 2, of("E", 5)) // can never be one: it has its dead letter
 		want()
-		if all, err := NewWaiting(w.reads, w.codecs).Look(context.Background(), time.Now().Add(time.Hour)); err != nil || len(all) != 0 {
-			t.Errorf("%v %v", all, err)
+		w.part("DC1", 1, 2, of("F", 6))
+		want("F")
+		for _, x := range []*Waiting{now, NewWaiting(w.reads, w.codecs)} { // its time is over
+			if all, err := x.Look(context.Background(), time.Now().Add(time.Hour)); err != nil || len(all) != 0 {
+				t.Errorf("%v %v", all, err)
+			}
 		}
 	})
+}
+
+// What waited in an earlier life of the log waits no more once the same is told anew.
+func TestWhatWaitedInAnEarlierLife(t *testing.T) {
+	w := NewWaiting(nil, nil)
+	for p, lineage := range []int64{2, 1} {
+		x := event.SnapshotEnded{End: snapEnd(), Lineage: lineage}
+		x.End.Part = int32(2 - p)
+		w.of[int32(p)] = &partsRead{of: map[partsOf]*partsKept{}}
+		w.of[int32(p)].take(&x)
+	}
+	if all := w.waiting(); len(all) != 1 || all[0].Partitions != 1 || !slices.Equal(all[0].Missing, []int32{1, 3}) {
+		t.Errorf("%+v", all)
+	}
 }
 
 // The gauges say how many wait, and since when the longest does.

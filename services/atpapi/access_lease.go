@@ -1,7 +1,6 @@
 package atpapi
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -27,9 +26,6 @@ func (p *porter) share(rdb redis.UniversalClient, replica string, now func() tim
 	}
 	return nil
 }
-
-// runLeases settles until ctx is done.
-func (p *porter) runLeases(ctx context.Context) error { return p.leases.Run(ctx) }
 
 // shared takes one request from a bucket that all replicas have together. How many are
 // under way at a time each replica counts for itself.

@@ -32,7 +32,7 @@ func twin(t *testing.T, s *store, name string, rate policy.Rate, reg prometheus.
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- p.runLeases(ctx) }()
+	go func() { done <- p.leases.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

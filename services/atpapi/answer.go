@@ -1,11 +1,8 @@
 package atpapi
 
 import (
-	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -102,38 +99,6 @@ type silentAnswer struct {
 	Unmet    bool   `json:"unmet,omitempty"` // there is no claim newer than the owner's word: the numbers are held
 }
 
-// freshness says how much the answer may lag behind the ledger: every position
-// that stood in the log AgeMS before the answer is in it.
-type freshness struct {
-	AgeMS      int64  `json:"age_ms"`
-	CaughtUp   bool   `json:"caught_up"`
-	RecordedAt string `json:"recorded_at,omitempty"` // ledger time of the partition's last position
-	CopyMS     *int64 `json:"copy_ms,omitempty"`     // of the local copy: at most so long ago it was what stands in Redis
-	Stale      bool   `json:"stale,omitempty"`       // Redis does not say what stands there now
-}
-
-// freshnessHeader says in an answer without a body what its freshness would: a
-// dictionary (RFC 9651 §3.2) of the same names.
-const freshnessHeader = "Stockweave-Freshness"
-
-func (f *freshness) header() string {
-	b := strconv.AppendInt([]byte("age_ms="), f.AgeMS, 10)
-	b = append(b, ", caught_up"...)
-	if !f.CaughtUp {
-		b = append(b, "=?0"...)
-	}
-	if f.RecordedAt != "" {
-		b = append(append(append(b, `, recorded_at="`...), f.RecordedAt...), '"')
-	}
-	if f.CopyMS != nil {
-		b = strconv.AppendInt(append(b, ", copy_ms="...), *f.CopyMS, 10)
-	}
-	if f.Stale {
-		b = append(b, ", stale"...)
-	}
-	return string(b)
-}
-
 // wanted is a query with what policies say of it.
 type wanted struct {
 	query
@@ -178,6 +143,9 @@ const codeNotListed = "not_listed" // by the channel
 func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
 	if bad := r.reachable(w, f); bad != nil {
 		return nil, bad
+	}
+	if w.location != "" && !f.at(w.location) {
+		return nil, unknownLocation(w.location)
 	}
 	of := w.promises.Facts(w.key, func(k inventory.Key) []inventory.Position { return f.of[k] })
 	a := &answer{
@@ -224,9 +192,6 @@ func (r *reader) answer(w *wanted, f *facts) (*answer, *problem) {
 			a.flag(alone.Silent)
 		}
 	}
-	if w.location != "" && !f.at(w.location) {
-		return nil, &problem{status: 404, code: "unknown_location", title: "Unknown location", detail: fmt.Sprintf("the item has nothing recorded at %q", w.location)}
-	}
 	a.Freshness = f.freshness(w.now)
 	return a, nil
 }
@@ -244,7 +209,7 @@ func (w *wanted) shows(l inventory.Location) bool {
 // promise asks what is promised of the query: to a channel, or to nobody in
 // particular.
 func (r *reader) promise(w *wanted, f *facts, c *policy.Channel) inventory.Promised {
-	return inventory.Promise(r.question(w, w.group, r.shown(w, f), c))
+	return r.ask(w, w.group, r.shown(w, f), c)
 }
 
 // shown are the positions that count for the query.
@@ -302,71 +267,17 @@ func (r *reader) days(w *wanted, f *facts) []inventory.Day {
 // reachable says whether the day of delivery can be told about: the calendar day at
 // one of the locations asked about, or later, but not too far ahead.
 func (r *reader) reachable(w *wanted, f *facts) *problem {
+	if w.on == 0 {
+		return nil
+	}
 	days := r.days(w, f)
 	switch {
-	case w.on == 0:
 	case w.on < days[0]:
 		return &problem{status: 400, code: "day_past", title: "A day in the past", detail: fmt.Sprintf("it is %s already", place.Date(days[0]))}
 	case w.on > days[len(days)-1]+maxAhead:
 		return &problem{status: 400, code: "day_too_far", title: "A day too far ahead", detail: fmt.Sprintf("at most %d days", maxAhead)}
 	}
 	return nil
-}
-
-// tag names the answer by its version and by all that it says but its freshness, so
-// that whatever changes it, a policy, midnight, an override's end or an owner's
-// silence, changes its name. What it encodes for that is not encoded again.
-func (a *answer) tag() (string, error) {
-	if a.etag != "" {
-		return a.etag, nil
-	}
-	bare := untagged(*a)
-	bare.Freshness = freshness{}
-	b, err := json.Marshal(&bare)
-	if err != nil {
-		return "", fmt.Errorf("encoding the answer: %w", err)
-	}
-	a.body = b
-	h := fnv.New64a()
-	_, _ = h.Write(b) // never fails
-	a.etag = fmt.Sprintf(`W/"%d-%016x"`, a.Version, h.Sum64())
-	return a.etag, nil
-}
-
-// untagged is an answer that is encoded whole.
-type untagged answer
-
-// MarshalJSON adds the freshness to what the answer was named by, if it was.
-func (a *answer) MarshalJSON() ([]byte, error) {
-	if a.body == nil {
-		return json.Marshal((*untagged)(a)) //nolint:wrapcheck // who encodes says so
-	}
-	return a.append(make([]byte, 0, len(a.body)+freshnessRoom)), nil
-}
-
-// freshnessRoom is what a freshness takes at most, encoded with its name.
-const freshnessRoom = 192
-
-// append adds the answer, which is named, encoded, to b.
-func (a *answer) append(b []byte) []byte {
-	b = append(append(b, a.body[:len(a.body)-1]...), `,"freshness":`...)
-	return append(a.Freshness.append(b), '}')
-}
-
-// append adds the freshness, encoded, to b.
-func (f *freshness) append(b []byte) []byte {
-	b = strconv.AppendInt(append(b, `{"age_ms":`...), f.AgeMS, 10)
-	b = strconv.AppendBool(append(b, `,"caught_up":`...), f.CaughtUp)
-	if f.RecordedAt != "" {
-		b = append(append(append(b, `,"recorded_at":"`...), f.RecordedAt...), '"') // digits: see instant
-	}
-	if f.CopyMS != nil {
-		b = strconv.AppendInt(append(b, `,"copy_ms":`...), *f.CopyMS, 10)
-	}
-	if f.Stale {
-		b = append(b, `,"stale":true`...)
-	}
-	return append(b, '}')
 }
 
 // atLocation is an item at a location, with the number that asking for that
@@ -413,27 +324,6 @@ func (f *facts) at(l inventory.Location) bool {
 	return false
 }
 
-// freshness is that of the partition that lags most.
-func (f *facts) freshness(now time.Time) freshness { return fresh(now, f.copied, f.stale, f.marks...) }
-
-func fresh(now time.Time, copied time.Duration, stale bool, marks ...mark) freshness {
-	out := freshness{CaughtUp: len(marks) > 0}
-	var recorded int64
-	for i, m := range marks {
-		out.AgeMS = max(out.AgeMS, now.UnixMilli()-m.watermark)
-		out.CaughtUp = out.CaughtUp && m.caughtUp()
-		if i == 0 || m.recorded < recorded {
-			recorded = m.recorded
-		}
-	}
-	out.RecordedAt = instant(inventory.Instant(recorded))
-	if copied > 0 || stale {
-		ms := (copied + time.Millisecond - 1).Milliseconds()
-		out.CopyMS, out.Stale, out.CaughtUp = &ms, stale, out.CaughtUp && !stale
-	}
-	return out
-}
-
 func overridden(o *inventory.Override) *overrideAnswer {
 	if o == nil {
 		return nil
@@ -451,46 +341,6 @@ func total(bs []inventory.Bucket) inventory.Quantity {
 		sum = s
 	}
 	return sum
-}
-
-// instant writes a time to the millisecond, as RFC 3339 has it; zero is nothing.
-func instant(t inventory.Instant) string {
-	if t == 0 {
-		return ""
-	}
-	var b [len("2006-01-02T15:04:05.000Z") + 8]byte
-	return string(appendInstant(b[:0], t))
-}
-
-func appendInstant(b []byte, t inventory.Instant) []byte {
-	at := time.UnixMilli(int64(t)).UTC()
-	year, month, day := at.Date()
-	if year < 0 || year > 9999 {
-		return at.AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
-	}
-	digits := func(n, width int) {
-		for ; width > 0; width-- {
-			unit := 1
-			for range width - 1 {
-				unit *= 10
-			}
-			b = append(b, byte('0'+n/unit%10)) //nolint:gosec // a digit
-		}
-	}
-	digits(year, 4)
-	b = append(b, '-')
-	digits(int(month), 2)
-	b = append(b, '-')
-	digits(day, 2)
-	b = append(b, 'T')
-	digits(at.Hour(), 2)
-	b = append(b, ':')
-	digits(at.Minute(), 2)
-	b = append(b, ':')
-	digits(at.Second(), 2)
-	b = append(b, '.')
-	digits(at.Nanosecond()/int(time.Millisecond), 3)
-	return append(b, 'Z')
 }
 
 // publishable says whether a location's stock may be shown. One without a master

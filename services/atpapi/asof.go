@@ -81,9 +81,7 @@ func (a *api) past(c echo.Context) error {
 	if q.location != "" && len(out.Locations) == 0 {
 		return a.problem(c, unknownLocation(q.location))
 	}
-	a.count.answers.WithLabelValues("200", "").Inc()
-	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	return c.JSON(http.StatusOK, out)
+	return a.said(c, out)
 }
 
 func (a *api) pastQuery(r *http.Request) (q query, m explain.When, bad *problem) {
@@ -105,10 +103,7 @@ func (a *api) pastQuery(r *http.Request) (q query, m explain.When, bad *problem)
 
 // then takes the item back to the time.
 func (a *api) then(c echo.Context, w *wanted, m explain.When, now *standing) (told *explain.Past, bad *problem) {
-	if a.prover == nil {
-		return nil, &problem{status: http.StatusServiceUnavailable, code: "log_unavailable", title: "The log does not answer"}
-	}
-	bad = a.prover.read(c.Request().Context(), kindAsOf, caller(c).name(), func(ctx context.Context, spent *explain.Spent) (err error) {
+	bad = a.prove(c, kindAsOf, func(ctx context.Context, spent *explain.Spent) (err error) {
 		told, err = explain.Then(ctx, explain.ThenConfig{
 			Reads: a.prover.reads, Codecs: a.reader.codecs, Key: w.key, When: m, Now: inventory.Instant(w.now.UnixMilli()),
 			Positions: now.positions, Since: inventory.Instant(now.mark.watermark), Budget: a.prover.cfg.budget(), Spent: spent,

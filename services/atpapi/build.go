@@ -151,7 +151,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 			return service.Run(ctx, sources.Run, views.Run)
 		},
 		worker.Run,
-		porter.runLeases,
+		porter.leases.Run,
 		func(ctx context.Context) error { return rd.learn(ctx, view, env.Log) },
 		func(ctx context.Context) error {
 			if rd.local == nil {

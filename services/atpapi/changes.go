@@ -176,9 +176,7 @@ func (a *api) poll(c echo.Context, s *changeStream, wait time.Duration) error {
 	if _, err := s.run(c.Request().Context(), wait); err != nil {
 		return a.problem(c, &problem{status: http.StatusServiceUnavailable, code: "changes_unavailable", title: "Changes cannot be told now", cause: err})
 	}
-	a.count.answers.WithLabelValues("200", "").Inc()
-	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	return c.JSON(http.StatusOK, out.answer)
+	return a.said(c, out.answer)
 }
 
 // accepted says whether a stream is wanted or JSON. Whoever says nothing gets the

@@ -293,7 +293,7 @@ func (s *changeStream) begun(ctx context.Context) error {
 	if len(s.first) == 0 {
 		return nil
 	}
-	if l := s.reader.local; l != nil && l.cfg.First {
+	if l := s.reader.local; l.first() {
 		pause(ctx, l.cfg.Bound)
 	}
 	s.first[len(s.first)-1].id = s.id() // which says that all of it was told

@@ -20,14 +20,14 @@ import (
 	"github.com/stockweave/stockweave/pkg/inventory"
 )
 
-// broken cuts the body of each answer after some bytes, and sees what is asked.
-type broken struct {
+// cutter cuts the body of each answer after some bytes, and sees what is asked.
+type cutter struct {
 	after []int // bytes, answer by answer; then none is cut
 	n     atomic.Int32
 	ids   chan string
 }
 
-func (b *broken) RoundTrip(r *http.Request) (*http.Response, error) {
+func (b *cutter) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (b *broken) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestClientFollowsChanges(t *testing.T) {
 	r := newRoad(t)
 	url, _ := r.serve(t, miniredis.RunT(t).Addr())
-	cut := &broken{after: []int{2000, 1500, 700, 3000, 1}, ids: make(chan string, 100)}
+	cut := &cutter{after: []int{2000, 1500, 700, 3000, 1}, ids: make(chan string, 100)}
 	c, err := client.New(client.Config{URL: url, HTTP: &http.Client{Transport: cut}})
 	if err != nil {
 		t.Fatal(err)

@@ -91,13 +91,6 @@ func problemOf(f *doors.Fault) *problem {
 	return &problem{status: f.Status, code: f.Code, title: http.StatusText(f.Status), detail: f.Detail}
 }
 
-// said counts an answer and sends it.
-func (a *api) said(c echo.Context, body any) error {
-	a.count.answers.WithLabelValues("200", "").Inc()
-	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	return c.JSON(http.StatusOK, body)
-}
-
 // today is the day in UTC, from which doors count.
 func (a *api) today() inventory.Day { return place.DayAt(a.now(), time.UTC) }
 
@@ -187,6 +180,9 @@ func (a *api) hold(ctx context.Context, who visitor, partner string, client *res
 			Status: http.StatusServiceUnavailable, Code: statusPending, Detail: "there is no answer yet: send the same request again",
 		}}
 	case o.problem != nil:
+		if !o.later {
+			a.warn(o.problem)
+		}
 		return doors.Held{Fault: faultOf(o.problem)}
 	case !o.view.held():
 		p, _ := refusalOf(o.view)

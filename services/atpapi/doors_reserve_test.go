@@ -1,11 +1,11 @@
 package atpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
+	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -14,34 +14,16 @@ import (
 	"github.com/stockweave/stockweave/services/atpapi/doors/sterling"
 )
 
-// knock asks at a door as a partner, holds the answer against the document and reads it.
+// knock asks at a door as a partner and reads the answer.
 func knock[T any](r *replica, method, path, partner, body string, headers ...string) (out T, status int, h http.Header) {
 	r.t.Helper()
-	req := httptest.NewRequestWithContext(r.t.Context(), method, path, strings.NewReader(body))
-	req.Header.Set("Authorization", "Bearer "+r.keys[partner])
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	rec := httptest.NewRecorder()
-	r.router.ServeHTTP(rec, req)
-	b, err := io.ReadAll(rec.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.checking.Lock()
-	defer r.checking.Unlock()
-	if err := r.doc.Check(req, rec.Code, rec.Header(), b); err != nil {
-		r.t.Errorf("not as documented: %v", err)
-	}
+	status, h, b := r.ask(method, path, body, append(headers, "Authorization", "Bearer "+r.keys[partner])...)
 	if len(b) > 0 {
 		if err := json.Unmarshal(b, &out); err != nil {
 			r.t.Fatalf("%s: %v", b, err)
 		}
 	}
-	return out, rec.Code, rec.Header()
+	return out, status, h
 }
 
 // soft is a soft reservation.
@@ -308,5 +290,23 @@ func TestSterlingReservations(t *testing.T) {
 	bad := strings.Replace(body, `"timeToExpire":15`, `"timeToExpire":1000000`, 1)
 	if a, _, _ := knock[sterling.ReservedAnswer](r, http.MethodPost, sterlingAt+"/reservations", "shop", bad); len(a.Lines) != 3 || a.Lines[0].Code != "hold_too_long" {
 		t.Errorf("%+v", a)
+	}
+}
+
+// What keeps the ledger from being asked is told to whoever runs the service.
+func TestDoorsTellWhy(t *testing.T) {
+	b := newBench(t)
+	b.stock("A", "DC1", 10)
+	r := b.replica()
+	openDoors(t, r.api)
+	got, _ := r.soft("shop", "order-1", "A", "1")
+	wantRecord(t, "granted", got, 200, "success", "")
+	var said bytes.Buffer
+	r.api.log = slog.New(slog.NewTextHandler(&said, nil))
+	b.mini.SetError("ERR the book is away")
+	away, _ := r.soft("shop", "order-2", "A", "1")
+	wantRecord(t, "reserved", away, 503, "failed", "reservations_unavailable")
+	if text := said.String(); !strings.Contains(text, "the book is away") || !strings.Contains(text, "code=reservations_unavailable") {
+		t.Errorf("nobody is told why: %s", text)
 	}
 }

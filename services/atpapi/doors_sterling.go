@@ -18,8 +18,8 @@ const sterlingPath = "/inventory/:tenantId/v1"
 
 // sterlingRoutes are those of Sterling Inventory Visibility that read and reserve.
 func (a *api) sterlingRoutes(e *echo.Echo) {
-	e.POST(sterlingPath+"/availability/node", a.guarded(a.saySterling, access.ATPRead, a.sterlingNode))
-	e.POST(sterlingPath+"/availability/network", a.guarded(a.saySterling, access.ATPRead, a.sterlingNetwork))
+	e.POST(sterlingPath+"/availability/node", a.guarded(a.saySterling, access.ATPRead, sterlingQuery(a, (*sterling.Door).Node)))
+	e.POST(sterlingPath+"/availability/network", a.guarded(a.saySterling, access.ATPRead, sterlingQuery(a, (*sterling.Door).Network)))
 	e.POST(sterlingPath+"/reservations", a.guarded(a.saySterling, access.ReservationsWrite, a.timed("reserve", a.sterlingReserve)))
 	e.DELETE(sterlingPath+"/reservations/:reservationId", a.guarded(a.saySterling, access.ReservationsWrite, a.timed("cancel", a.sterlingCancel)))
 }
@@ -37,30 +37,20 @@ func (a *api) tenant(c echo.Context) (inventory.Entity, *problem) {
 	return e, nil
 }
 
-func (a *api) sterlingNode(c echo.Context) error {
-	var in sterling.NodeRequest
-	entity, p := a.tenant(c)
-	if p == nil {
-		p = readJSON(c.Request(), maxBatchBody, &in)
+// sterlingQuery answers a question of one of the two shapes.
+func sterlingQuery[T any](a *api, read func(*sterling.Door, inventory.Entity, *T, inventory.Day) (*sterling.Query, *doors.Fault)) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		var in T
+		entity, p := a.tenant(c)
+		if p == nil {
+			p = readJSON(c.Request(), maxBatchBody, &in)
+		}
+		if p != nil {
+			return a.problem(c, p)
+		}
+		q, bad := read(a.dialects.sterling, entity, &in, a.today())
+		return a.sterlingAnswer(c, q, bad)
 	}
-	if p != nil {
-		return a.problem(c, p)
-	}
-	q, bad := a.dialects.sterling.Node(entity, &in, a.today())
-	return a.sterlingAnswer(c, q, bad)
-}
-
-func (a *api) sterlingNetwork(c echo.Context) error {
-	var in sterling.NetworkRequest
-	entity, p := a.tenant(c)
-	if p == nil {
-		p = readJSON(c.Request(), maxBatchBody, &in)
-	}
-	if p != nil {
-		return a.problem(c, p)
-	}
-	q, bad := a.dialects.sterling.Network(entity, &in, a.today())
-	return a.sterlingAnswer(c, q, bad)
 }
 
 func (a *api) sterlingAnswer(c echo.Context, q *sterling.Query, bad *doors.Fault) error {

@@ -3,7 +3,6 @@ package atpapi
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -147,23 +146,6 @@ func TestDoorsOfTheService(t *testing.T) {
 		cfg.ATP = policy.ATPPolicy{Groups: map[string][]inventory.Location{"web": {"DC1", "DC2"}}}
 		cfg.Doors.D365.Environments, cfg.Doors.Sterling.Tenants = []string{"env-1"}, map[string]inventory.Entity{"us-1": "acme"}
 	})
-	ask := func(method, path, body string) (int, string) {
-		req, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, strings.TrimSpace(string(b))
-	}
 	eventually(t, "the item is there", func() bool {
 		status, _ := get(t, url, "A")
 		return status == http.StatusOK
@@ -177,7 +159,7 @@ func TestDoorsOfTheService(t *testing.T) {
 		{http.MethodPost, sterlingAt + "/availability/network", `{"distributionGroupId":"web","lines":[{"lineId":"7","itemId":"A"}]}`, `"totalAvailableQuantity":14,"onhandAvailableQuantity":14,`},
 		{http.MethodPost, sterlingAt + "/availability/node", `{"lines":[{"lineId":"7","itemId":"A","shipNodes":["DC2"]}]}`, `{"lines":[{"lineId":"7","shipNodeAvailability":[{"shipNode":"DC2","totalAvailableQuantity":4,"onhandAvailableQuantity":4,`},
 	} {
-		if status, body := ask(tt.method, tt.path, tt.body); status != http.StatusOK || !strings.Contains(body, tt.want) {
+		if status, body := fetched(t, tt.method, url+tt.path, tt.body); status != http.StatusOK || !strings.Contains(string(body), tt.want) {
 			t.Errorf("%s %s: %d %s", tt.method, tt.path, status, body)
 		}
 	}

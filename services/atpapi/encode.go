@@ -2,10 +2,15 @@ package atpapi
 
 import (
 	"encoding/json"
+	"fmt"
+	"hash/fnv"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/stockweave/stockweave/pkg/inventory"
 )
 
 // pool has things that are used again. What is put into it is as a new one, but for room.
@@ -56,4 +61,69 @@ func appendString(b []byte, s string) []byte {
 		}
 	}
 	return append(append(append(b, '"'), s...), '"')
+}
+
+// tag names the answer by its version and by all that it says but its freshness, so
+// that whatever changes it, a policy, midnight, an override's end or an owner's
+// silence, changes its name. What it encodes for that is not encoded again.
+func (a *answer) tag() (string, error) {
+	if a.etag != "" {
+		return a.etag, nil
+	}
+	bare := untagged(*a)
+	bare.Freshness = freshness{}
+	b, err := json.Marshal(&bare)
+	if err != nil {
+		return "", fmt.Errorf("encoding the answer: %w", err)
+	}
+	a.body = b
+	h := fnv.New64a()
+	_, _ = h.Write(b) // never fails
+	a.etag = fmt.Sprintf(`W/"%d-%016x"`, a.Version, h.Sum64())
+	return a.etag, nil
+}
+
+// untagged is an answer that is encoded whole.
+type untagged answer
+
+// MarshalJSON adds the freshness to what the answer was named by, if it was.
+func (a *answer) MarshalJSON() ([]byte, error) {
+	if a.body == nil {
+		return json.Marshal((*untagged)(a)) //nolint:wrapcheck // who encodes says so
+	}
+	return a.append(make([]byte, 0, len(a.body)+freshnessRoom)), nil
+}
+
+// append adds the answer, which is named, encoded, to b.
+func (a *answer) append(b []byte) []byte {
+	b = append(append(b, a.body[:len(a.body)-1]...), `,"freshness":`...)
+	return append(a.Freshness.append(b), '}')
+}
+
+// instant writes a time to the millisecond, as RFC 3339 has it; zero is nothing.
+func instant(t inventory.Instant) string {
+	if t == 0 {
+		return ""
+	}
+	at := time.UnixMilli(int64(t)).UTC()
+	year, month, day := at.Date()
+	if year < 0 || year > 9999 {
+		return at.Format("2006-01-02T15:04:05.000Z07:00")
+	}
+	var b [len("0000-00-00T00:00:00.000Z")]byte
+	copy(b[:], "0000-00-00T00:00:00.000Z")
+	digits := func(end, n int) {
+		for ; n > 0; n /= 10 {
+			end--
+			b[end] = byte('0' + n%10) //nolint:gosec // a digit
+		}
+	}
+	digits(4, year)
+	digits(7, int(month))
+	digits(10, day)
+	digits(13, at.Hour())
+	digits(16, at.Minute())
+	digits(19, at.Second())
+	digits(23, at.Nanosecond()/int(time.Millisecond))
+	return string(b[:])
 }

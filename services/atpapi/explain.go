@@ -58,9 +58,7 @@ func (a *api) explained(c echo.Context) error {
 	case !caller(c).may(whole): // of a location: these are of all of them
 		report.Others, report.Before = []explain.ReportedOutcome{}, 0
 	}
-	a.count.answers.WithLabelValues("200", "").Inc()
-	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	return c.JSON(http.StatusOK, report)
+	return a.said(c, report)
 }
 
 // hideElsewhere takes locations of which the caller may not be told out of the moves to
@@ -151,19 +149,15 @@ func (r *reader) want(q query) (*wanted, *problem) {
 
 // proof reads the item's contributions. Of a kit without facts of its own there are none.
 func (a *api) proof(c echo.Context, w *wanted, q *explainQuery) (it *explain.Item, bad *problem) {
-	if a.prover == nil {
-		return nil, &problem{status: http.StatusServiceUnavailable, code: "log_unavailable", title: "The log does not answer"}
-	}
-	cfg := explain.Config{
-		Reads: a.prover.reads, Codecs: a.reader.codecs, Key: w.key, Locations: w.group, Limit: q.limit,
-		When: q.when, Now: inventory.Instant(w.now.UnixMilli()), Budget: a.prover.cfg.budget(),
-	}
+	limit := q.limit
 	if w.narrow {
-		cfg.Limit = 1 // none is shown
+		limit = 1 // none is shown
 	}
-	bad = a.prover.read(c.Request().Context(), kindExplain, caller(c).name(), func(ctx context.Context, spent *explain.Spent) (err error) {
-		cfg.Spent = spent
-		it, err = explain.Read(ctx, cfg)
+	bad = a.prove(c, kindExplain, func(ctx context.Context, spent *explain.Spent) (err error) {
+		it, err = explain.Read(ctx, explain.Config{
+			Reads: a.prover.reads, Codecs: a.reader.codecs, Key: w.key, Locations: w.group, Limit: limit,
+			When: q.when, Now: inventory.Instant(w.now.UnixMilli()), Budget: a.prover.cfg.budget(), Spent: spent,
+		})
 		return err //nolint:wrapcheck // it becomes a problem
 	})
 	if bad != nil && bad.code == codeUnknownItem && len(w.promises.Kit(w.key)) > 0 && q.when.Now() {

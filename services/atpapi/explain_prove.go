@@ -78,6 +78,14 @@ func (p *prover) enter(caller string) (leave func(), bad *problem) {
 	}, nil
 }
 
+// prove answers a caller's question from the log by f.
+func (a *api) prove(c echo.Context, kind string, f func(context.Context, *explain.Spent) error) *problem {
+	if a.prover == nil {
+		return logAway(nil)
+	}
+	return a.prover.read(c.Request().Context(), kind, caller(c).name(), f)
+}
+
 // read answers a question from the log by f, within the bounds.
 func (p *prover) read(ctx context.Context, kind, caller string, f func(context.Context, *explain.Spent) error) (bad *problem) {
 	defer func() {
@@ -124,7 +132,11 @@ func unexplained(ctx context.Context, err error) *problem {
 	case ctx.Err() != nil:
 		return &problem{status: http.StatusServiceUnavailable, code: "explain_timeout", title: "Not read in time", cause: err}
 	}
-	return &problem{status: http.StatusServiceUnavailable, code: "log_unavailable", title: "The log does not answer", cause: err}
+	return logAway(err)
+}
+
+func logAway(cause error) *problem {
+	return &problem{status: http.StatusServiceUnavailable, code: "log_unavailable", title: "The log does not answer", cause: cause}
 }
 
 const codeLogExpired = "log_expired"

@@ -104,10 +104,15 @@ func (p *problem) body() *problemBody {
 	}
 }
 
-func (a *api) problem(c echo.Context, p *problem) error {
+// warn tells whoever runs the service of a problem that is no fault of the request.
+func (a *api) warn(p *problem) {
 	if p.status >= http.StatusInternalServerError {
 		a.log.Warn("read not answered", slog.String("code", p.code), slog.String("detail", p.detail), slog.Any("err", p.cause))
 	}
+}
+
+func (a *api) problem(c echo.Context, p *problem) error {
+	a.warn(p)
 	a.count.answers.WithLabelValues(strconv.Itoa(p.status), p.code).Inc()
 	h := c.Response().Header()
 	h.Set(echo.HeaderCacheControl, "no-store")
@@ -129,12 +134,24 @@ func (a *api) problem(c echo.Context, p *problem) error {
 	return c.JSON(p.status, p.body())
 }
 
+// said counts an answer that nobody may store, and sends it.
+func (a *api) said(c echo.Context, body any) error {
+	a.count.answers.WithLabelValues("200", "").Inc()
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	return c.JSON(http.StatusOK, body)
+}
+
+// broken is what is wrong with the service itself.
+func broken(cause error) *problem {
+	return &problem{status: http.StatusInternalServerError, code: "internal", title: "Internal error", cause: cause}
+}
+
 // failed answers what no handler did: an unknown path, a wrong method.
 func (a *api) failed(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	p := &problem{status: http.StatusInternalServerError, code: "internal", title: "Internal error", cause: err}
+	p := broken(err)
 	if he := (*echo.HTTPError)(nil); errors.As(err, &he) {
 		switch he.Code {
 		case http.StatusNotFound:

@@ -71,6 +71,9 @@ type local struct {
 
 func newLocal(cfg LocalConfig) *local { return &local{cfg: cfg, seed: maphash.MakeSeed()} }
 
+// first says whether there is a copy that answers without asking Redis.
+func (l *local) first() bool { return l != nil && l.cfg.First }
+
 // localPart is the copy of one partition.
 type localPart struct {
 	mu      sync.Mutex

@@ -11,7 +11,7 @@ import (
 // copyOf is what the copy says of an item where it answers first and is right by the
 // bound, which is taken as said.
 func (r *reader) copyOf(partition int32, key string, now time.Time) (standing, bool) {
-	if r.local == nil || !r.local.cfg.First {
+	if !r.local.first() {
 		return standing{}, false
 	}
 	kept, when, ok := r.local.get(partition, key)
@@ -25,10 +25,12 @@ func (r *reader) copyOf(partition int32, key string, now time.Time) (standing, b
 
 // loadOne is load for one item.
 func (r *reader) loadOne(ctx context.Context, k inventory.Key, now time.Time) standing {
-	key := k.String()
-	if partition, _, ok := r.place(key); ok {
-		if s, ok := r.copyOf(partition, key, now); ok {
-			return s
+	if r.local.first() {
+		key := k.String()
+		if partition, _, ok := r.place(key); ok {
+			if s, ok := r.copyOf(partition, key, now); ok {
+				return s
+			}
 		}
 	}
 	return r.load(ctx, []inventory.Key{k})[0]

@@ -3,7 +3,6 @@ package atpapi
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -75,24 +74,12 @@ func TestListOnACluster(t *testing.T) {
 	}
 	list := func(after string) (int, listed) {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at+"/v1/atp?limit=7"+after, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
+		status, body := fetched(t, http.MethodGet, at+"/v1/atp?limit=7"+after, "")
 		var p listed
 		if err := json.Unmarshal(body, &p); err != nil {
 			t.Fatalf("%s: %v", body, err)
 		}
-		return resp.StatusCode, p
+		return status, p
 	}
 	eventually(t, "all is loaded", func() bool {
 		status, _ := get(t, at, fmt.Sprintf("I%d", items-1))

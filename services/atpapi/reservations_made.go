@@ -84,14 +84,18 @@ func (d *desk) begin(ctx context.Context, q *asking, owner string) (begun, error
 	})
 }
 
+func keyReused() *problem {
+	return &problem{
+		status: http.StatusUnprocessableEntity, code: "idempotency_key_reused", title: "The key is another request's",
+		detail: "the Idempotency-Key was used for another request",
+	}
+}
+
 // again answers a request that is not new.
 func (a *api) again(ctx context.Context, q *asking, known begun) settled {
 	switch known {
 	case begunOther:
-		return settled{problem: &problem{
-			status: http.StatusUnprocessableEntity, code: "idempotency_key_reused", title: "The key is another request's",
-			detail: "the Idempotency-Key was used for another request",
-		}}
+		return settled{problem: keyReused()}
 	case begunPending:
 		o := comeAgain(&problem{
 			status: http.StatusConflict, code: codeUnderWay, title: "Under way",

@@ -104,7 +104,7 @@ func (a *api) asking(partner, key string, req *reserveRequest) (*asking, *proble
 	}
 	same, err := json.Marshal(req) // however it was written
 	if err != nil {
-		return nil, &problem{status: http.StatusInternalServerError, code: "internal", title: "Internal error", cause: err}
+		return nil, broken(err)
 	}
 	out.print = idempotent.Fingerprint(same)
 	return out, nil

@@ -254,11 +254,10 @@ type httpReply struct {
 	}
 }
 
-// send asks as a partner and holds the answer against the document.
-func (r *replica) send(method, path, partner, body string, headers ...string) httpReply {
+// ask asks with headers and holds the answer against the document.
+func (r *replica) ask(method, path, body string, headers ...string) (status int, h http.Header, answer []byte) {
 	r.t.Helper()
 	req := httptest.NewRequestWithContext(r.t.Context(), method, path, strings.NewReader(body))
-	req.Header.Set("X-Api-Key", r.keys[partner])
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -272,14 +271,21 @@ func (r *replica) send(method, path, partner, body string, headers ...string) ht
 		r.t.Fatal(err)
 	}
 	r.checking.Lock()
+	defer r.checking.Unlock()
 	if err := r.doc.Check(req, rec.Code, rec.Header(), b); err != nil {
 		r.t.Errorf("not as documented: %v", err)
 	}
-	r.checking.Unlock()
-	out := httpReply{status: rec.Code, header: rec.Header()}
+	return rec.Code, rec.Header(), b
+}
+
+// send asks as a partner.
+func (r *replica) send(method, path, partner, body string, headers ...string) (out httpReply) {
+	r.t.Helper()
+	var b []byte
+	out.status, out.header, b = r.ask(method, path, body, append(headers, "X-Api-Key", r.keys[partner])...)
 	if len(b) > 0 {
 		into := any(&out.view)
-		if rec.Code >= 400 {
+		if out.status >= 400 {
 			into = &out.refusal
 		}
 		if err := json.Unmarshal(b, into); err != nil {

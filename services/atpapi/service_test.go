@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,9 +113,17 @@ func (r *road) serve(t *testing.T, redisAddr string, change ...func(*Config)) (u
 	return url, stop
 }
 
-func get(t *testing.T, url, item string) (int, answer) {
+// fetched is what a service answers: its status and its body.
+func fetched(t *testing.T, method, url, body string) (int, []byte) {
 	t.Helper()
-	resp, err := http.Get(url + "/v1/atp/" + item)
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,11 +132,16 @@ func get(t *testing.T, url, item string) (int, answer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var a answer
+	return resp.StatusCode, b
+}
+
+func get(t *testing.T, url, item string) (status int, a answer) {
+	t.Helper()
+	status, b := fetched(t, http.MethodGet, url+"/v1/atp/"+item, "")
 	if err := json.Unmarshal(b, &a); err != nil {
 		t.Fatalf("%s: %v", b, err)
 	}
-	return resp.StatusCode, a
+	return status, a
 }
 
 // TestFromTheLogToTheAnswer runs the service on a log and a real Redis: positions

@@ -92,33 +92,20 @@ type subscriptionAnswer struct {
 	Secret         string   `json:"secret,omitempty"` // when it is made, and then no more
 }
 
-func moment8601(i inventory.Instant) string {
-	if i == 0 {
-		return ""
-	}
-	return instant(i)
-}
-
 func (s *subscribers) view(e *hooks.Entry, now time.Time) *subscriptionAnswer {
 	es, d := &e.Subscription, &e.Delivery
 	v := &subscriptionAnswer{
 		ID: es.ID, URL: es.URL, Description: es.Description, Entity: string(es.Entity), Items: es.Items, Location: string(es.Location),
 		Group: es.Group, Channel: es.Channel, Enabled: es.Enabled, Status: e.Status(s.may(es)), Stopped: e.Stopped(),
-		ReceivedAt: moment8601(d.Received), CreatedAt: instant(es.CreatedAt), UpdatedAt: instant(es.UpdatedAt),
+		ReceivedAt: instant(d.Received), CreatedAt: instant(es.CreatedAt), UpdatedAt: instant(es.UpdatedAt),
 	}
 	if d.Epoch == es.Epoch {
-		v.FailedAttempts, v.Fault, v.FailingSince, v.NextAttempt = int(d.Failed), d.Fault, moment8601(d.Since), moment8601(d.Next)
+		v.FailedAttempts, v.Fault, v.FailingSince, v.NextAttempt = int(d.Failed), d.Fault, instant(d.Since), instant(d.Next)
 	}
 	if len(es.Secrets) > 1 && es.Secrets[1].Until > inventory.Instant(now.UnixMilli()) {
 		v.OldSecretUntil = instant(es.Secrets[1].Until)
 	}
 	return v
-}
-
-func (a *api) showSubscription(c echo.Context, status int, v any) error {
-	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	a.count.answers.WithLabelValues(strconv.Itoa(status), "").Inc()
-	return c.JSON(status, v)
 }
 
 // edit lets one request of this replica change subscriptions at a time, of what is in the
@@ -135,19 +122,40 @@ func (s *subscribers) edit(ctx context.Context) (edited context.Context, leave f
 		<-s.editing
 		cancel()
 	}
-	if err := s.log.Refresh(ctx); err != nil {
+	if bad := s.refresh(ctx); bad != nil {
 		leave()
-		return nil, nil, subscriptionsShut(err)
+		return nil, nil, bad
 	}
 	return ctx, leave, nil
 }
 
-// owned is a subscription of the caller's, as the log has it now.
-func (s *subscribers) owned(c echo.Context) (*hooks.Entry, *problem) {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), logTime)
+// editOwned is edit of a subscription of the caller's.
+func (s *subscribers) editOwned(c echo.Context) (edited context.Context, e *hooks.Entry, leave func(), bad *problem) {
+	ctx, leave, bad := s.edit(c.Request().Context())
+	if bad != nil {
+		return nil, nil, nil, bad
+	}
+	if e, bad = s.mine(c); bad != nil {
+		leave()
+		return nil, nil, nil, bad
+	}
+	return ctx, e, leave, nil
+}
+
+// refresh reads what is in the log by now.
+func (s *subscribers) refresh(ctx context.Context) *problem {
+	ctx, cancel := context.WithTimeout(ctx, logTime)
 	defer cancel()
 	if err := s.log.Refresh(ctx); err != nil {
-		return nil, subscriptionsShut(err)
+		return subscriptionsShut(err)
+	}
+	return nil
+}
+
+// owned is a subscription of the caller's, as the log has it now.
+func (s *subscribers) owned(c echo.Context) (*hooks.Entry, *problem) {
+	if bad := s.refresh(c.Request().Context()); bad != nil {
+		return nil, bad
 	}
 	return s.mine(c)
 }
@@ -186,10 +194,7 @@ func (a *api) subscribe(c echo.Context, s *subscribers) error {
 	defer leave()
 	if known, ok := s.log.Get(es.ID); ok {
 		if known.Subscription.Request != es.Request {
-			return a.problem(c, &problem{
-				status: http.StatusUnprocessableEntity, code: "idempotency_key_reused", title: "The key is another request's",
-				detail: "the Idempotency-Key was used for another request",
-			})
+			return a.problem(c, keyReused())
 		}
 		return a.subscribedAlready(c, s, &known)
 	}
@@ -206,7 +211,7 @@ func (a *api) subscribe(c echo.Context, s *subscribers) error {
 	}
 	secret, err := s.keys.Rotate(es, 0)
 	if err != nil {
-		return a.problem(c, &problem{status: http.StatusInternalServerError, code: "internal", title: "Internal error", cause: err})
+		return a.problem(c, broken(err))
 	}
 	now := inventory.Instant(a.now().UnixMilli())
 	es.Enabled, es.Epoch, es.CreatedAt, es.UpdatedAt = true, 1, now, now
@@ -224,8 +229,11 @@ func (a *api) subscribe(c echo.Context, s *subscribers) error {
 }
 
 func (a *api) showCreated(c echo.Context, v *subscriptionAnswer) error {
-	c.Response().Header().Set(echo.HeaderLocation, subscriptionPath+"/"+v.ID)
-	return a.showSubscription(c, http.StatusCreated, v)
+	a.count.answers.WithLabelValues("201", "").Inc()
+	h := c.Response().Header()
+	h.Set(echo.HeaderCacheControl, "no-store")
+	h.Set(echo.HeaderLocation, subscriptionPath+"/"+v.ID)
+	return c.JSON(http.StatusCreated, v)
 }
 
 // subscribedAlready answers a request that came again.
@@ -236,7 +244,7 @@ func (a *api) subscribedAlready(c echo.Context, s *subscribers, e *hooks.Entry) 
 	if len(es.Secrets) == 1 && a.now().Sub(time.UnixMilli(int64(es.CreatedAt))) < secretAgain && s.within(caller(c), es) == nil {
 		secret, err := s.keys.Present(es)
 		if err != nil {
-			return a.problem(c, subscriptionsShut(err))
+			return a.problem(c, broken(err))
 		}
 		v.Secret = secret
 	}
@@ -263,10 +271,8 @@ func (s *subscribers) start(ctx context.Context, es *event.Subscription) (*event
 
 // subscribed answers GET /v1/subscriptions.
 func (a *api) subscribed(c echo.Context, s *subscribers) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), logTime)
-	defer cancel()
-	if err := s.log.Refresh(ctx); err != nil {
-		return a.problem(c, subscriptionsShut(err))
+	if bad := s.refresh(c.Request().Context()); bad != nil {
+		return a.problem(c, bad)
 	}
 	of, _ := s.log.Of(partnerOf(c))
 	out := struct {
@@ -275,7 +281,7 @@ func (a *api) subscribed(c echo.Context, s *subscribers) error {
 	for _, e := range of {
 		out.Subscriptions = append(out.Subscriptions, s.view(e, a.now()))
 	}
-	return a.showSubscription(c, http.StatusOK, out)
+	return a.said(c, out)
 }
 
 // oneSubscription answers GET /v1/subscriptions/{id}.
@@ -284,7 +290,7 @@ func (a *api) oneSubscription(c echo.Context, s *subscribers) error {
 	if bad != nil {
 		return a.problem(c, bad)
 	}
-	return a.showSubscription(c, http.StatusOK, s.view(e, a.now()))
+	return a.said(c, s.view(e, a.now()))
 }
 
 // changeSubscription answers PATCH /v1/subscriptions/{id}. To enable one that is stopped,
@@ -295,15 +301,11 @@ func (a *api) changeSubscription(c echo.Context, s *subscribers) error {
 	if bad != nil {
 		return a.problem(c, bad)
 	}
-	ctx, leave, bad := s.edit(c.Request().Context())
+	ctx, e, leave, bad := s.editOwned(c)
 	if bad != nil {
 		return a.problem(c, bad)
 	}
 	defer leave()
-	e, bad := s.mine(c)
-	if bad != nil {
-		return a.problem(c, bad)
-	}
 	es := &e.Subscription
 	anew := false
 	if req.Description != nil {
@@ -334,20 +336,16 @@ func (a *api) saveSubscription(ctx context.Context, c echo.Context, s *subscribe
 	s.hub.Look()
 	v := s.view(e, a.now())
 	v.Secret = secret
-	return a.showSubscription(c, http.StatusOK, v)
+	return a.said(c, v)
 }
 
 // unsubscribe answers DELETE /v1/subscriptions/{id}: what is under way may arrive still.
 func (a *api) unsubscribe(c echo.Context, s *subscribers) error {
-	ctx, leave, bad := s.edit(c.Request().Context())
+	ctx, e, leave, bad := s.editOwned(c)
 	if bad != nil {
 		return a.problem(c, bad)
 	}
 	defer leave()
-	e, bad := s.mine(c)
-	if bad != nil {
-		return a.problem(c, bad)
-	}
 	if err := s.log.Remove(ctx, e.Subscription.ID); err != nil {
 		return a.problem(c, subscriptionsShut(err))
 	}
@@ -362,15 +360,11 @@ func (a *api) rotateSecret(c echo.Context, s *subscribers) error {
 	if bad != nil {
 		return a.problem(c, bad)
 	}
-	ctx, leave, bad := s.edit(c.Request().Context())
+	ctx, e, leave, bad := s.editOwned(c)
 	if bad != nil {
 		return a.problem(c, bad)
 	}
 	defer leave()
-	e, bad := s.mine(c)
-	if bad != nil {
-		return a.problem(c, bad)
-	}
 	if bad := s.within(caller(c), &e.Subscription); bad != nil {
 		return a.problem(c, bad)
 	}
@@ -380,7 +374,7 @@ func (a *api) rotateSecret(c echo.Context, s *subscribers) error {
 	}
 	secret, err := s.keys.Rotate(&e.Subscription, until)
 	if err != nil {
-		return a.problem(c, &problem{status: http.StatusInternalServerError, code: "internal", title: "Internal error", cause: err})
+		return a.problem(c, broken(err))
 	}
 	return a.saveSubscription(ctx, c, s, e, secret)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/access"
 	"github.com/stockweave/stockweave/pkg/event"
+	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 	"github.com/stockweave/stockweave/services/atpapi/hooks"
@@ -44,7 +45,7 @@ func buildSubscribers(
 	s := &subscribers{
 		cfg: cfg.Subscriptions, keys: keys, changes: told, open: p.open, owners: map[string]*access.Principal{}, editing: make(chan struct{}, 1),
 	}
-	if err := s.know(cfg); err != nil {
+	if err := s.know(&cfg.Access); err != nil {
 		return nil, nil, err
 	}
 	s.log = hooks.NewLog(hooks.LogConfig{
@@ -72,20 +73,13 @@ func buildSubscribers(
 	}, nil
 }
 
-// know takes in who may own one.
-func (s *subscribers) know(cfg *Config) error {
-	own, err := keyPrincipals(cfg.Keys)
-	if err != nil {
-		return err
-	}
+// know takes in who may own one: keys of the configuration may not.
+func (s *subscribers) know(a *policy.Access) error {
 	var errs []error
-	for i := range cfg.Access.Principals {
-		p, err := cfg.Access.Principals[i].Principal()
+	for i := range a.Principals {
+		p, err := a.Principals[i].Principal()
 		errs = append(errs, err)
-		own = append(own, p)
-	}
-	for i := range own {
-		s.owners[own[i].Name] = &own[i]
+		s.owners[p.Name] = &p
 	}
 	return errors.Join(errs...)
 }

@@ -114,7 +114,7 @@ func (m *messages) tell(events []told) error {
 		for _, k := range keys {
 			b.Items = append(b.Items, string(k.Item))
 		}
-		b.Make = func(_ context.Context, again bool) (*hooks.Message, error) {
+		b.Make = func(again bool) (*hooks.Message, error) {
 			if again && len(keys) > 0 {
 				if now, ok := m.reread(keys); ok { // else what is known is the newest there is
 					of = now
@@ -220,7 +220,7 @@ func (s *changeStream) reread(ctx context.Context, keys []inventory.Key) ([]told
 		qs[i].key = k
 	}
 	got := s.reader.readHeld(ctx, qs)
-	floor := append([]int64(nil), s.sent.Floor...)
+	floor := slices.Clone(s.sent.Floor)
 	var events []told
 	for i, k := range keys {
 		if !s.stands(got, k, floor) {

@@ -75,7 +75,7 @@ func (a *api) readSubscription(r *http.Request, s *subscribers) (*event.Subscrip
 	}
 	same, err := json.Marshal(&req) // however it was written
 	if err != nil {
-		return nil, &problem{status: http.StatusInternalServerError, code: "internal", title: "Internal error", cause: err}
+		return nil, broken(err)
 	}
 	print := idempotent.Fingerprint(same)
 	return &event.Subscription{

@@ -125,13 +125,16 @@ func TestSubscriptionsByToken(t *testing.T) {
 	}))
 	a := &asker{t, url, readDocument(t)}
 	to := func(more string) string { return fmt.Sprintf(`{"url":%q%s}`, rcv.srv.URL, more) }
-	all, web := a.made("shop", to("")), a.made("shop", to(`,"channel":"web","items":["A"]`))
+	all, web := a.made("shop", to("")), a.made("shop", to(`,"channel":"web","items":["A"]`), "Idempotency-Key", "k")
 	// Where it stands is written first, so that nothing is missed whoever delivers it and when.
 	if d := r.begins(t, web.ID); d.Bookmark == "" || !slices.Equal(d.Sending, []string{"A"}) || d.Epoch != 1 {
 		t.Errorf("it begins at %+v", d)
 	}
 	less := idp.token(t, "shop", "subscriptions:write subscriptions:read atp:read:channel=web", time.Now().Add(time.Hour))
 	mine := a.made(less, to(`,"channel":"web"`))
+	if again := a.ask("POST", "/v1/subscriptions", less, to(`,"channel":"web","items":["A"]`), "Idempotency-Key", "k"); again.code != 201 || again.ID != web.ID || again.Secret != "" {
+		t.Errorf("sent again by who may not be sent all of it: %+v", again)
+	}
 	for _, c := range []struct {
 		id, method, more, body string
 		code                   int

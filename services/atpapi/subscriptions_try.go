@@ -50,7 +50,7 @@ func (a *api) testSubscription(c echo.Context, s *subscribers) error {
 			status: http.StatusServiceUnavailable, code: "tests_busy", title: "Busy", detail: "as many tests are under way as this replica makes at a time: nothing was sent",
 		})
 	}
-	return a.showSubscription(c, http.StatusOK, &tested{id, r.Fault == "", r.Status, r.Fault, r.Took.Milliseconds()})
+	return a.said(c, &tested{id, r.Fault == "", r.Status, r.Fault, r.Took.Milliseconds()})
 }
 
 // keyed are names that do one thing at a time. It is safe for concurrent use.

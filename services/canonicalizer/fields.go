@@ -69,7 +69,7 @@ func (f *fields) has(key string) bool {
 	return i >= 0 && f.members[i].Value != nil
 }
 
-// text is a string; a number or bool is its text, null is empty.
+// text is a string; a number is its text, null is empty.
 func (f *fields) text(key string) string {
 	s, ok := asText(f.get(key))
 	if !ok {

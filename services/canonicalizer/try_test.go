@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/policy"
 )
 
@@ -72,6 +73,25 @@ func TestUnmappedOfX12(t *testing.T) {
 	paths := " " + pathsOf(got) + " "
 	if len(got.Result.Events) != 1 || !strings.Contains(paths, " N9-02 ") || strings.Contains(paths, " W07-01 ") || strings.Contains(paths, "-00") {
 		t.Errorf("%d events, unmapped%s", len(got.Result.Events), paths)
+	}
+}
+
+// A changed version of one of the set's sources is tried as it is changed.
+func TestTryOfAChangedSource(t *testing.T) {
+	src := draftOf(t, map[string]string{"sources/x.yaml": tryHead + "format: json\nmapping: '[]'\n"})
+	changed := draftOf(t, map[string]string{"sources/x.yaml": tryHead + "format: json\nmapping: '[{kind: \"error\", code: \"as_changed\", reason: \"r\"}]'\n"})
+	b, err := NewBench(&policy.Set{Sources: map[inventory.Source]*policy.Source{src.Name: src}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		src  *policy.Source
+		want int
+	}{{src, 0}, {changed, 1}} {
+		got, err := b.Try(t.Context(), tc.src, Message{Body: []byte(`{}`)}, TryOptions{})
+		if err != nil || len(got.Result.Rejected) != tc.want {
+			t.Errorf("%+v, %v", got.Result.Rejected, err)
+		}
 	}
 }
 

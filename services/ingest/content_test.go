@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"math"
+	"strings"
 	"testing"
 
 	"github.com/stockweave/stockweave/pkg/policy"
@@ -31,6 +33,16 @@ func TestCharset(t *testing.T) {
 	} {
 		if got := charsetOK(&policy.Source{Format: tc.format, Encoding: tc.encoding}, tc.charset); got != tc.want {
 			t.Errorf("%+v: %v", tc, got)
+		}
+	}
+}
+
+// What a sender says of the length of a body costs little memory before the body is there.
+func TestStatedLengthIsNotBelieved(t *testing.T) {
+	for _, stated := range []int64{math.MinInt64, -1, 0, 1, 1 << 30, math.MaxInt64} {
+		b, err := readAll(strings.NewReader("body"), stated, 100)
+		if err != nil || string(b) != "body" || cap(b) > 2*mostStated {
+			t.Errorf("%d: %q, %v, %d bytes", stated, b, err, cap(b))
 		}
 	}
 }

@@ -4,11 +4,16 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/stream"
 )
@@ -62,6 +67,84 @@ func (d *diary) work(key, name string, unit time.Duration) *work {
 
 func waysOf(works ...*work) map[inventory.Source]*way {
 	return map[inventory.Source]*way{"all": {works: works}}
+}
+
+// Whoever divides nothing asks the log for nothing, and does what everybody does.
+func TestCrewThatDividesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &diary{busy: map[string]bool{}, t: t}
+		var said strings.Builder
+		c := newCrew(stream.Config{}, slog.New(slog.NewTextHandler(&said, nil)))
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan error)
+		go func() { over <- c.run(ctx) }()
+		of := d.work("outbox", "outbox", 0)
+		of.everywhere = true
+		c.set(waysOf(of))
+		synctest.Wait()
+		if got := d.take(); !slices.Equal(got, []string{"outbox begins"}) {
+			t.Errorf("%q", got)
+		}
+		cancel()
+		if err := <-over; err != nil || said.Len() > 0 {
+			t.Errorf("%v %s", err, said.String())
+		}
+	})
+}
+
+// A replica that holds all partitions does each work once, those that are divided and
+// those that everybody does.
+func TestCrewDoesEachWorkOnce(t *testing.T) {
+	const partitions = 3
+	k, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, event.TopicCursors))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	var mu sync.Mutex
+	begun := map[string]int{}
+	count := func(key string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return begun[key]
+	}
+	of := func(key string, everywhere bool) *work {
+		return &work{key: key, everywhere: everywhere, run: func(_, until context.Context) {
+			mu.Lock()
+			begun[key]++
+			mu.Unlock()
+			<-until.Done()
+		}}
+	}
+	keys := map[int32]string{} // one of each partition
+	for n := 0; len(keys) < partitions; n++ {
+		key := strconv.Itoa(n)
+		keys[stream.Partition([]byte(key), partitions)] = key
+	}
+	works := []*work{of("outbox", true)}
+	for _, key := range keys {
+		works = append(works, of(key, false))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := newCrew(stream.Config{Brokers: k.ListenAddrs()}, slog.New(slog.DiscardHandler))
+	c.set(waysOf(works...))
+	over := make(chan error)
+	go func() { over <- c.run(ctx) }()
+	for end := time.Now().Add(time.Minute); count("outbox") == 0 || count(keys[0]) == 0 || count(keys[1]) == 0 || count(keys[2]) == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not all works have begun within a minute")
+		}
+	}
+	cancel()
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+	for _, w := range works {
+		if n := count(w.key); n != 1 {
+			t.Errorf("%s is done %d times", w.key, n)
+		}
+	}
 }
 
 // What is fetched follows what is set: of one key one work at a time, each to the end of

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/stream"
+	"github.com/stockweave/stockweave/services/ingest/pull"
 )
 
 // hold divides the partitions of the cursors among the replicas of a group, and calls
@@ -35,10 +36,7 @@ func cursorPartitions(ctx context.Context, kafka stream.Config, log *slog.Logger
 			return n, nil
 		}
 		log.Warn("nothing is fetched before the cursors' topic is there", slog.Any("err", err))
-		select {
-		case <-ctx.Done():
-		case <-time.After(2 * time.Second):
-		}
+		_ = pull.Sleep(ctx, 2*time.Second) // the loop sees that ctx has ended
 	}
 	return 0, nil
 }

@@ -253,8 +253,7 @@ func (s *server) whole(in *arrival, claim signature.Claim) (*idempotent.Answer, 
 
 // keep makes the messages of a request durable, all or none, unless it was here before:
 // with its Idempotency-Key and this content, or under the id that its sender signed over
-// these bytes. say makes the answer, once
-// they are; who comes again gets it again.
+// these bytes. say makes the answer once they are; who comes again gets it again.
 func (s *server) keep(in *arrival, content []byte, id string, signed []byte, raws []*event.RawMessage, say func() (idempotent.Answer, error)) (*idempotent.Answer, error) {
 	t, said, err := s.porter.again(in.r, in.visit, content)
 	if err != nil || said != nil {

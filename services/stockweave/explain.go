@@ -93,6 +93,9 @@ func explainCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 		}
 		*t.into = inventory.Instant(at.UnixMilli())
 	}
+	if o.on != 0 && !o.when.Now() {
+		return fmt.Errorf("%w: --on is of now: without --as-of and --known-at", errMisuse)
+	}
 	if o.limit < 1 || o.limit > maxExplained {
 		return fmt.Errorf("%w: --limit must be between 1 and %d", errMisuse, maxExplained)
 	}

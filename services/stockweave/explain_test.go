@@ -102,7 +102,7 @@ func TestExplainTellsEveryContribution(t *testing.T) {
 	if code := run(t.Context(), []string{"explain", "acme/SKU-1"}, &out, &errs); code != exitOK || !strings.Contains(out.String(), "the contributions are the position") {
 		t.Errorf("exit %d: %s%s", code, out.String(), errs.String())
 	}
-	for _, args := range [][]string{{}, {"SKU-1"}, {"acme/SKU-1", "--on", "tomorrow"}, {"acme/SKU-1", "--limit", "0"}, {"acme/SKU-1", "--as-of", "2020"}} {
+	for _, args := range [][]string{{}, {"SKU-1"}, {"acme/SKU-1", "--on", "tomorrow"}, {"acme/SKU-1", "--limit", "0"}, {"acme/SKU-1", "--as-of", "2020"}, {"acme/SKU-1", "--as-of", "2026-11-01T00:00:00Z", "--on", "2026-12-01"}} {
 		if code := run(t.Context(), append([]string{"explain"}, args...), &out, &errs); code != exitMisuse {
 			t.Errorf("%q: exit %d", args, code)
 		}

@@ -42,10 +42,9 @@ func TestWebhooksAreTakenByTheDoor(t *testing.T) {
 		if err != nil || claim.ID != "0123456789abcdef0123456789abcdef" {
 			t.Errorf("%+v %v", claim, err)
 		}
-		for what, touched := range map[string][]byte{"body": append([]byte(" "), body...)} {
-			if _, err := v.Verify(t.Context(), &signature.Request{Method: http.MethodPost, Header: h, Body: touched}, now); err == nil {
-				t.Errorf("another %s is taken", what)
-			}
+		touched := append([]byte(" "), body...)
+		if _, err := v.Verify(t.Context(), &signature.Request{Method: http.MethodPost, Header: h, Body: touched}, now); err == nil {
+			t.Error("another body is taken")
 		}
 		if _, err := v.Verify(t.Context(), &signature.Request{Method: http.MethodPost, Header: h, Body: body}, now.Add(time.Hour)); err == nil {
 			t.Error("an old message is taken")

@@ -34,6 +34,7 @@ const (
 	readers     = 16     // connections, each with one request at a time
 	readFor     = 2 * time.Second
 	readRounds  = 3
+	readServers = 4 // in turn, in each round
 	batchItems  = 100
 	batchRounds = 300
 	bareTTL     = 10 * time.Minute // that a bare handler's process lives at most
@@ -102,9 +103,9 @@ func reads(t *testing.T) []row {
 	for i := range readItems { // the copy is of what was read
 		fetch(t, copied.url+"/v1/atp/"+readItem(i)+"?entity=acme")
 	}
-	var runs [4][]run
+	var runs [readServers][]run
 	for range readRounds {
-		for i, to := range []served{bare.at("/bare/"), plain.at("/v1/atp/"), copied.at("/v1/atp/"), bare.at("/constant/")} {
+		for i, to := range [readServers]served{bare.at("/bare/"), plain.at("/v1/atp/"), copied.at("/v1/atp/"), bare.at("/constant/")} {
 			runs[i] = append(runs[i], drive(t, to, "?entity=acme", readFor))
 		}
 	}
@@ -127,8 +128,8 @@ func reads(t *testing.T) []row {
 		against("read.copy_p99_ms", "ms", mid(runs[2], p99), mid(runs[0], p99), ""),
 		against("read.cpu_us", "µs", mid(runs[1], cpu), mid(runs[0], cpu), ""),
 		against("read.copy_cpu_us", "µs", mid(runs[2], cpu), mid(runs[0], cpu), ""),
-		against("read.echo_ceiling_cpu_us", "µs", mid(runs[3], cpu), mid(runs[0], cpu), ""),
 		// What echo answers at most, with these bytes from memory and nothing asked.
+		against("read.echo_ceiling_cpu_us", "µs", mid(runs[3], cpu), mid(runs[0], cpu), ""),
 		against("read.echo_ceiling_requests_per_s", "1/s", mid(runs[3], rate), mid(runs[0], rate), ""),
 		against("read.batch_100_ms", "ms", many, one, "ratio ≤ 3"),
 		against("read.batch_100_gzip_ms", "ms", packed, one, ""),
@@ -221,7 +222,7 @@ atp_api: {listen: "127.0.0.1:%d", local: {first: %v}}
 	if path := os.Getenv("BENCH_PROFILE_" + strings.ToUpper(name)); path != "" {
 		go func() { // of the rounds, which come next
 			time.Sleep(4 * time.Second)
-			profile(t, fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/profile?seconds=%d", ports[0], int((3*readRounds*readFor).Seconds())), path)
+			profile(t, fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/profile?seconds=%d", ports[0], int((readServers*readRounds*readFor).Seconds())), path)
 		}()
 	}
 	return served{fmt.Sprintf("http://127.0.0.1:%d", ports[1]), p.PID()}

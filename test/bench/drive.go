@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"runtime"
@@ -171,8 +172,12 @@ func driven(host string, requests [][]byte, until time.Time, took []time.Duratio
 
 // ask sends a request, which is less than a socket takes at once.
 func (a *asker) ask(requests [][]byte) error {
-	if n, err := syscall.Write(a.fd, requests[a.next]); err != nil || n < len(requests[a.next]) {
-		return fmt.Errorf("asking: %d bytes, %w", n, err)
+	n, err := syscall.Write(a.fd, requests[a.next])
+	if err == nil && n < len(requests[a.next]) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return fmt.Errorf("asking: %w", err)
 	}
 	return nil
 }

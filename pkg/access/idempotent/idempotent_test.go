@@ -67,6 +67,21 @@ func TestFingerprintKeepsPartsApart(t *testing.T) {
 	}
 }
 
+// TestID: it is a UUID version 8 of the parts, each apart.
+func TestID(t *testing.T) {
+	seen := map[string]bool{}
+	for i := range 100 {
+		id := ID([]byte("a"), []byte{byte(i)})
+		if len(id) != 32 || id[12] != '8' || !strings.ContainsRune("89ab", rune(id[16])) {
+			t.Errorf("%s is no UUID of version 8", id)
+		}
+		if id != ID([]byte("a"), []byte{byte(i)}) || seen[id] || id == ID([]byte{'a', byte(i)}) {
+			t.Errorf("%s is of other parts, too", id)
+		}
+		seen[id] = true
+	}
+}
+
 func TestWindow(t *testing.T) {
 	now := noon
 	w := NewWindow(time.Hour, 3, 10, func() time.Time { return now })

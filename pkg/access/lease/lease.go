@@ -5,10 +5,6 @@ package lease
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -73,8 +69,8 @@ type bucket struct {
 	level float64 // at that time
 	at    time.Time
 
-	spent int64 // of it
-	under int64 // way to the store
+	spent int64 // granted since it was settled
+	under int64 // of that, on the way to the store
 	asked bool  // since it was settled
 }
 
@@ -96,7 +92,7 @@ func New(store Store, replica string, rates map[string]limit.Rule, now func() ti
 	}
 	for name, r := range rates {
 		if r.PerSecond > 0 {
-			l.buckets[name] = &bucket{rule: r}
+			l.buckets[name] = &bucket{rule: limit.Rule{PerSecond: r.PerSecond, Burst: r.Burst}}
 		}
 	}
 	return l
@@ -129,11 +125,10 @@ func (l *Leases) Take(name string) (s limit.State, ok bool) {
 	if b == nil {
 		return limit.State{}, true
 	}
-	now := l.now()
 	if l.away {
 		part := limit.Rule{PerSecond: b.rule.PerSecond / float64(l.replicas), Burst: max(1, b.rule.Size()/l.replicas)}
 		s, refused, leave := l.alone.Enter(name, part)
-		if s.Rule = (limit.Rule{PerSecond: b.rule.PerSecond, Burst: b.rule.Burst}); refused != limit.Allowed {
+		if s.Rule = b.rule; refused != limit.Allowed {
 			l.counts.Refused++
 			return s, false
 		}
@@ -142,14 +137,14 @@ func (l *Leases) Take(name string) (s limit.State, ok bool) {
 		l.counts.Alone++
 		return s, true
 	}
-	level := b.now(now)
+	level := b.now(l.now())
 	b.asked = true
 	free := level
 	if l.replicas > 1 {
 		// It is of what there was when it was settled, and of what came since.
 		free = min(level, max(1, (level+float64(b.spent))/float64(l.replicas))-float64(b.spent))
 	}
-	s.Rule = limit.Rule{PerSecond: b.rule.PerSecond, Burst: b.rule.Burst}
+	s.Rule = b.rule
 	if free < 1 {
 		l.counts.Refused++
 		s.After = time.Duration(max(0, 1-level) / b.rule.PerSecond * float64(time.Second))
@@ -260,13 +255,4 @@ func (l *Leases) settle(ctx context.Context, all bool) {
 		b := l.buckets[accounts[i].Name]
 		b.level, b.at, b.spent, b.under = levels[i], now, b.spent-b.under, 0
 	}
-}
-
-var errLevel = errors.New("not a level")
-
-func checked(levels []float64, n int) ([]float64, error) {
-	if len(levels) != n || slices.ContainsFunc(levels, func(f float64) bool { return math.IsNaN(f) || math.IsInf(f, 0) }) {
-		return nil, fmt.Errorf("%d accounts: %w", n, errLevel)
-	}
-	return levels, nil
 }

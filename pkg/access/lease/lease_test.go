@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -20,6 +21,7 @@ type memory struct {
 	replicas int
 	down     error
 	settled  int
+	during   func() // a settlement; nil: nothing is done
 }
 
 func (m *memory) Settle(_ context.Context, accounts []Account) ([]float64, error) {
@@ -27,6 +29,9 @@ func (m *memory) Settle(_ context.Context, accounts []Account) ([]float64, error
 		return nil, m.down
 	}
 	m.settled++
+	if m.during != nil {
+		m.during()
+	}
 	out := make([]float64, len(accounts))
 	for i, a := range accounts {
 		burst := float64(a.Rule.Size())
@@ -184,4 +189,72 @@ func TestOnlyWhatIsUsedIsSettled(t *testing.T) {
 	if m.settled != before+1 || m.level != 99 {
 		t.Errorf("settled %d times, level %v", m.settled-before, m.level)
 	}
+}
+
+// TestGrantedWhileItIsSettled: that is settled the next time.
+func TestGrantedWhileItIsSettled(t *testing.T) {
+	m := newMemory(1)
+	l := m.replica(t, limit.Rule{PerSecond: 10, Burst: 100})
+	granted := take(l, 5)
+	m.during = func() { granted += take(l, 3) }
+	l.settle(t.Context(), false)
+	m.during = nil
+	l.settle(t.Context(), false)
+	if granted != 8 || m.level != 92 {
+		t.Errorf("of %d granted %v is left of 100", granted, m.level)
+	}
+}
+
+// running is a replica that settles by itself until stop, which waits for its end.
+func (m *memory) running(t *testing.T, r limit.Rule) (l *Leases, stop func()) {
+	l = New(m, "r", map[string]limit.Rule{"shop": r}, func() time.Time { return m.now })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
+	<-l.Ready()
+	synctest.Wait()
+	return l, func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestTheLastIsSettled: what was granted before the end is not lost.
+func TestTheLastIsSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(1)
+		l, stop := m.running(t, limit.Rule{PerSecond: 10, Burst: 100})
+		granted := take(l, 7)
+		if stop(); granted != 7 || m.level != 93 {
+			t.Errorf("of %d granted %v is left of 100", granted, m.level)
+		}
+	})
+}
+
+// TestNobodyMakesItSettleOften: however often it is asked for what there is not.
+func TestNobodyMakesItSettleOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(1)
+		l, stop := m.running(t, limit.Rule{PerSecond: 1, Burst: 1})
+		before, began := m.settled, time.Now()
+		for time.Since(began) < 20*settleLeast {
+			take(l, 10)
+			time.Sleep(settleLeast / 10)
+		}
+		stop()
+		if n := m.settled - before; n < 10 || n > 22 {
+			t.Errorf("settled %d times in %v", n, time.Since(began))
+		}
+	})
+}
+
+// TestWithoutRates: there is nothing to share, and nobody to wait for.
+func TestWithoutRates(t *testing.T) {
+	l := New(newMemory(1), "r", map[string]limit.Rule{"free": {Concurrent: 3}}, time.Now)
+	if err := l.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-l.Ready()
 }

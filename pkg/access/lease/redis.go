@@ -2,7 +2,9 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -43,6 +45,8 @@ redis.call('PEXPIRE', KEYS[1], math.ceil(math.min((burst - level) / rate, 315360
 return text
 `
 
+var errLevel = errors.New("not a level")
+
 // Settle implements Store.
 func (r *Redis) Settle(ctx context.Context, accounts []Account) ([]float64, error) {
 	script := redis.NewScript(settleScript)
@@ -78,11 +82,14 @@ func (r *Redis) Settle(ctx context.Context, accounts []Account) ([]float64, erro
 	}
 	levels := make([]float64, len(accounts))
 	for i, c := range cmds {
-		if levels[i], err = c.Float64(); err != nil {
+		if levels[i], err = c.Float64(); err == nil && (math.IsNaN(levels[i]) || math.IsInf(levels[i], 0)) {
+			err = errLevel
+		}
+		if err != nil {
 			return nil, fmt.Errorf("settling the rate of %s: %w", accounts[i].Name, err)
 		}
 	}
-	return checked(levels, len(accounts))
+	return levels, nil
 }
 
 // meetScript notes when a replica told of itself, and drops those that have not.

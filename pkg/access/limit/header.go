@@ -23,7 +23,7 @@ const (
 func Set(h http.Header, policy string, s State) {
 	r := s.Rule
 	if r.PerSecond > 0 {
-		burst := r.burst()
+		burst := r.Size()
 		w := max(1, int(math.Ceil((r.gap() * time.Duration(burst)).Seconds())))
 		join(h, HeaderPolicy, quote(policy)+";q="+strconv.Itoa(burst)+";w="+strconv.Itoa(w))
 		join(h, HeaderLimit, quote(policy)+";r="+strconv.Itoa(max(0, s.Remaining))+";t="+strconv.Itoa(seconds(s.Reset)))

@@ -19,11 +19,8 @@ type Rule struct {
 // Free says whether the rule allows everything.
 func (r Rule) Free() bool { return r.PerSecond <= 0 && r.Concurrent <= 0 }
 
-// Size is how many may be asked at once after a pause.
-func (r Rule) Size() int { return r.burst() }
-
-// burst is at most what fills in maxRoom.
-func (r Rule) burst() int {
+// Size is how many may be asked at once after a pause, at most what fills in maxRoom.
+func (r Rule) Size() int {
 	n := r.Burst
 	if n <= 0 {
 		n = int(min(r.PerSecond, 1e9))
@@ -101,7 +98,7 @@ func (l *Limiter) Enter(name string, r Rule) (s State, refusal Refusal, leave fu
 	b := l.bucket(name, now)
 	s = State{Rule: r}
 	if r.PerSecond > 0 {
-		gap, burst := r.gap(), r.burst()
+		gap, burst := r.gap(), r.Size()
 		room := gap * time.Duration(burst)
 		owed := max(0, b.full.Sub(now))
 		s.Remaining, s.Reset = int((room-min(owed, room))/gap), owed

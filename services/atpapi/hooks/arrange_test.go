@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -18,13 +18,9 @@ import (
 // replicas are two logs of one partition, and the hub of the first.
 func replicas(t *testing.T, keys *Keys, follow func(context.Context, *event.Subscription, *Courier) error) (h *Hub, mine, yours *Log) {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, event.TopicSubscriptions))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := cluster(t, 1)
 	mine, yours = process(t, c), process(t, c)
-	h, err = New(Parts{
+	h, err := New(Parts{
 		Config: Default(), Kafka: stream.Config{Brokers: c.ListenAddrs()}, Keys: keys, Log: mine, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		May: func(*event.Subscription) bool { return true }, Follow: follow,
 	})
@@ -41,12 +37,7 @@ func instantOf(t time.Time) inventory.Instant { return inventory.Instant(t.UnixM
 func TestTidy(t *testing.T) {
 	ctx := t.Context()
 	h, mine, yours := replicas(t, keysOf(t, key("b")+","+key("a")), nil)
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := fatal(t)
 	rotated, removed := &event.Subscription{ID: "rotated"}, &event.Subscription{ID: "removed"}
 	for _, s := range []*event.Subscription{rotated, removed} {
 		_, err := keysOf(t, key("a")).Rotate(s, 0)
@@ -174,6 +165,11 @@ func TestArrange(t *testing.T) {
 	look(yours.Save(ctx, s))
 	if running["s"] != one || one.entry.Load().Subscription.Description != "another" {
 		t.Error("it began anew, or does not know what changed")
+	}
+	one.courier.since.Store(time.Now().Add(-time.Minute).UnixMilli())
+	look(nil)
+	if oldest := testutil.ToFloat64(h.count.oldest); oldest < 60 || oldest > 120 {
+		t.Errorf("the oldest message waits for %g s", oldest)
 	}
 	// Passed does not hold while a message is under way: of one that has none it does.
 	s.Epoch++

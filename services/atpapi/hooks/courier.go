@@ -74,7 +74,7 @@ func (c *Courier) Deliver(ctx context.Context, b *Batch) error {
 		if err != nil {
 			return err
 		}
-		m, err := b.Make(ctx, again || waited)
+		m, err := b.Make(again || waited)
 		if err != nil {
 			return err
 		}

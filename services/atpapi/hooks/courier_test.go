@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,7 +53,8 @@ type rig struct {
 	door   *door
 	saved  []event.Delivery
 	buried []event.DeadLetter
-	away   atomic.Bool // the log
+	away   atomic.Bool  // the log
+	said   bytes.Buffer // in the log of the service
 }
 
 func newRig(t *testing.T, d *door, from event.Delivery) *rig {
@@ -67,7 +69,7 @@ func newRig(t *testing.T, d *door, from event.Delivery) *rig {
 	sub.Store(&Entry{Subscription: event.Subscription{ID: "s1", Owner: "shop", URL: "https://user:pw@hooks.example/x?token=secret", Epoch: 1}, Offset: 7})
 	from.ID, from.Epoch = "s1", 1
 	r.Courier = &Courier{sub: sub, d: from, hub: &hubParts{
-		cfg: &cfg, poster: d, now: time.Now, log: slog.New(slog.DiscardHandler), count: count, place: func(string) int32 { return 2 },
+		cfg: &cfg, poster: d, now: time.Now, log: slog.New(slog.NewTextHandler(&r.said, nil)), count: count, place: func(string) int32 { return 2 },
 		save: func(_ context.Context, d *event.Delivery) error {
 			if r.away.Load() {
 				return errors.New("away")
@@ -93,7 +95,7 @@ func (r *rig) last(t *testing.T) event.Delivery {
 
 // telling is a batch that says what stands in now.
 func telling(now *string, items ...string) *Batch {
-	return &Batch{Items: items, From: "from", To: "to", Make: func(context.Context, bool) (*Message, error) {
+	return &Batch{Items: items, From: "from", To: "to", Make: func(bool) (*Message, error) {
 		if *now == "" {
 			return nil, nil
 		}
@@ -148,6 +150,9 @@ func TestSchedule(t *testing.T) {
 		if l.ID != d.seen[0].id || l.Code != "webhook_exhausted" || l.Topic != event.TopicSubscriptions || l.Partition != 2 || l.Offset != 7 ||
 			string(l.Key) != "s1" || string(l.Value) != d.seen[0].body || !strings.Contains(l.Reason, "status_500") {
 			t.Errorf("dead letter %+v", l)
+		}
+		if text := r.said.String(); !strings.Contains(text, "hooks.example") || strings.Contains(text, "pw") || strings.Contains(text, "token") {
+			t.Errorf("it is logged as %s", text)
 		}
 	})
 }
@@ -280,6 +285,17 @@ func TestGoesOn(t *testing.T) {
 			t.Errorf("%v, %+v", err, third.seen)
 		}
 	})
+}
+
+// TestEnded: an attempt that its sender broke off is none that failed.
+func TestEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	d := &door{answers: []Result{{Fault: faultTimeout}}, during: func(int) { cancel() }}
+	r := newRig(t, d, event.Delivery{})
+	says := "5"
+	if err := r.Deliver(ctx, telling(&says, "A")); !errors.Is(err, context.Canceled) || r.d.Failed != 0 || r.d.Next != 0 || len(r.saved) != 1 {
+		t.Errorf("%v: it stands at %+v, saved %d times", err, r.d, len(r.saved))
+	}
 }
 
 // TestSavedBefore: nothing is sent that the log does not have; a log that is away is

@@ -23,7 +23,7 @@ const (
 	lookEvery   = time.Second            // how soon a replica knows what was said to another
 	againSoon   = 100 * time.Millisecond // after a subscription's messages broke off; it doubles
 	againLate   = 30 * time.Second
-	topicBefore = 2 * time.Second // until it is asked again for the topic
+	topicBefore = 2 * time.Second // until they are looked for again at start
 	made        = time.Minute     // in which a subscription is written, once where it begins is
 )
 
@@ -97,8 +97,14 @@ func (h *Hub) next() <-chan struct{} {
 // Run delivers until ctx is done.
 func (h *Hub) Run(ctx context.Context) error {
 	defer h.poster.Close()
-	for h.Log.Refresh(ctx) != nil {
-		h.Logger.Warn("nothing is delivered before the topic of subscriptions is there")
+	for {
+		err := h.Log.Refresh(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() == nil {
+			h.Logger.Warn("nothing is delivered before subscriptions can be read", slog.Any("err", err))
+		}
 		if sleep(ctx, topicBefore) != nil {
 			return nil
 		}

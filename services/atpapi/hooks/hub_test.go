@@ -2,16 +2,17 @@ package hooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/stream"
@@ -65,27 +66,19 @@ func (f *following) held(only string) int {
 // on from where it said it stands; what is left of a removed subscription is taken away, and
 // secrets of an old key are sealed anew.
 func TestHub(t *testing.T) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, event.TopicSubscriptions))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := cluster(t, 4)
 	ctx := t.Context()
 	l := process(t, c)
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := fatal(t)
 	must(l.Refresh(ctx))
 	old := keysOf(t, key("a"))
 	const many = 8
 	secrets := map[string]string{}
 	for i := range many {
 		s := &event.Subscription{ID: fmt.Sprintf("s%d", i), Owner: "shop", Enabled: true, Epoch: 1}
-		secrets[s.ID], err = old.Rotate(s, 0)
+		secret, err := old.Rotate(s, 0)
 		must(err)
+		secrets[s.ID] = secret
 		must(l.Save(ctx, s))
 	}
 	must(l.SaveDelivery(ctx, &event.Delivery{ID: "removed", Bookmark: "x"}))
@@ -145,4 +138,28 @@ func TestHub(t *testing.T) {
 	if n, err := testutil.GatherAndCount(reg, "stockweave_atp_api_webhook_subscriptions"); err != nil || n != 5 {
 		t.Errorf("%d statuses are counted, %v", n, err)
 	}
+}
+
+// TestAgain: messages that break off are gone on with, later each time, and soon once they
+// had gone on.
+func TestAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Time
+		h := &Hub{parts: hubParts{now: time.Now}}
+		h.Logger = slog.New(slog.DiscardHandler)
+		h.Follow = func(_ context.Context, _ *event.Subscription, c *Courier) error {
+			if at = append(at, time.Now()); len(at) == 12 {
+				c.d.Number++
+			}
+			return errors.New("broke off")
+		}
+		one := h.start(t.Context(), &Entry{Subscription: event.Subscription{ID: "s", Epoch: 1}})
+		time.Sleep(5 * time.Minute)
+		one.stop()
+		for i, want := range map[int]time.Duration{0: againSoon, 1: 2 * againSoon, 10: againLate, 11: againSoon, 12: 2 * againSoon} {
+			if got := at[i+1].Sub(at[i]); got != want {
+				t.Errorf("wait %d was %v, want %v", i, got, want)
+			}
+		}
+	})
 }

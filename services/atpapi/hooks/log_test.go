@@ -15,6 +15,27 @@ import (
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
+// cluster is a Kafka with the topic of subscriptions.
+func cluster(t *testing.T, partitions int32) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, event.TopicSubscriptions))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// fatal ends a test at an error.
+func fatal(t *testing.T) (must func(error)) {
+	return func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func process(t *testing.T, c *kfake.Cluster) *Log {
 	t.Helper()
 	cfg := stream.Config{Brokers: c.ListenAddrs()}
@@ -34,19 +55,10 @@ func process(t *testing.T, c *kfake.Cluster) *Log {
 // TestLog: what one process wrote another sees once it looks, a subscription and its
 // delivery in one partition.
 func TestLog(t *testing.T) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, event.TopicSubscriptions))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := cluster(t, 3)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := fatal(t)
 	mine, yours := process(t, c), process(t, c)
 	must(mine.Refresh(ctx))
 	k := keysOf(t, key("a"))
@@ -108,11 +120,7 @@ func TestLog(t *testing.T) {
 // TestLogMadeAnew: of a topic that was deleted and made anew what stands in it is known,
 // and nothing of before, though it is as long or has fewer partitions.
 func TestLogMadeAnew(t *testing.T) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, event.TopicSubscriptions))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := cluster(t, 3)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
@@ -121,12 +129,7 @@ func TestLogMadeAnew(t *testing.T) {
 	}
 	defer cl.Close()
 	admin := kadm.NewClient(cl)
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := fatal(t)
 	mine := process(t, c)
 	must(mine.Refresh(ctx))
 	for _, id := range []string{"s1", "s2", "s3", "s4"} {

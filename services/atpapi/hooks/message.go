@@ -1,7 +1,6 @@
 package hooks
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -36,7 +35,7 @@ type Batch struct {
 	To    string   // bookmark once it is received; empty: as it is
 	// Make makes it of what is so now. It is asked again before each further attempt; nil:
 	// there is nothing to tell any more.
-	Make func(ctx context.Context, again bool) (*Message, error)
+	Make func(again bool) (*Message, error)
 }
 
 // envelope is the payload of Standard Webhooks 1.0.0.

@@ -169,6 +169,29 @@ func TestOutWaits(t *testing.T) {
 	})
 }
 
+// others is a log with so many records of other sources.
+type others int64
+
+func (n others) Each(context.Context, inventory.Source, int64, func(*event.PartnerAck, int64) error) (int64, bool, error) {
+	return int64(n), false, nil
+}
+
+// The place is saved now and then where there is nothing to put, not with every look.
+func TestOutPassesOthersBy(t *testing.T) {
+	r := newRig(t, policy.FormatX12)
+	o := r.out(nil)
+	var at, saved outPlace
+	for _, n := range []int64{saveEvery - 1, saveEvery} {
+		o.Log = others(n)
+		if _, err := o.round(t.Context(), &at, &saved); err != nil {
+			t.Fatal(err)
+		}
+		if _, found, err := r.Load(t.Context(), o.Key); err != nil || found != (n == saveEvery) {
+			t.Errorf("%d records: saved %v, %v", n, found, err)
+		}
+	}
+}
+
 // Names are of the acknowledgement alone, and lead nowhere.
 func TestOutNames(t *testing.T) {
 	o := &Out{Suffix: ".ack"}

@@ -58,6 +58,25 @@ func TestRunWaits(t *testing.T) {
 	})
 }
 
+// A feed that has ended shows nothing: another replica, or nobody, looks at its folder.
+func TestRunForgetsItsGauges(t *testing.T) {
+	r := newRig(t, policy.FormatCSV)
+	r.put("a", "head\n1\n")
+	ctx, stop := context.WithCancel(t.Context())
+	r.onRead = func(string) {
+		if testutil.CollectAndCount(r.metrics.here) != 1 {
+			t.Error("what waits is not shown")
+		}
+		stop()
+	}
+	if err := r.feed().Run(ctx, ctx); err != nil {
+		t.Error(err)
+	}
+	if n := testutil.CollectAndCount(r.metrics.here) + testutil.CollectAndCount(r.metrics.oldest); n != 0 {
+		t.Errorf("%d gauges are shown", n)
+	}
+}
+
 // A feed whose settings are no more finishes the file it has claimed and takes no other.
 // What it cannot finish it leaves, and says so, and so does who finds it.
 func TestRunEnds(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/ingest/body"
@@ -39,7 +40,11 @@ func splitterOf(src *policy.Source, r io.Reader, c cut) splitter {
 		return &interchanges{r: bufio.NewReaderSize(r, 64<<10), most: c.Bytes, x12: src.Format == policy.FormatX12}
 	case src.Format == policy.FormatIDoc:
 		br := bufio.NewReaderSize(r, 64<<10)
-		if b, _ := br.Peek(512); !bytes.HasPrefix(bytes.TrimLeft(b, "\xef\xbb\xbf \t\r\n"), []byte("<")) && src.Encoding != policy.UTF16 {
+		b, err := br.Peek(512)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return &idocs{err: err}
+		}
+		if !bytes.HasPrefix(bytes.TrimLeft(b, byteMark+" \t\r\n"), []byte("<")) && src.Encoding != policy.UTF16 {
 			return &idocs{r: br, most: c.Bytes}
 		}
 		return &whole{r: br, most: c.Bytes, why: "IDocs in XML or UTF-16 are not cut"}
@@ -142,10 +147,13 @@ func (s *interchanges) skip() error {
 		n := 1
 		if head[0] == byteMark[0] { // whole, or it is a character of something else
 			n = len(byteMark)
-			if head, err = s.r.Peek(n); err != nil || string(head) != byteMark {
-				return nil //nolint:nilerr // what follows is read, and fails, as a segment
+			if head, err = s.r.Peek(n); err != nil && !errors.Is(err, io.EOF) {
+				return err //nolint:wrapcheck // the reader's
 			}
-		} else if bytes.IndexByte([]byte(spaces), head[0]) < 0 {
+			if string(head) != byteMark {
+				return nil
+			}
+		} else if strings.IndexByte(spaces, head[0]) < 0 {
 			return nil
 		}
 		n, err = s.r.Discard(n)
@@ -275,7 +283,7 @@ func (s *idocs) next() (part, error) {
 		}
 		s.end = errors.Is(err, io.EOF)
 		var out part
-		if begins := bytes.HasPrefix(bytes.TrimLeft(line, "\xef\xbb\xbf"), []byte("EDI_DC")); begins {
+		if begins := bytes.HasPrefix(bytes.TrimLeft(line, byteMark), []byte("EDI_DC")); begins {
 			if len(s.buf) >= idocBytes || s.n >= idocCount {
 				out = s.flush(len(s.buf))
 			}

@@ -91,6 +91,34 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// hiccup is a read that fails, of a reader that goes on then.
+type hiccup struct{ over bool }
+
+func (h *hiccup) Read([]byte) (int, error) {
+	if h.over {
+		return 0, io.EOF
+	}
+	h.over = true
+	return 0, errCrash
+}
+
+// A read that fails is told of wherever it does: it is no end of the file.
+func TestSplitTellsOfReads(t *testing.T) {
+	for format, text := range map[string]string{
+		policy.FormatX12:     byteMark + isa("*", ":", "~") + "IEA*1*1~\n" + byteMark + isa("*", ":", "~") + "IEA*1*1~" + byteMark,
+		policy.FormatEDIFACT: byteMark + "UNB+A'UNZ+1'" + byteMark + "UNA:+.? 'UNB+A'UNZ+1'" + byteMark,
+		policy.FormatIDoc:    byteMark + strings.Repeat("EDI_DC40 1\nE1 2\n", 50),
+	} {
+		src := policy.Source{Format: format}
+		for n := range len(text) + 1 {
+			r := io.MultiReader(strings.NewReader(text[:n]), &hiccup{}, strings.NewReader(text[n:]))
+			if got, err := partsOf(&src, r, cut{Bytes: policy.MaxMessage}); !errors.Is(err, errCrash) {
+				t.Errorf("%s, byte %d: %v, %d parts", format, n, err, len(got))
+			}
+		}
+	}
+}
+
 // FuzzSplit: the parts of any file are its bytes but for what stands between them, no
 // part is larger than it may be, and a file that breaks off is no fault of the file.
 func FuzzSplit(f *testing.F) {
@@ -137,7 +165,7 @@ func FuzzSplit(f *testing.F) {
 
 func strip(s string) string {
 	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(blanks+"\ufeff", r) {
+		if strings.ContainsRune(blanks, r) {
 			return -1
 		}
 		return r

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/policy"
 )
@@ -46,4 +48,20 @@ func TestEndsBehindItsPage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A feed that has ended shows nothing: its source is asked by somebody else, or by nobody.
+func TestForgetsItsGauges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *Feed
+		shown := 0
+		f = feed(&pages{answer: func(int, string) (Page, error) {
+			shown = testutil.CollectAndCount(f.Metrics.last)
+			return page("end", false, "a")
+		}}, &log{}, policy.Poll{Every: time.Minute})
+		play(t, f, 90*time.Second)
+		if n := testutil.CollectAndCount(f.Metrics.last) + testutil.CollectAndCount(f.Metrics.down); shown != 1 || n != 0 {
+			t.Errorf("%d gauges are shown, %d while it ran", n, shown)
+		}
+	})
 }

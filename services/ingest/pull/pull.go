@@ -120,8 +120,8 @@ type state struct {
 	seen seen
 }
 
-// Run asks until ctx ends, and returns nil then, behind the page it has in hand. It ends for no other reason: what
-// fails is tried again.
+// Run asks until ctx ends, and returns nil then, behind the page it has in hand. It ends
+// for no other reason: what fails is tried again.
 func (f *Feed) Run(ctx context.Context) error {
 	f.Poll = f.Poll.Defaults()
 	defer f.Metrics.Forget(f.Source.Name)

@@ -85,6 +85,15 @@ func newPKI(t testing.TB, names ...string) *pki {
 	return p
 }
 
+// endless is an authority without a root: whoever asks who is above it is led to it again.
+func endless(t testing.TB) []byte {
+	t.Helper()
+	x := newAuthority(t, "authority", nil)
+	of := *x.cert
+	of.IssuingCertificateURL = []string{midURL}
+	return issue(t, &of, x.cert, &x.key.PublicKey, x.key).Raw
+}
+
 func pemOf(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
@@ -111,6 +120,7 @@ func TestSNSCertificates(t *testing.T) {
 		"alone, its authority at Amazon":  {pki: change(func(p *pki) { p.file, p.above[midURL] = p.leaf, p.mid }), asked: 2},
 		"alone, its authority is no file": {pki: change(func(p *pki) { p.file, p.above[midURL] = p.leaf, []byte("x") }), want: ErrBad, asked: 2},
 		"its authority is another one":    {pki: change(func(p *pki) { p.file, p.above[midURL] = p.leaf, sns().mid }), want: ErrBad, asked: 2},
+		"its authorities know no end":     {pki: change(func(p *pki) { p.file, p.above[midURL] = p.leaf, endless(t) }), want: ErrBad, asked: 1 + maxAbove},
 		"of the region":                   {pki: newPKI(t, "sns.us-west-2.amazonaws.com"), asked: 1},
 		"of a region that was opted in":   {pki: newPKI(t, "sns-signing.us-west-2.amazonaws.com"), asked: 1},
 		"of another region":               {pki: newPKI(t, "sns.us-east-1.amazonaws.com"), want: ErrBad, asked: 1},

@@ -47,8 +47,7 @@ type Outbox struct {
 }
 
 // Run empties the outbox until ctx ends, and returns nil then, behind the batch it has
-// begun. It ends for no other
-// reason: what fails is tried again.
+// begun. It ends for no other reason: what fails is tried again.
 func (o *Outbox) Run(ctx context.Context) error {
 	poll := o.SQL.Poll.Defaults()
 	zone := o.Source.Zone

@@ -1,11 +1,8 @@
 package d365
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/url"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,6 +11,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/services/atpapi/doors"
+	"github.com/stockweave/stockweave/services/atpapi/doors/doorstest"
 )
 
 // today is 2026-12-01.
@@ -32,36 +30,6 @@ func newDoor(t *testing.T, change ...func(*Config)) *Door {
 		t.Fatal(err)
 	}
 	return d
-}
-
-// read reads a sample, which has no field that is not known.
-func read(t *testing.T, name string, into any) {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// same holds an answer against a sample.
-func same(t *testing.T, name string, answer any) {
-	t.Helper()
-	b, err := json.Marshal(answer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got, want any
-	if err := json.Unmarshal(b, &got); err != nil {
-		t.Fatal(err)
-	}
-	if read(t, name, &want); !reflect.DeepEqual(got, want) {
-		t.Errorf("%s is answered\n%s", name, b)
-	}
 }
 
 // tell answers as a reader does: of T-shirts at 11, kits of socks at 12, and bikes by day.
@@ -92,9 +60,9 @@ func TestQueries(t *testing.T) {
 	d := newDoor(t)
 	var index, atp IndexQuery
 	var exact ExactQuery
-	read(t, "index.json", &index)
-	read(t, "atp.json", &atp)
-	read(t, "exact.json", &exact)
+	doorstest.Read(t, "index.json", &index)
+	doorstest.Read(t, "atp.json", &atp)
+	doorstest.Read(t, "exact.json", &exact)
 	byIndex := func(in *IndexQuery) func() (*Query, *doors.Fault) {
 		return func() (*Query, *doors.Fault) { return d.Index(in, today) }
 	}
@@ -128,7 +96,7 @@ func TestQueries(t *testing.T) {
 		if bad != nil {
 			t.Fatal(bad)
 		}
-		same(t, tt.answer, rows)
+		doorstest.Same(t, tt.answer, rows)
 	}
 }
 
@@ -136,7 +104,7 @@ func TestQueries(t *testing.T) {
 func TestAnswerFails(t *testing.T) {
 	d := newDoor(t)
 	var in IndexQuery
-	read(t, "atp.json", &in)
+	doorstest.Read(t, "atp.json", &in)
 	q, bad := d.Index(&in, today)
 	if bad != nil {
 		t.Fatal(bad)
@@ -248,7 +216,7 @@ func TestBadQueries(t *testing.T) {
 func TestRecords(t *testing.T) {
 	d := newDoor(t, func(c *Config) { c.Hold = time.Hour })
 	var in Reserve
-	read(t, "reserve.json", &in)
+	doorstest.Read(t, "reserve.json", &in)
 	h, bad := d.Hold(&in)
 	hour := int64(3600)
 	want := &doors.Hold{Name: "reserve-0", Key: inventory.Key{Entity: "acme", Item: "T-shirt-red"}, Location: "11", Quantity: "1.5", Seconds: &hour}
@@ -263,14 +231,14 @@ func TestRecords(t *testing.T) {
 		t.Errorf("%v %+v", bad, h)
 	}
 	var un Unreserve
-	read(t, "unreserve.json", &un)
+	doorstest.Read(t, "unreserve.json", &un)
 	r, bad := d.Release(&un)
 	if bad != nil || *r != (Release{"0123.abc", "acme", 2 * inventory.One}) {
 		t.Fatalf("%v %+v", bad, r)
 	}
 	exact := *r
 	exact.Excess = 0
-	same(t, "records.json", []Record{
+	doorstest.Same(t, "records.json", []Record{
 		Reserved("reserve-0", &doors.Held{ID: "0123.abc", Quantity: "1.5"}),
 		Reserved("reserve-0", &doors.Held{Fault: &doors.Fault{Status: 409, Code: "denied", Detail: "1 of T-shirt-red can be granted"}}),
 		Released(&un, r), Released(&un, &exact),
@@ -304,7 +272,7 @@ func TestBadRecords(t *testing.T) {
 		}, "bad_quantity"},
 	} {
 		var in Reserve
-		read(t, "reserve.json", &in)
+		doorstest.Read(t, "reserve.json", &in)
 		tt.change(&in)
 		if h, bad := newDoor(t).Hold(&in); bad == nil || bad.Code != tt.code {
 			t.Errorf("%d: %v %+v, want %s", i, bad, h, tt.code)
@@ -324,7 +292,7 @@ func TestBadRecords(t *testing.T) {
 		{func(u *Unreserve) { u.OffsetQty = "9" }, "partial_unreserve"},
 	} {
 		var in Unreserve
-		read(t, "unreserve.json", &in)
+		doorstest.Read(t, "unreserve.json", &in)
 		tt.change(&in)
 		if r, bad := newDoor(t).Release(&in); bad == nil || bad.Code != tt.code {
 			t.Errorf("%d: %v %+v, want %s", i, bad, r, tt.code)

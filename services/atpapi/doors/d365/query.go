@@ -146,8 +146,8 @@ type Row struct {
 }
 
 // Answer makes the rows of the answers to the query's Asks: of what is recorded, as the
-// dialect does. Without returnNegative a negative quantity is left out; what may be
-// promised is never one.
+// dialect does. Without returnNegative and QueryATP a negative quantity is left out; what
+// may be promised is never one.
 func (q *Query) Answer(told []doors.Told) ([]Row, *doors.Fault) {
 	rows := []Row{}
 	for i := range q.rows {

@@ -173,7 +173,8 @@ func tooMany() *doors.Fault {
 	return doors.Bad("too_many_records", "at most %d records for each request", MaxRecords)
 }
 
-// days are the days of ATP that a query asks for. The first may be over where the item is.
+// period is the first and the last day of ATP that a query asks for. The first may be over
+// where the item is.
 func (d *Door) period(o *Options, today inventory.Day) (from, to inventory.Day, bad *doors.Fault) {
 	// West of Greenwich it is yesterday yet.
 	from, to = today-1, today+inventory.Day(d.days)-1

@@ -61,23 +61,23 @@ type Query struct {
 
 	horizon inventory.Day // zero: the future is not asked about
 	each    int           // asks of an action
+	network bool          // of groups, not of nodes
 	lines   []lineOf
 }
 
 // lineOf is an answer to come.
 type lineOf struct {
 	id     string
-	nodes  []string // or
-	groups []string
+	places []string // as the request names them
 }
 
 // Node reads a request. Today is the day in UTC.
 func (d *Door) Node(entity inventory.Entity, r *NodeRequest, today inventory.Day) (*Query, *doors.Fault) {
-	actions, ids := 0, make([]string, len(r.Lines))
+	actions := 0
 	for i := range r.Lines {
-		actions, ids[i] = actions+len(r.Lines[i].ShipNodes), r.Lines[i].LineID
+		actions += len(r.Lines[i].ShipNodes)
 	}
-	if bad := lines(actions, ids); bad != nil {
+	if bad := lines(actions, len(r.Lines), func(i int) string { return r.Lines[i].LineID }); bad != nil {
 		return nil, bad
 	}
 	if bad := r.fault(); bad != nil {
@@ -99,24 +99,21 @@ func (d *Door) Node(entity inventory.Entity, r *NodeRequest, today inventory.Day
 			}
 			q.ask(doors.Ask{Key: key, Location: inventory.Location(n)})
 		}
-		q.lines = append(q.lines, lineOf{id: l.LineID, nodes: l.ShipNodes})
+		q.lines = append(q.lines, lineOf{l.LineID, l.ShipNodes})
 	}
 	return q, nil
 }
 
 // Network reads a request. Today is the day in UTC.
 func (d *Door) Network(entity inventory.Entity, r *NetworkRequest, today inventory.Day) (*Query, *doors.Fault) {
-	ids := make([]string, len(r.Lines))
-	for i := range r.Lines {
-		ids[i] = r.Lines[i].LineID
-	}
-	if bad := lines(len(ids), ids); bad != nil {
+	if bad := lines(len(r.Lines), len(r.Lines), func(i int) string { return r.Lines[i].LineID }); bad != nil {
 		return nil, bad
 	}
 	if bad := r.fault(); bad != nil {
 		return nil, bad
 	}
 	q := d.query(today)
+	q.network = true
 	for i := range r.Lines {
 		l := &r.Lines[i]
 		key, bad := d.key(entity, &l.Line)
@@ -135,7 +132,7 @@ func (d *Door) Network(entity inventory.Entity, r *NetworkRequest, today invento
 			group = ours
 		}
 		q.ask(doors.Ask{Key: key, Group: group})
-		q.lines = append(q.lines, lineOf{id: l.LineID, groups: []string{name}})
+		q.lines = append(q.lines, lineOf{l.LineID, []string{name}})
 	}
 	return q, nil
 }
@@ -231,7 +228,7 @@ func (q *Query) Answer(told, later []doors.Told, now time.Time) (*Answer, *doors
 	for i := range q.lines {
 		l := &q.lines[i]
 		amounts := []Amount{}
-		for j := range max(len(l.nodes), len(l.groups)) {
+		for _, name := range l.places {
 			at := action
 			action++
 			if told[at*q.each].Missing() {
@@ -245,10 +242,10 @@ func (q *Query) Answer(told, later []doors.Told, now time.Time) (*Answer, *doors
 				Total: number(here + more), Onhand: number(here), Future: number(more), OnhandEarliest: never, OnhandLatest: never,
 				FutureEarliest: never, FutureLatest: never, Earliest: never, Latest: never,
 			}
-			if len(l.nodes) > 0 {
-				a.ShipNode = l.nodes[j]
+			if q.network {
+				a.DistributionGroupID = name
 			} else {
-				a.DistributionGroupID = l.groups[j]
+				a.ShipNode = name
 			}
 			if more > 0 {
 				a.FutureEarliest, a.FutureLatest = midnight(q.horizon), midnight(q.horizon)
@@ -270,10 +267,10 @@ func (q *Query) Answer(told, later []doors.Told, now time.Time) (*Answer, *doors
 			amounts = append(amounts, a)
 		}
 		line := AnswerLine{LineID: l.id}
-		if len(l.nodes) > 0 {
-			line.Nodes = &amounts
-		} else {
+		if q.network {
 			line.Groups = &amounts
+		} else {
+			line.Nodes = &amounts
 		}
 		out.Lines = append(out.Lines, line)
 	}

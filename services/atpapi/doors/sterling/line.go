@@ -59,19 +59,20 @@ func place(what, name string) *doors.Fault {
 	return nil
 }
 
-// lines refuses too many actions, no lines, and lines of one name.
-func lines(actions int, ids []string) *doors.Fault {
+// lines refuses too many actions, no lines, and two of n lines with one id.
+func lines(actions, n int, id func(i int) string) *doors.Fault {
 	if actions > maxActions {
 		return doors.Bad("too_many_actions", "Number of actions in input (%d) is greater than the tenant limit of %d.", actions, maxActions)
 	}
-	if len(ids) == 0 {
+	if n == 0 {
 		return doors.Bad("bad_lines", "lines: at least one")
 	}
-	slices.Sort(ids)
-	for i := range ids[1:] {
-		if ids[i] == ids[i+1] {
-			return doors.Bad("bad_line_id", "lineId %s stands twice", short(ids[i]))
+	seen := make(map[string]bool, n)
+	for i := range n {
+		if seen[id(i)] {
+			return doors.Bad("bad_line_id", "lineId %s stands twice", short(id(i)))
 		}
+		seen[id(i)] = true
 	}
 	return nil
 }

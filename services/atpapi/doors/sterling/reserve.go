@@ -35,11 +35,7 @@ const maxMinutes = 10 * 366 * 24 * 60
 // Holds reads a request, whose transaction names it among those of its entity: the same
 // line of the same transaction is the same reservation.
 func (d *Door) Holds(entity inventory.Entity, transaction string, r *ReserveRequest) ([]doors.Hold, *doors.Fault) {
-	ids := make([]string, len(r.Lines))
-	for i := range r.Lines {
-		ids[i] = r.Lines[i].LineID
-	}
-	if bad := lines(len(ids), ids); bad != nil {
+	if bad := lines(len(r.Lines), len(r.Lines), func(i int) string { return r.Lines[i].LineID }); bad != nil {
 		return nil, bad
 	}
 	if bad := r.fault(); bad != nil {

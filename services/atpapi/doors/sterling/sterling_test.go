@@ -1,10 +1,6 @@
 package sterling
 
 import (
-	"bytes"
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -12,6 +8,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/services/atpapi/doors"
+	"github.com/stockweave/stockweave/services/atpapi/doors/doorstest"
 )
 
 var now = time.Date(2026, 12, 1, 10, 55, 6, 515e6, time.UTC)
@@ -30,41 +27,6 @@ func newDoor(t *testing.T, change ...func(*Config)) *Door {
 		t.Fatal(err)
 	}
 	return d
-}
-
-// read reads a sample, which has no field that is not known.
-func read(t *testing.T, name string, into any) {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	strict(t, b, into)
-}
-
-func strict(t *testing.T, text []byte, into any) {
-	t.Helper()
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// same holds an answer against a sample.
-func same(t *testing.T, name string, answer any) {
-	t.Helper()
-	b, err := json.Marshal(answer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got, want any
-	if err := json.Unmarshal(b, &got); err != nil {
-		t.Fatal(err)
-	}
-	if read(t, name, &want); !reflect.DeepEqual(got, want) {
-		t.Errorf("%s is answered\n%s", name, b)
-	}
 }
 
 // tell answers as a reader does.
@@ -99,7 +61,7 @@ func tell(asks []doors.Ask) []doors.Told {
 
 func TestAvailability(t *testing.T) {
 	var node NodeRequest
-	read(t, "node.json", &node)
+	doorstest.Read(t, "node.json", &node)
 	q, bad := newDoor(t).Node("acme", &node, today())
 	if bad != nil {
 		t.Fatal(bad)
@@ -115,10 +77,10 @@ func TestAvailability(t *testing.T) {
 	if bad != nil {
 		t.Fatal(bad)
 	}
-	same(t, "node.answer.json", a)
+	doorstest.Same(t, "node.answer.json", a)
 
 	var network NetworkRequest
-	read(t, "network.json", &network)
+	doorstest.Read(t, "network.json", &network)
 	q, bad = newDoor(t, func(c *Config) { c.Horizon = 30 }).Network("acme", &network, today())
 	if bad != nil {
 		t.Fatal(bad)
@@ -134,7 +96,7 @@ func TestAvailability(t *testing.T) {
 	if a, bad = q.Answer(told, tell(later), now); bad != nil {
 		t.Fatal(bad)
 	}
-	same(t, "network.answer.json", a)
+	doorstest.Same(t, "network.answer.json", a)
 	for i := range told {
 		told = tell(q.Asks)
 		told[i].Fault = &doors.Fault{Status: 404, Code: "unknown_group"}
@@ -146,7 +108,7 @@ func TestAvailability(t *testing.T) {
 
 func TestReserve(t *testing.T) {
 	var in ReserveRequest
-	read(t, "reserve.json", &in)
+	doorstest.Read(t, "reserve.json", &in)
 	holds, bad := newDoor(t).Holds("acme", "tx", &in)
 	seconds := int64(900)
 	if want := []doors.Hold{
@@ -173,7 +135,7 @@ func TestReserve(t *testing.T) {
 	if bad != nil {
 		t.Fatal(bad)
 	}
-	same(t, "reserve.answer.json", a)
+	doorstest.Same(t, "reserve.answer.json", a)
 	if _, bad := Reserved(&in, []doors.Held{away, away}); bad != away.Fault {
 		t.Errorf("nothing is known and said as %v", bad)
 	}
@@ -203,13 +165,13 @@ func TestRefused(t *testing.T) {
 		`{"considerSafetyStock":false,"lines":[{"lineId":"1","itemId":"A","shipNodes":["N"]}]}`:                   "safety_stock_kept",
 	} {
 		var in NodeRequest
-		strict(t, []byte(body), &in)
+		doorstest.Strict(t, []byte(body), &in)
 		q, bad := newDoor(t).Node("acme", &in, today())
 		if bad == nil || bad.Code != code || bad.Status != 400 {
 			t.Errorf("%.120s: %v %+v, want %s", body, bad, q, code)
 		}
 		if bad != nil && code == "too_many_actions" {
-			same(t, "errors.json", []Refused{Refuse(bad), Refuse(&doors.Fault{Status: 401, Code: "bad_token", Detail: "the token is not valid here"})})
+			doorstest.Same(t, "errors.json", []Refused{Refuse(bad), Refuse(&doors.Fault{Status: 401, Code: "bad_token", Detail: "the token is not valid here"})})
 		}
 	}
 	for body, code := range map[string]string{
@@ -220,7 +182,7 @@ func TestRefused(t *testing.T) {
 		`{"lines":[` + strings.Repeat(`{},`, 100) + `{}]}`:                                              "too_many_actions",
 	} {
 		var in NetworkRequest
-		strict(t, []byte(body), &in)
+		doorstest.Strict(t, []byte(body), &in)
 		if q, bad := newDoor(t).Network("acme", &in, today()); bad == nil || bad.Code != code {
 			t.Errorf("%.120s: %v %+v, want %s", body, bad, q, code)
 		}
@@ -238,7 +200,7 @@ func TestRefused(t *testing.T) {
 		`{"lines":[{"lineId":"1","itemId":"A","shipNode":"N","unitOfMeasure":"KG","quantity":1}]}`:               "unknown_unit",
 	} {
 		var in ReserveRequest
-		strict(t, []byte(body), &in)
+		doorstest.Strict(t, []byte(body), &in)
 		if h, bad := newDoor(t).Holds("acme", "tx", &in); bad == nil || bad.Code != code {
 			t.Errorf("%.120s: %v %+v, want %s", body, bad, h, code)
 		}

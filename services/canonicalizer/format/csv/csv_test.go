@@ -45,6 +45,7 @@ func TestFaults(t *testing.T) {
 		{"bare quote", "a,b\nx\"y,1\n1,2\n", policy.CSV{}, "csv_quote ok"},
 		{"open quote to the end", "a,b\n1,2\n\"x,1\n1,2\n", policy.CSV{}, "ok csv_quote"},
 		{"not UTF-8", "a,b\n\xff,1\n1,2\n", policy.CSV{}, "invalid_utf8 ok"},
+		{"the same fault in the next row", "a,b\n\xff,1\n\xff,1\nx\x00,1\nx\x00,1\n x,1\nx,1\n", policy.CSV{}, "invalid_utf8 invalid_utf8 csv_nul csv_nul ok ok"},
 		{"semicolons", "a;b\n1;2\n", policy.CSV{Delimiter: ";"}, "ok"},
 		{"too many rows", "a\n" + strings.Repeat("1\n", format.MaxRows), policy.CSV{}, "csv_rows"},
 		{"too many columns", strings.Repeat("a,", 300), policy.CSV{}, "csv_header"},

@@ -3,6 +3,7 @@ package shipments
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,7 @@ func TestOpen(t *testing.T) {
 		Source: "shop", Status: "fulfilled", ReceivedAt: inventory.Instant(noon.UnixMilli()),
 		Attributes: []inventory.Attribute{{Name: "carrier", Value: "UPS"}, {Name: "tracking", Value: "1Z3"}},
 	})
+	o.Apply(told("shop", "UPS", "shipped", noon, strings.Repeat("9", 256), "")) // no numbers
 	expect("the carrier's, by numbers alone", "1Z1", "1Z2", "1Z3")
 	o.Apply(told("tracking", "UPS", "in_transit", noon, "1Z9"))
 	expect("what the carrier itself tells opens none", "1Z1", "1Z2", "1Z3")
