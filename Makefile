@@ -33,8 +33,8 @@ test/race: ## the same under the race detector
 	GOWORK=off go test -race -timeout 20m $(SYNC) ./...
 
 .PHONY: test/fuzz
-test/fuzz: ## the fuzz targets of the formats, 5 s each
-	@tools/fuzz 5s services/canonicalizer
+test/fuzz: ## the fuzz targets of the formats, 5 s each, two at a time on two cores
+	@tools/fuzz 5s 'canonicalizer/format/|canonicalizer\.FuzzCDC|ingest/soap'
 
 # One package at a time: each starts servers of its own. -count=1, since a cached
 # result says nothing about a server. The benchmark is not a test.

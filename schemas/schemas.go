@@ -30,10 +30,15 @@ func Subject(topic string) string { return topic + "-value" }
 
 // All returns every released schema, sorted by topic, then version. The caller
 // owns the slice.
-func All() []Schema {
-	names, err := fs.Glob(files, "*/*.avsc")
+func All() []Schema { return released("*") }
+
+// Of returns the released schemas of a topic by version. The caller owns the slice.
+func Of(topic string) []Schema { return released(topic) }
+
+func released(topic string) []Schema {
+	names, err := fs.Glob(files, topic+"/*.avsc")
 	if err != nil {
-		return nil // only a malformed pattern fails, and this one is constant
+		return nil // a malformed pattern names no topic
 	}
 	all := make([]Schema, 0, len(names))
 	for _, name := range names {
@@ -52,11 +57,9 @@ func All() []Schema {
 
 // Latest returns the newest schema of a topic; false where it has none.
 func Latest(topic string) (Schema, bool) {
-	var latest Schema
-	for _, s := range All() {
-		if s.Topic == topic {
-			latest = s
-		}
+	all := Of(topic)
+	if len(all) == 0 {
+		return Schema{}, false
 	}
-	return latest, latest.Version > 0
+	return all[len(all)-1], true
 }

@@ -58,11 +58,7 @@ func newCodec[T any](ids *IDs, sc *scratch, topic string, t *table[T]) (codec[T]
 	}
 	latest := false
 	for _, v := range versions {
-		schema, err := parse(v.text)
-		if err != nil {
-			return c, fmt.Errorf("event: parsing %s version %d: %w", topic, v.number, err)
-		}
-		dec, same, err := t.bind(schema)
+		dec, same, err := t.bind(v.schema)
 		if err != nil {
 			return c, fmt.Errorf("event: reading %s version %d: %w", topic, v.number, err)
 		}
@@ -81,17 +77,20 @@ func newCodec[T any](ids *IDs, sc *scratch, topic string, t *table[T]) (codec[T]
 // with less it is encoded aside first and copied.
 const roomy = 1 << 10
 
-func (c *codec[T]) append(dst []byte, x *T) ([]byte, error) { return c.appendBy(dst, x, c.table.enc) }
+func (c *codec[T]) append(dst []byte, x *T) ([]byte, error) {
+	return c.appendBy(dst, x, roomy, c.table.enc)
+}
 
-// appendBy is append by an encoder that writes what the table's would.
-func (c *codec[T]) appendBy(dst []byte, x *T, enc func(*writer, *T)) ([]byte, error) {
+// appendBy is append by an encoder that writes what the table's would, with another
+// room than roomy.
+func (c *codec[T]) appendBy(dst []byte, x *T, room int, enc func(*writer, *T)) ([]byte, error) {
 	w, ok := c.scratch.writers.Get().(*writer)
 	if !ok {
 		w = &writer{}
 	}
 	own := w.b
 	from := 0
-	inPlace := cap(dst)-len(dst) >= roomy
+	inPlace := cap(dst)-len(dst) >= room
 	if inPlace {
 		w.b, from = dst, len(dst)
 	} else {

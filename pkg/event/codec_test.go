@@ -209,6 +209,11 @@ func TestDirect(t *testing.T) {
 	direct(t, refTable)
 	direct(t, traceTable)
 	direct(t, movementTable)
+	direct(t, attributeTable)
+	direct(t, stateBalanceTable)
+	direct(t, countTable)
+	direct(t, demandTable)
+	direct(t, supplyTable)
 	direct(t, eventTable)
 	direct(t, moveTable)
 	direct(t, outcomeTable)
@@ -279,4 +284,38 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestASCII: a text that is no UTF-8 is found at any length, wherever it stands in it and
+// however much room there is behind.
+func TestASCII(t *testing.T) {
+	for n := range 40 {
+		for room := range 10 {
+			b := append(make([]byte, 0, 3+n+room), "\xff\xff\xff"...)
+			b = append(b, strings.Repeat("a", n)...)
+			for i := n; i < cap(b)-3; i++ {
+				b[:cap(b)][3+i] = 0xff
+			}
+			if !ascii(b, n) {
+				t.Fatalf("%d bytes of ASCII are none with room for %d more", n, room)
+			}
+			for i := range n {
+				b[3+i] = 0x80
+				if ascii(b, n) {
+					t.Fatalf("byte %d of %d is not seen with room for %d more", i, n, room)
+				}
+				b[3+i] = 'a'
+			}
+		}
+	}
+	for n := range 40 {
+		var w writer
+		if w.text(strings.Repeat("a", n) + "\xff"); w.err == nil {
+			t.Errorf("%d letters and no UTF-8 are written", n)
+		}
+		w = writer{}
+		if w.text(strings.Repeat("a", n) + "é"); w.err != nil {
+			t.Error(w.err)
+		}
+	}
 }

@@ -250,12 +250,21 @@ func (c *Codecs) AppendHead(dst []byte, x *inventory.Piece, same inventory.Same,
 	}
 	p := headParts{memo: memo, prev: prev, same: same}
 	before := len(dst)
-	dst, err := c.state.appendBy(dst, x, func(w *writer, x *inventory.Piece) { encodeHeadPiece(w, x, &p) })
+	dst, err := c.state.appendBy(dst, x, headRoom(prev), func(w *writer, x *inventory.Piece) { encodeHeadPiece(w, x, &p) })
 	memo.size = int32(len(dst) - before) //nolint:gosec // a value is at most MaxValue
 	if err != nil {
 		*memo = HeadMemo{}
 	}
 	return dst, err
+}
+
+// headRoom is the room with which a head is encoded where it belongs: it grows by little
+// at a time.
+func headRoom(prev []byte) int {
+	if len(prev) == 0 {
+		return roomy
+	}
+	return len(prev) + 32
 }
 
 // DecodeState reads a piece of inventory.state. Kind and N come from the key; an

@@ -16,8 +16,12 @@ func Fingerprint(schema string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("parsing schema: %w", err)
 	}
+	return fingerprintOf(s), nil
+}
+
+func fingerprintOf(s avro.Schema) string {
 	sum := sha256.Sum256(appendCanonical(nil, s))
-	return hex.EncodeToString(sum[:]), nil
+	return hex.EncodeToString(sum[:])
 }
 
 // appendCanonical is our own because the library keeps logical types, which the

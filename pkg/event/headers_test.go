@@ -117,6 +117,9 @@ func TestEventID(t *testing.T) {
 	if got := EventID("wms", doc); got != "821e27e9ab0c2b88f37fdb1d559c4c48" {
 		t.Errorf("%s", got)
 	}
+	if got := string(AppendEventID([]byte("before "), "wms", doc)); got != "before "+EventID("wms", doc) || len(EventID("wms", doc)) != IDSize {
+		t.Errorf("appended it is %s", got)
+	}
 	seen := map[string]string{}
 	for name, id := range map[string]string{
 		"first":        EventID("wms", doc),

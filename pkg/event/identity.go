@@ -19,6 +19,14 @@ func EventID(source inventory.Source, d inventory.Document) string {
 	return hashID(string(source), d.Type, d.Number, d.Revision, d.Line)
 }
 
+// IDSize is the length of an EventID.
+const IDSize = 32
+
+// AppendEventID is EventID into memory of the caller's.
+func AppendEventID(b []byte, source inventory.Source, d inventory.Document) []byte {
+	return appendHashID(b, string(source), d.Type, d.Number, d.Revision, d.Line)
+}
+
 // PlaceID is the id of what has no better one: 32 hex digits, a function of the
 // place of a record in the log.
 func PlaceID(topic string, partition int32, offset int64) string {
@@ -29,6 +37,11 @@ func PlaceID(topic string, partition int32, offset int64) string {
 }
 
 func hashID(parts ...string) string {
+	var h [IDSize]byte
+	return string(appendHashID(h[:0], parts...))
+}
+
+func appendHashID(to []byte, parts ...string) []byte {
 	var a [256]byte
 	b := a[:0]
 	for _, p := range parts {
@@ -36,7 +49,5 @@ func hashID(parts ...string) string {
 		b = append(b, p...)
 	}
 	sum := sha256.Sum256(b)
-	var h [32]byte
-	hex.Encode(h[:], sum[:16])
-	return string(h[:])
+	return hex.AppendEncode(to, sum[:IDSize/2])
 }

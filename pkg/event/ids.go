@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hamba/avro/v2"
+
 	"github.com/stockweave/stockweave/schemas"
 )
 
@@ -88,7 +90,7 @@ func (ids *IDs) Complete() error {
 type version struct {
 	number int32
 	id     int32
-	text   string
+	schema avro.Schema
 	ours   bool // of this build, not learnt from the log
 }
 
@@ -98,28 +100,31 @@ type version struct {
 func (ids *IDs) versions(topic string) ([]version, error) {
 	registered := ids.bySubject[schemas.Subject(topic)]
 	known := map[int32]version{}
-	for _, s := range schemas.All() {
-		if s.Topic != topic {
-			continue
-		}
+	for _, s := range schemas.Of(topic) {
 		id, ok := registered[int32(s.Version)]
 		if !ok {
 			return nil, fmt.Errorf("%w: %s version %d", ErrMissingSchema, s.Subject(), s.Version)
 		}
-		fingerprint, err := Fingerprint(s.Text)
+		schema, err := parse(s.Text)
 		if err != nil {
-			return nil, fmt.Errorf("%s version %d: %w", s.Subject(), s.Version, err)
+			return nil, fmt.Errorf("event: parsing %s version %d: %w", topic, s.Version, err)
 		}
+		fingerprint := fingerprintOf(schema)
 		if id.Fingerprint != "" && id.Fingerprint != fingerprint {
 			return nil, fmt.Errorf("event: %s version %d is registered with fingerprint %s, this build has %s",
 				s.Subject(), s.Version, id.Fingerprint, fingerprint)
 		}
-		known[id.Version] = version{number: id.Version, id: id.ID, text: s.Text, ours: true}
+		known[id.Version] = version{number: id.Version, id: id.ID, schema: schema, ours: true}
 	}
 	for n, id := range registered {
-		if _, ok := known[n]; !ok && id.Schema != "" {
-			known[n] = version{number: n, id: id.ID, text: id.Schema}
+		if _, ok := known[n]; ok || id.Schema == "" {
+			continue
 		}
+		schema, err := parse(id.Schema)
+		if err != nil {
+			return nil, fmt.Errorf("event: parsing %s version %d: %w", topic, n, err)
+		}
+		known[n] = version{number: n, id: id.ID, schema: schema}
 	}
 	all := make([]version, 0, len(known))
 	for _, v := range known {

@@ -205,7 +205,7 @@ type PartnerAck struct {
 	Source      inventory.Source
 	RawID       string
 	Interchange string // its control number
-	Document    string // 997, 999, TA1 or CONTRL
+	Document    string // 997, 999, TA1, CONTRL or STATUS
 	Status      string
 	Control     int32 // of its own interchange; those of a source only grow
 	Numbers     int32 // used from Control on, for itself and its groups

@@ -22,7 +22,7 @@ var refTable = record("Ref",
 var attributeTable = record("Attribute",
 	word("name", func(x *inv.Attribute) *string { return &x.Name }),
 	prose("value", func(x *inv.Attribute) *string { return &x.Value }),
-)
+).direct(encodeAttribute, decodeAttribute)
 
 var traceTable = record("Trace",
 	optText("raw_id", func(x *inv.Trace) *string { return &x.RawID }),
@@ -47,7 +47,7 @@ var movementTable = record("Movement",
 var stateBalanceTable = record("StateBalance",
 	account("state", func(x *inv.StateBalance) *inv.Account { return &x.State }),
 	quantity("quantity", func(x *inv.StateBalance) *inv.Quantity { return &x.Quantity }),
-)
+).direct(encodeStateBalance, decodeStateBalance)
 
 var countTable = record("Count",
 	word("location", func(x *inv.Count) *inv.Location { return &x.Location }),
@@ -62,7 +62,7 @@ var countTable = record("Count",
 	optText("snapshot", func(x *inv.Count) *string { return &x.Snapshot }),
 	optInteger("part", func(x *inv.Count) *int32 { return &x.Part }),
 	optInteger("parts", func(x *inv.Count) *int32 { return &x.Parts }),
-)
+).direct(encodeCount, decodeCount)
 
 var demandTable = record("Demand",
 	word("stage", func(x *inv.Demand) *inv.Stage { return &x.Stage }),
@@ -71,14 +71,14 @@ var demandTable = record("Demand",
 	optWord("channel", func(x *inv.Demand) *string { return &x.Channel }),
 	optDay("due", func(x *inv.Demand) *inv.Day { return &x.Due }),
 	boolean("movable", func(x *inv.Demand) *bool { return &x.Movable }),
-)
+).direct(encodeDemand, decodeDemand)
 
 var supplyTable = record("Supply",
 	word("stage", func(x *inv.Supply) *inv.Stage { return &x.Stage }),
 	optWord("location", func(x *inv.Supply) *inv.Location { return &x.Location }),
 	quantity("quantity", func(x *inv.Supply) *inv.Quantity { return &x.Quantity }),
 	optDay("due", func(x *inv.Supply) *inv.Day { return &x.Due }),
-)
+).direct(encodeSupply, decodeSupply)
 
 var keyTable = record("ItemKey",
 	word("entity", func(x *inv.Key) *inv.Entity { return &x.Entity }),

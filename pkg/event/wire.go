@@ -64,12 +64,40 @@ func (w *writer) flag(v bool) {
 }
 
 func (w *writer) text(s string) {
-	if len(s) > MaxBytes || !w.decoded && !utf8.ValidString(s) {
-		w.fail("string of %d bytes is too long or not UTF-8", len(s))
-		return
+	if len(s) < 0x40 { // one byte of length, which is most of them
+		w.b = append(append(w.b, byte(len(s)<<1)), s...)
+	} else {
+		if len(s) > MaxBytes {
+			w.notText(s)
+			return
+		}
+		w.long(int64(len(s)))
+		w.b = append(w.b, s...)
 	}
-	w.long(int64(len(s)))
-	w.b = append(w.b, s...)
+	if !w.decoded && !ascii(w.b, len(s)) && !utf8.ValidString(s) {
+		w.notText(s)
+	}
+}
+
+func (w *writer) notText(s string) { w.fail("string of %d bytes is too long or not UTF-8", len(s)) }
+
+// ascii says whether the last n bytes are ASCII, eight at a time.
+func ascii(b []byte, n int) bool {
+	const high = 0x8080808080808080
+	var all uint64
+	b = b[len(b)-n : cap(b)]
+	for ; n >= 8 && len(b) >= 8; n -= 8 {
+		all |= binary.LittleEndian.Uint64(b)
+		b = b[8:]
+	}
+	if n > 0 && len(b) >= 8 { // what follows it is not looked at
+		all |= binary.LittleEndian.Uint64(b) << (64 - 8*n)
+		n = 0
+	}
+	for _, c := range b[:n] {
+		all |= uint64(c)
+	}
+	return all&high == 0
 }
 
 // prose is text that only people read: what is not UTF-8 in it is replaced, so a

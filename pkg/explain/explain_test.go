@@ -420,6 +420,24 @@ func TestBesideALedger(t *testing.T) {
 	}
 }
 
+// TestRejectedLast: what was refused since the item's state was written is told too, for it
+// leaves no trace there.
+func TestRejectedLast(t *testing.T) {
+	h := newHistory(t, 2, 10)
+	h.now = h.now.Add(time.Minute)
+	ev := explaintest.Move(bolt, "refused", h.now, inventory.Movement{Type: inventory.Receipt, Location: "DC1", Quantity: -one})
+	if out := h.send(t, ev); out.Kind != inventory.Rejected {
+		t.Fatalf("%+v", out)
+	}
+	it, err := h.write(t).read(t, func(*explain.Config) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(it.Others, func(o inventory.Outcome) bool { return o.EventID == ev.ID && o.Kind == inventory.Rejected }) {
+		t.Errorf("of %d others none is what was refused last", len(it.Others))
+	}
+}
+
 // TestRecomputed: the moves at the offsets that are told come to the numbers, and so do
 // the events there, decided anew.
 func TestRecomputed(t *testing.T) {

@@ -204,6 +204,7 @@ func (l *Ledger) leaveLine(ev *Event, pl *plan, r *route) (found, done bool, f *
 	}
 	if as == went {
 		pl.supersede()
+		pl.also = append(pl.also, Seen{ID: neverApplied(ev.ID)})
 	}
 	return true, as == went, f
 }

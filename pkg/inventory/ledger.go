@@ -307,6 +307,10 @@ func (l *Ledger) decideMovement(p *Policy, ev *Event, pl *plan) *Fault {
 	}
 	pl.order = p.Counts.order(ev.Source, m.Sequence)
 	mv := m.move(r, pl.at)
+	if l.missing(ev, r) {
+		pl.also = append(pl.also, Seen{ID: missedBy(ev.ID)})
+		mv.Type = ShortPick
+	}
 	if r.typ != Reversal {
 		if done, f := l.correct(ev, pl, r); done || f != nil {
 			return f

@@ -23,10 +23,8 @@ func reversible(rt *rapid.T) []Event {
 		switch m.Type { //nolint:exhaustive // the others of the history are returns
 		case Damage:
 			from, to = OnHand, Damaged
-		case Hold:
+		case Hold, ShortPick:
 			from, to = OnHand, Quarantine
-		case ShortPick:
-			continue // a reversal states accounts, and not that what it takes from one was suspect
 		case Release:
 			from, to = Quarantine, OnHand
 		case ScrapStock:

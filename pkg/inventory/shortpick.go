@@ -85,6 +85,19 @@ func (pl *plan) entry(m *Move, at Place, q Quantity) Entry {
 	return e
 }
 
+// missing says whether a movement is a short pick, or reverses one, or its reversal: what
+// it moves is suspect, or no more.
+func (l *Ledger) missing(ev *Event, r *route) bool {
+	if r.typ != Reversal {
+		return r.typ == ShortPick
+	}
+	_, ok := l.seen(missedBy(ev.Movement.Reverses))
+	return ok
+}
+
+// missedBy is remembered of an event whose stock was suspect, or is no more.
+func missedBy(id string) uint64 { return uint64(digest(HashID(id)).text("missed")) }
+
 // shortage is the stage of a short pick.
 func (p *LinePolicy) shortage() Stage {
 	if p.Short == ShortCancel {

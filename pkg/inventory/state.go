@@ -349,6 +349,12 @@ func StateKey(k Key, kind string, n ...string) string {
 // String is the key as it stands on topics: escaped entity and item joined by '|'.
 func (k Key) String() string { return Escape(string(k.Entity)) + "|" + Escape(string(k.Item)) }
 
+// Append appends the key as String writes it.
+func (k Key) Append(b []byte) []byte {
+	b = append(append(b, Escape(string(k.Entity))...), '|')
+	return append(b, Escape(string(k.Item))...)
+}
+
 // PositionKey is the key of a position or view record.
 func PositionKey(k Key, l Location) string { return k.String() + "|" + Escape(string(l)) }
 

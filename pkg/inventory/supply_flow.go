@@ -190,8 +190,23 @@ func (l *Ledger) corroborate(ev *Event, pl *plan) *Fault {
 		pl.detail = "of what it is about it has received " + there.String() + ", the ledger " + here.String()
 	}
 	f = l.restateAll(pl)
-	if len(pl.moves) > 0 {
+	if len(pl.moves) > 0 || pl.expects() {
 		pl.kind = Applied
 	}
 	return f
+}
+
+// expects says whether the plan changes what is to come at any location.
+func (pl *plan) expects() bool {
+	for i := range pl.locals() {
+		lc := pl.localAt(i)
+		var was []Bucket
+		if lc.now != nil {
+			was = lc.now.Supply
+		}
+		if lc.newSupply && !slices.Equal(lc.supply, was) {
+			return true
+		}
+	}
+	return false
 }

@@ -347,7 +347,7 @@ func (a *asks) add(l, r any) (any, error) {
 // addAll is +, of several from the last to the first.
 func (a *asks) addAll(m *vm, vs []any) (any, error) {
 	if members, ok := m.sum(vs); ok {
-		return objectOf(members), nil
+		return m.objectOf(members), nil
 	}
 	sum := vs[len(vs)-1]
 	for i := len(vs) - 2; i >= 0; i-- {

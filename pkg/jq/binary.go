@@ -153,7 +153,7 @@ func (c *compiler) keyValue(kv *gojq.ObjectKeyVal, p place) (k, v node, err erro
 	if !k.constant || !ok {
 		return k, v, unable("an object of a computed key alone")
 	}
-	return k, lift(c.asks.member(name)), nil
+	return k, c.member(identity(), name), nil
 }
 
 // fixedObject is an object whose keys are known.
@@ -177,8 +177,7 @@ func fixedObject(parts []node) node {
 			ones[i] = values[i].one
 		}
 		return node{members: &members{order, at, ones}, one: func(m *vm, in any) (any, error) {
-			o := sized(len(order))
-			o.members = append(o.members, order...)
+			o := m.objectOf(order)
 			for i, f := range ones {
 				v, err := f(m, in)
 				if err != nil || isNone(v) {
@@ -191,7 +190,7 @@ func fixedObject(parts []node) node {
 	}
 	return node{many: func(m *vm, in any, out func(any) error) error {
 		return product(m, in, values, nil, func(vs []any) error {
-			o := objectOf(order)
+			o := m.objectOf(order)
 			for i := range vs {
 				o.members[at[i]].Value = vs[i]
 			}

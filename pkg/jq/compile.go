@@ -65,6 +65,7 @@ type compiler struct {
 	procs     map[*gojq.FuncDef]proc // and of the program
 	shortcuts map[*gojq.FuncDef]Shortcut
 	slots     int
+	sites     int    // where programs look up members, see vm.member
 	used      []span // slots of functions compiled once that are called
 	nodes     int
 }

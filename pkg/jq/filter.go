@@ -83,7 +83,7 @@ func (f *filter) of(m *vm, all []Member) (any, error) {
 	} else {
 		n = len(all)
 	}
-	o := sized(n)
+	o := m.object(n)
 	for i := range all {
 		keep, err := f.keeps(m, all[i].Key, all[i].Value)
 		if err != nil {

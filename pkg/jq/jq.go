@@ -88,6 +88,7 @@ func NewLibrary(defs []*gojq.FuncDef, functions []Function, shortcuts ...Shortcu
 type Program struct {
 	node  node
 	slots int
+	sites int
 	used  []span // of the slots
 	pool  sync.Pool
 
@@ -106,7 +107,7 @@ func (l *Library) Compile(program *gojq.Query) (*Program, error) {
 		return nil, err
 	}
 	if err == nil {
-		return &Program{node: n, slots: c.slots, used: append(c.used, span{l.c.slots, c.slots})}, nil
+		return &Program{node: n, slots: c.slots, sites: c.sites, used: append(c.used, span{l.c.slots, c.slots})}, nil
 	}
 	p, err := l.Interpret(program)
 	if err != nil {
@@ -136,12 +137,40 @@ func (p *Program) Run(ctx context.Context, in any, out func(any) error) error {
 	if p.code != nil {
 		return p.interpret(ctx, in, out)
 	}
-	return p.run(ctx, 0, func(m *vm) error { return p.node.each(m, in, out) })
+	m := p.vm()
+	err := p.run(ctx, m, 0, func(m *vm) error { return p.node.each(m, in, out) })
+	p.forget(m)
+	p.pool.Put(m)
+	return err
 }
 
 // One is Run of a program that should give one value, for at most a time: given is how
 // many there are, 2 for more than one. Longer than that is context.DeadlineExceeded.
 func (p *Program) One(ctx context.Context, most time.Duration, in any) (v any, given int, err error) {
+	m := p.vm()
+	v, given, err = p.one(ctx, m, most, in)
+	p.forget(m)
+	p.pool.Put(m)
+	return v, given, err
+}
+
+// one is One in the memory of a run.
+func (p *Program) one(ctx context.Context, m *vm, most time.Duration, in any) (v any, given int, err error) {
+	if p.code != nil || p.node.one == nil {
+		return p.first(ctx, m, most, in)
+	}
+	err = p.run(ctx, m, most, func(m *vm) (err error) {
+		v, err = p.node.one(m, in)
+		return err
+	})
+	if err != nil || isNone(v) {
+		return nil, 0, err
+	}
+	return v, 1, nil
+}
+
+// first is one of a program that may give several values, or is interpreted.
+func (p *Program) first(ctx context.Context, m *vm, most time.Duration, in any) (v any, given int, err error) {
 	out := func(w any) error {
 		if given++; given > 1 {
 			return errStop
@@ -154,7 +183,7 @@ func (p *Program) One(ctx context.Context, most time.Duration, in any) (v any, g
 		defer cancel()
 		err = p.interpret(ctx, in, out)
 	} else {
-		err = p.run(ctx, most, func(m *vm) error { return p.node.each(m, in, out) })
+		err = p.run(ctx, m, most, func(m *vm) error { return p.node.each(m, in, out) })
 	}
 	if err == errStop { //nolint:errorlint // never wrapped
 		err = nil
@@ -166,33 +195,46 @@ func (p *Program) interpret(ctx context.Context, in any, out func(any) error) er
 	return drain(p.code.RunWithContext(ctx, Plain(in)), out)
 }
 
+// vm is the memory of a run.
+func (p *Program) vm() *vm {
+	if m, ok := p.pool.Get().(*vm); ok {
+		return m
+	}
+	return &vm{slots: make([]any, p.slots), found: make([]uint8, p.sites)}
+}
+
 // run does it with the memory of a run, for at most a time if that is set.
-func (p *Program) run(ctx context.Context, most time.Duration, do func(m *vm) error) error {
+func (p *Program) run(ctx context.Context, m *vm, most time.Duration, do func(m *vm) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m, ok := p.pool.Get().(*vm)
-	if !ok {
-		m = &vm{slots: make([]any, p.slots)}
-	}
 	m.ctx, m.most, m.ticks = ctx, most, 0
+	m.args, m.members = m.args[:0], m.members[:0] // a run that failed may have left some
 	err := do(m)
 	if m.cancel != nil {
 		m.cancel()
 		m.cancel = nil
 	}
-	for _, s := range p.used {
-		clear(m.slots[s.from:s.to])
-	}
-	clear(m.args[:cap(m.args)])
-	m.args, m.ctx = m.args[:0], nil
-	m.members = forgotten(m.members)
-	m.merged = [2][]Member{forgotten(m.merged[0]), forgotten(m.merged[1])}
-	p.pool.Put(m)
+	m.ctx = nil
 	if a, ok := errors.AsType[*aborted](err); ok {
 		return a.err
 	}
 	return err
+}
+
+// forget clears the memory of a run.
+func (p *Program) forget(m *vm) {
+	for _, s := range p.used {
+		clear(m.slots[s.from:s.to])
+	}
+	if cap(m.args) > mostKept {
+		m.args = nil
+	}
+	clear(m.args[:cap(m.args)])
+	m.args = m.args[:0]
+	m.members = forgotten(m.members)
+	m.merged = [2][]Member{forgotten(m.merged[0]), forgotten(m.merged[1])}
+	m.room.forget()
 }
 
 // vm is a run.
@@ -207,6 +249,8 @@ type vm struct {
 	members []Member    // of objects being made
 	merged  [2][]Member // see sum
 	ticks   int
+	found   []uint8 // where each site found its member last
+	room    memory
 }
 
 // mostKept members of a buffer are kept for the next run.

@@ -80,6 +80,8 @@ func same(t testing.TB, l *Library, program string, inputs []any) (compiled bool
 	if err != nil || p.Interpreted() != "" {
 		return false
 	}
+	lent := p.Runner()
+	defer lent.End()
 	for _, in := range inputs {
 		before, _ := gojq.Marshal(in) // never fails
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -102,8 +104,23 @@ func same(t testing.TB, l *Library, program string, inputs []any) (compiled bool
 		if after, _ := gojq.Marshal(Plain(listed)); string(after) != string(before) {
 			t.Fatalf("%s changed its input %s, its objects as lists, to %s", program, before, after)
 		}
+		if want, got := outcomeOfOne(p.One, listed), outcomeOfOne(lent.One, listed); got != want {
+			t.Fatalf("%s of %s in lent memory:\n%.2000s\nwant\n%.2000s", program, before, got, want)
+		}
+		if after, _ := gojq.Marshal(Plain(listed)); string(after) != string(before) {
+			t.Fatalf("%s changed its input %s in lent memory to %s", program, before, after)
+		}
 	}
 	return true
+}
+
+func outcomeOfOne(one func(context.Context, time.Duration, any) (any, int, error), in any) string {
+	v, given, err := one(context.Background(), 2*time.Second, in)
+	if err != nil {
+		return fmt.Sprintf("error %T: %v", err, err)
+	}
+	text, _ := gojq.Marshal(Plain(v)) // never fails
+	return fmt.Sprintf("%d: %s", given, text)
 }
 
 // objects is a value with each map as an Object.
@@ -265,11 +282,11 @@ func TestNothingIsKept(t *testing.T) {
 		if err != nil || p.Interpreted() != "" {
 			t.Fatalf("%s: %v %s", program, err, p.Interpreted())
 		}
-		var m *vm
-		err = p.run(t.Context(), time.Hour, func(own *vm) error {
-			m = own
+		m := p.vm()
+		err = p.run(t.Context(), m, time.Hour, func(m *vm) error {
 			return p.node.each(m, map[string]any{"some": "thing"}, func(any) error { return nil })
 		})
+		p.forget(m)
 		if fails := strings.Contains(program, "error"); fails != (err != nil) {
 			t.Errorf("%s: %v", program, err)
 		}

@@ -268,13 +268,15 @@ func collect(body node) node {
 			if isNone(v) {
 				return []any{}, nil
 			}
-			return []any{v}, nil
+			list := m.list(1)
+			list[0] = v
+			return list, nil
 		}}
 	}
 	if body.parts != nil {
 		parts := body.parts
 		return node{one: func(m *vm, in any) (any, error) {
-			list := make([]any, 0, len(parts))
+			list := m.list(len(parts))[:0]
 			for _, f := range parts {
 				v, err := f(m, in)
 				if err != nil {
@@ -289,11 +291,14 @@ func collect(body node) node {
 	}
 	if l := body.loop; l != nil {
 		return node{one: func(m *vm, in any) (any, error) {
-			list := []any{}
+			base := len(m.args) // a step leaves nothing there
 			err := l.run(m, in, func(v any) (bool, error) {
-				list = append(list, v)
+				m.args = append(m.args, v)
 				return true, nil
 			})
+			list := m.list(len(m.args) - base)
+			copy(list, m.args[base:])
+			m.args = m.args[:base]
 			return list, err
 		}}
 	}

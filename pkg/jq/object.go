@@ -35,6 +35,21 @@ func (o *Object) Get(key string) (any, bool) {
 	return nil, false
 }
 
+// Lazy is an object that is made when it is asked for: Go code that knows its type has no
+// need of it. Field and Plain take it for the object; a program must be given Value.
+type Lazy interface {
+	Value() any
+	Field(key string) any // as of Value
+}
+
+// Value is the object that v is, if it is lazy, or v itself.
+func Value(v any) any {
+	if l, ok := v.(Lazy); ok {
+		return l.Value()
+	}
+	return v
+}
+
 // Index is where a key stands among members in their order, -1 where it does not.
 func Index(members []Member, key string) int {
 	if len(members) > 16 {
@@ -82,6 +97,9 @@ func field(v any, key string) (w any, has, is bool) {
 	case map[string]any:
 		w, has = o[key]
 		return w, has, true
+	case Lazy:
+		w = o.Field(key)
+		return w, w != nil, true
 	}
 	return nil, false, false
 }
@@ -204,6 +222,14 @@ func (o *Object) With(key string, v any) *Object {
 	return c
 }
 
+// Replace changes a member that there is, in place: for whoever made the object, where
+// nobody has it or what was made of it any more.
+func (o *Object) Replace(key string, v any) {
+	if i := Index(o.members, key); i >= 0 {
+		o.members[i].Value = v
+	}
+}
+
 // without is an object less one of its members.
 func (o *Object) without(key string) *Object {
 	at, had := Find(o.members, key)
@@ -278,6 +304,8 @@ func plain(v any) (_ any, changed bool) {
 			list[i] = w
 		}
 		return list, changed
+	case Lazy:
+		return Plain(v.Value()), true
 	case map[string]any:
 		m := v
 		for k, x := range v {

@@ -250,7 +250,7 @@ func quickEach(m *vm, in any, f func(any) (any, error)) (any, bool, error) {
 	if !ok {
 		return nil, false, errSlow
 	}
-	out := sized(len(members))
+	out := m.object(len(members))
 	for _, x := range members {
 		v, there, err := one(x.Value)
 		if err != nil {

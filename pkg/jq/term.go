@@ -1,6 +1,7 @@
 package jq
 
 import (
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -153,12 +154,42 @@ func (c *compiler) index(of node, x *gojq.Index, p place) (node, error) {
 	if key.constant {
 		switch k := key.val.(type) {
 		case string:
-			return pipe(of, lift(c.asks.member(k))), nil
+			return c.member(of, k), nil
 		case int:
 			return pipe(of, lift(c.asks.element(k))), nil
 		}
 	}
 	return pair(key, of, c.asks.index), nil // the key first
+}
+
+// member is a field of a known name.
+func (c *compiler) member(of node, key string) node {
+	site, other := c.sites, c.asks.member(key)
+	c.sites++
+	get := func(m *vm, in any) (any, error) {
+		if o, ok := in.(*Object); ok {
+			return m.member(o.members, key, site), nil
+		}
+		return other(in)
+	}
+	if of.slot > 0 {
+		slot := of.slot - 1
+		return node{one: func(m *vm, _ any) (any, error) { return get(m, m.slots[slot]) }}
+	}
+	return pipe(of, node{one: get})
+}
+
+// member is the value of a key, which most often stands where it stood the last time.
+func (m *vm) member(members []Member, key string, site int) any {
+	if at := int(m.found[site]); at < len(members) && members[at].Key == key {
+		return members[at].Value
+	}
+	at := Index(members, key)
+	if at < 0 {
+		return nil
+	}
+	m.found[site] = uint8(min(at, math.MaxUint8))
+	return members[at].Value
 }
 
 func lift(f func(any) (any, error)) node {
@@ -330,7 +361,12 @@ func (c *compiler) text(s *gojq.String, p place) (node, error) {
 			return node{}, err
 		}
 		if q.Term == nil || q.Term.Str == nil {
-			n = pipe(n, lift(func(v any) (any, error) { return tostring(v), nil }))
+			n = pipe(n, lift(func(v any) (any, error) {
+				if _, is := v.(string); is {
+					return v, nil
+				}
+				return tostring(v), nil
+			}))
 		}
 		parts[len(parts)-1-i] = n
 	}

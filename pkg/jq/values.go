@@ -213,7 +213,7 @@ func (a *asks) sum(m *vm, in any) (any, error) {
 		members, ok := m.sum(backward[len(m.args):])
 		clear(backward[len(m.args):])
 		if ok {
-			return objectOf(members), nil
+			return m.objectOf(members), nil
 		}
 		if !slices.ContainsFunc(list, func(v any) bool { return v != nil }) {
 			return nil, nil //nolint:nilnil // null

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 type Access struct {
 	Principals []Principal
 	Issuers    []TokenIssuer
+
+	files fs.FS // they were read from
 }
 
 // Principal is a partner, or one of its systems: one file in policies/access.
@@ -206,6 +209,12 @@ func utc(s string) (time.Time, error) {
 // keys that sources have themselves, which may write messages of those sources and
 // no more.
 func (a *Access) Guard(own []access.Principal, fetch access.Fetch, now func() time.Time) (*access.Guard, error) {
+	return a.GuardAfter(nil, own, fetch, now)
+}
+
+// GuardAfter is Guard in the place of another one, whose issuers go on where they are
+// the same.
+func (a *Access) GuardAfter(was *access.Guard, own []access.Principal, fetch access.Fetch, now func() time.Time) (*access.Guard, error) {
 	principals := slices.Clone(own)
 	for i := range a.Principals {
 		p, err := a.Principals[i].Principal()
@@ -214,17 +223,16 @@ func (a *Access) Guard(own []access.Principal, fetch access.Fetch, now func() ti
 		}
 		principals = append(principals, p)
 	}
-	var issuers []*access.Issuer
+	terms := make([]access.IssuerConfig, len(a.Issuers))
 	for i := range a.Issuers {
-		cfg, err := a.Issuers[i].Config()
-		if err != nil {
+		var err error
+		if terms[i], err = a.Issuers[i].Config(); err != nil {
 			return nil, fmt.Errorf("%s: %w", a.Issuers[i].File, err)
 		}
-		is, err := access.NewIssuer(cfg, fetch)
-		if err != nil {
-			return nil, err
-		}
-		issuers = append(issuers, is)
+	}
+	issuers, err := access.Issuers(was, terms, fetch)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it names the issuer
 	}
 	return access.NewGuard(principals, issuers, now)
 }

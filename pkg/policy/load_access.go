@@ -10,6 +10,7 @@ import (
 // that two have would be one partner's and another's.
 func (l *loader) access(set *Set) {
 	a := &set.Access
+	a.files = l.fsys
 	for _, file := range l.files("issuers") {
 		t := TokenIssuer{File: file}
 		if !l.read(file, "issuer", &t) {

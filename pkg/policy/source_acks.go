@@ -18,6 +18,8 @@ type Acks struct {
 	TA1 string `yaml:"ta1"`
 	// CONTRL answers EDIFACT interchanges.
 	CONTRL bool `yaml:"contrl"`
+	// Status answers IDocs by IDocs of message STATUS.
+	Status bool `yaml:"status"`
 	// Files puts them into a folder of the partner, too; of a source that drops files.
 	Files *AckFiles `yaml:"files"`
 }
@@ -99,6 +101,9 @@ func (a *Acks) validate(s *Source) []error {
 	if a.CONTRL && s.Format != FormatEDIFACT {
 		bad("contrl", "only a source of the edifact format gets one")
 	}
+	if a.Status && s.Format != FormatIDoc {
+		bad("status", "only a source of the idoc format gets one")
+	}
 	if a.Files != nil {
 		a.Files.validate(s, bad)
 	}
@@ -115,8 +120,8 @@ func (f *AckFiles) validate(s *Source, bad func(field, format string, args ...an
 	case t.Files == nil && t.SFTP == nil:
 		bad("files", "only a source of transport files or sftp has a folder")
 	}
-	if s.Acks.X12 == "" && !s.Acks.CONTRL {
-		bad("files", "goes with acknowledgements: say x12 or contrl")
+	if s.Acks.X12 == "" && !s.Acks.CONTRL && !s.Acks.Status {
+		bad("files", "goes with acknowledgements: say x12, contrl or status")
 	}
 	with := f.Defaults()
 	if path.Clean(with.Dir) != with.Dir || with.Dir == "/" {

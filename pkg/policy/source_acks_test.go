@@ -16,6 +16,8 @@ func TestAcks(t *testing.T) {
 		{Acks{X12: "997", TA1: "always"}, Source{Format: FormatX12}, ""},
 		{Acks{X12: "999"}, Source{Format: FormatX12}, ""},
 		{Acks{CONTRL: true}, Source{Format: FormatEDIFACT}, ""},
+		{Acks{Status: true}, Source{Format: FormatIDoc}, ""},
+		{Acks{Status: true}, Source{Format: FormatXML}, "acks.status"},
 		{Acks{X12: "998", TA1: "never"}, Source{Format: FormatX12}, "acks.x12 acks.ta1"},
 		{Acks{TA1: "error"}, Source{Format: FormatX12}, "acks.ta1"},
 		{Acks{X12: "997", CONTRL: true}, Source{Format: FormatCSV}, "acks.x12 acks.contrl"},

@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,6 +130,20 @@ func DecodeSources(content []byte) (map[inventory.Source]int64, error) {
 
 // memory is a file system of texts by path.
 type memory map[string]string
+
+// ReadDir is fs.ReadDirFS, of a folder with files alone.
+func (m memory) ReadDir(name string) ([]fs.DirEntry, error) {
+	var out []fs.DirEntry
+	for _, file := range slices.Sorted(maps.Keys(m)) {
+		if path.Dir(file) == name && fs.ValidPath(file) {
+			out = append(out, fs.FileInfoToDirEntry(&memoryFile{name: path.Base(file), size: int64(len(m[file]))}))
+		}
+	}
+	if out == nil {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrNotExist}
+	}
+	return out, nil
+}
 
 // Open is fs.FS.
 func (m memory) Open(name string) (fs.File, error) {

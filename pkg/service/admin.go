@@ -76,6 +76,10 @@ func answer(w http.ResponseWriter, status int, body any, log *slog.Logger) {
 // under way finish. When bound is not nil it receives the address listened on
 // before the first request is served, so that port 0 can be used.
 func Serve(listen string, handler http.Handler, bound func(net.Addr)) Task {
+	return serve(listen, handler, nil, bound)
+}
+
+func serve(listen string, handler http.Handler, brief Brief, bound func(net.Addr)) Task {
 	return func(ctx context.Context) error {
 		var lc net.ListenConfig
 		ln, err := lc.Listen(ctx, "tcp", listen)
@@ -92,6 +96,9 @@ func Serve(listen string, handler http.Handler, bound func(net.Addr)) Task {
 			WriteTimeout:      writeTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
+		}
+		if brief != nil {
+			ln = answerBriefly(ctx, srv, ln, brief)
 		}
 		done := make(chan error, 1)
 		go func() { done <- srv.Serve(ln) }()

@@ -90,7 +90,7 @@ func (l *loader) value(b []byte) []byte {
 	if len(b) == 0 {
 		return []byte{} // nil is a tombstone
 	}
-	v := l.values.cut((len(b)+spareStep-1)/spareStep*spareStep, valueChunk)[:len(b)]
+	v := l.values.cut(spareCap(len(b)), valueChunk)[:len(b)]
 	copy(v, b)
 	return v
 }

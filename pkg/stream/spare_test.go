@@ -46,3 +46,34 @@ func TestRoomIsOfReplacedValuesOnly(t *testing.T) {
 		t.Errorf("a value put again is %q", got)
 	}
 }
+
+// A class serves what is at most its capacity, and no class before it does.
+func TestSpareClass(t *testing.T) {
+	sizes := []int{64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048}
+	if len(sizes) != spareClasses {
+		t.Fatalf("%d classes", spareClasses)
+	}
+	for n := 1; n <= 2100; n++ {
+		want := 0
+		for want < len(sizes) && sizes[want] < n {
+			want++
+		}
+		if got := spareClass(n); got != want {
+			t.Fatalf("%d bytes are of class %d, not %d", n, got, want)
+		}
+		if want < len(sizes) && spareSize(want) != sizes[want] {
+			t.Fatalf("class %d has %d bytes", want, spareSize(want))
+		}
+	}
+	var s spare
+	for n := 64; n < 4096; n += 7 { // memory of any capacity goes where it is large enough
+		s.take(make([]byte, 0, n), nil)
+	}
+	for c, kept := range s.classes {
+		for _, b := range kept {
+			if cap(b) < spareSize(c) || cap(b) >= 2*spareSize(c) {
+				t.Fatalf("%d bytes in class %d", cap(b), c)
+			}
+		}
+	}
+}

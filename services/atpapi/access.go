@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -15,14 +16,13 @@ import (
 	"github.com/stockweave/stockweave/pkg/access/limit"
 )
 
-// spareNames is how many names more than the known ones the limiter has room for.
-const spareNames = 16
-
 // porter says who may come in, and how often. It is safe for concurrent use.
 type porter struct {
-	open    bool // everybody who reaches the address may everything
-	guard   *access.Guard
-	rates   map[string]limit.Rule // of principals
+	now     atomic.Pointer[admission]
+	own     []access.Principal // keys of the configuration
+	asks    bool               // for a credential, though there may be nobody who has one
+	fetch   access.Fetch       // the keys of issuers
+	clock   func() time.Time
 	limiter *limit.Limiter
 	leases  *lease.Leases // of the rates, shared by all replicas; nil: each has them for itself
 	log     *slog.Logger
@@ -36,15 +36,8 @@ func newPorter(cfg *Config, fetch access.Fetch, log *slog.Logger, now func() tim
 	if err != nil {
 		return nil, err
 	}
-	guard, err := cfg.Access.Guard(own, fetch, now)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the file
-	}
-	known := len(own) + len(cfg.Access.Principals)
-	return &porter{
-		open: known == 0 && !cfg.Principals, guard: guard, rates: cfg.Access.Rates(),
-		limiter: limit.New(known+spareNames, now), log: log,
-	}, nil
+	p := &porter{own: own, asks: cfg.Principals, fetch: fetch, clock: now, limiter: limit.New(0, now), log: log}
+	return p, p.permit(&cfg.Access)
 }
 
 // keyPrincipals are the keys of the configuration. Several of one name are one
@@ -120,10 +113,15 @@ func forbidden() *problem {
 
 // enter identifies whoever asks.
 func (p *porter) enter(ctx context.Context, h http.Header) (visitor, *problem) {
-	if p.open {
+	return p.admit(ctx, p.now.Load(), h)
+}
+
+// admit identifies whoever asks, by what is in force at one moment.
+func (p *porter) admit(ctx context.Context, now *admission, h http.Header) (visitor, *problem) {
+	if now.open {
 		return visitor{open: true}, nil
 	}
-	id, err := p.guard.Identify(ctx, access.Of(h))
+	id, err := now.guard.Identify(ctx, access.Of(h))
 	switch {
 	case err == nil:
 		return visitor{id: id}, nil
@@ -139,7 +137,7 @@ func (p *porter) enter(ctx context.Context, h http.Header) (visitor, *problem) {
 // rate takes one request from the visitor's bucket. Where it is allowed leave is to be
 // called when the request is done.
 func (p *porter) rate(h http.Header, v visitor) (leave func(), bad *problem) {
-	rule := p.rates[v.name()]
+	rule := p.now.Load().rates[v.name()]
 	if rule.Free() {
 		return func() {}, nil
 	}

@@ -17,7 +17,7 @@ const ratePrefix = "sw:rate:"
 
 // share makes the rates those of all replicas together.
 func (p *porter) share(rdb redis.UniversalClient, replica string, now func() time.Time, reg prometheus.Registerer) error {
-	p.leases = lease.New(lease.NewRedis(rdb, ratePrefix), replica, p.rates, now)
+	p.leases = lease.New(lease.NewRedis(rdb, ratePrefix), replica, p.now.Load().rates, now)
 	if reg == nil {
 		return nil
 	}

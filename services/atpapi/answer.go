@@ -24,9 +24,18 @@ type query struct {
 	narrow   bool               // of the channel's own locations alone
 }
 
+// like says whether two queries of one item ask the same.
+func (q *query) like(o *query) bool {
+	return q.on == o.on && q.quantity == o.quantity && q.narrow == o.narrow && q.location == o.location && q.group == o.group && q.channel == o.channel
+}
+
 // answer is what is known of an item. Quantities are plain decimals in the base
 // unit; what is promised is zero or more, the signed number stays inside.
 type answer struct {
+	body     []byte            // all but freshness, once it is named
+	etag     []string          // its name, one, as a header has it
+	recorded inventory.Instant // of the newest position of the item, or of a part
+
 	Entity        string          `json:"entity"`
 	Item          string          `json:"item"`
 	On            string          `json:"on,omitempty"` // the day of delivery asked for
@@ -43,10 +52,6 @@ type answer struct {
 	Kit           []kitPart       `json:"kit,omitempty"`
 	Channel       *channelAnswer  `json:"channel,omitempty"`
 	Freshness     freshness       `json:"freshness,omitzero"` // never zero of what is answered; last, see MarshalJSON
-
-	body     []byte            // all but freshness, once it is named
-	etag     string            // its name
-	recorded inventory.Instant // of the newest position of the item, or of a part
 }
 
 // atLocation is an item at a location.

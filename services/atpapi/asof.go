@@ -47,17 +47,22 @@ func (a *api) orPast(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		// Other reads pay no more than this. A name that is escaped is not found, and then
 		// refused: it is no parameter of theirs.
-		if raw := c.Request().URL.RawQuery; strings.Contains(raw, "as_of") || strings.Contains(raw, "known_at") {
+		if past(c.Request().URL.RawQuery) {
 			if v := c.QueryParams(); v.Has("as_of") || v.Has("known_at") {
-				return a.past(c)
+				return a.pastItem(c)
 			}
 		}
 		return next(c)
 	}
 }
 
-// past answers GET /v1/atp/{item}?as_of=&known_at=.
-func (a *api) past(c echo.Context) error {
+// past says whether a query may be as of a past time.
+func past(query string) bool {
+	return strings.Contains(query, "as_of") || strings.Contains(query, "known_at")
+}
+
+// pastItem answers GET /v1/atp/{item}?as_of=&known_at=.
+func (a *api) pastItem(c echo.Context) error {
 	q, m, bad := a.pastQuery(c.Request())
 	if bad == nil {
 		bad = caller(c).reachBy(access.ATPRead, &q)

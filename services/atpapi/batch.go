@@ -86,7 +86,7 @@ func (r *batchResult) append(b []byte) ([]byte, error) {
 	b = appendString(append(b, `,"entity":`...), r.Entity)
 	b = strconv.AppendInt(append(b, `,"status":`...), int64(r.Status), 10)
 	b = append(append(append(b, `,"etag":"W/\"`...), r.ETag[len(`W/"`):len(r.ETag)-1]...), `\""`...) // see tag
-	return append(a.append(append(b, `,"answer":`...)), '}'), nil
+	return append(a.append(append(b, `,"answer":`...), &a.Freshness), '}'), nil
 }
 
 // batchRoom is what a batch is worked out in. It is used again from batch to batch.
@@ -123,7 +123,7 @@ func (a *api) batch(c echo.Context) error {
 		r.Item, r.Entity = string(qs[i].key.Item), string(qs[i].key.Entity)
 		p := got[i].problem
 		if p == nil {
-			p = shape.fresh(got[i].answer)
+			p = shape.fresh(&got[i].answer.Freshness)
 		}
 		if p == nil {
 			p = r.say(got[i].answer, shape.fields)

@@ -90,7 +90,14 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		return nil, fmt.Errorf("reading locations: %w", err)
 	}
 	policies := current.New(cfg.Codecs, own, env.Log)
-	published, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicPolicies, Apply: policies.Apply})
+	permitted := make(chan struct{}) // closed when it is known who may ask
+	permits, err := porter.follow(cfg.Codecs, &env)
+	if err != nil {
+		return nil, err
+	}
+	published, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicPolicies, Apply: func(rec *stream.Record) error {
+		return errors.Join(policies.Apply(rec), permits.Apply(rec))
+	}})
 	if err != nil {
 		return nil, fmt.Errorf("reading policies: %w", err)
 	}
@@ -130,7 +137,7 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		return nil, err
 	}
 	a.changes = told
-	subscribers, sending, err := buildSubscribers(&cfg, &env, view, producer.Produce, told, porter, table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded())
+	subscribers, sending, err := buildSubscribers(&cfg, &env, view, producer.Produce, told, porter, permitted, table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded())
 	if err != nil {
 		return nil, err
 	}
@@ -141,13 +148,16 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 	env.Health.Ready("atp-api policies", published.Ready)
 	env.Health.Ready("atp-api owners", sources.Ready)
 	env.Health.Ready("atp-api views", views.Ready)
+	env.Health.Detail("atp-api access", permits.Refused)
 	tasks := []service.Task{
 		table.Run,
 		published.Run,
 		func(ctx context.Context) error {
-			if !wait(ctx, published.Loaded()) { // for whose silence there are rules
+			if !wait(ctx, published.Loaded()) { // for whose silence there are rules, and who may ask
 				return nil
 			}
+			permits.Loaded()
+			close(permitted)
 			return service.Run(ctx, sources.Run, views.Run)
 		},
 		worker.Run,
@@ -166,9 +176,12 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 		},
 		func(ctx context.Context) error {
 			// A day asked of an unknown zone, a number by an old policy, or one that hides an
-			// owner's silence would be wrong ones.
-			if !wait(ctx, porter.leases.Ready(), table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded()) {
+			// owner's silence would be wrong ones; and nobody asks who was taken off.
+			if !wait(ctx, permitted, porter.leases.Ready(), table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded()) {
 				return nil
+			}
+			if cfg.Local.First {
+				return service.ServeBrief(cfg.Listen, a.handler(), brief, listening)(ctx)
 			}
 			return service.Serve(cfg.Listen, a.handler(), listening)(ctx)
 		},

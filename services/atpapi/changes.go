@@ -107,7 +107,9 @@ func (a *api) changed(c echo.Context) error {
 		return a.problem(c, bad)
 	}
 	sub, bad := a.subscription(c.Request(), kind == echo.MIMEApplicationJSON)
+	var asked query
 	if bad == nil {
+		asked = sub.like
 		bad = caller(c).reach(&sub.like)
 	}
 	if bad != nil {
@@ -122,7 +124,12 @@ func (a *api) changed(c echo.Context) error {
 		return a.problem(c, bad)
 	}
 	defer leave()
-	s, bad := a.changes.begin(c.Request().Context(), sub)
+	ctx, done := a.porter.while(c.Request().Context(), c.Request().Header, func(v visitor) bool {
+		again := asked
+		return v.reach(&again) == nil && again.narrow == sub.like.narrow
+	})
+	defer done()
+	s, bad := a.changes.begin(ctx, sub)
 	if bad != nil {
 		return a.problem(c, bad)
 	}
@@ -132,19 +139,19 @@ func (a *api) changed(c echo.Context) error {
 		until = min(until, who.id.Expires.Sub(a.now()))
 	}
 	if kind == echo.MIMEApplicationJSON {
-		return a.poll(c, s, min(sub.wait, until))
+		return a.poll(ctx, c, s, min(sub.wait, until))
 	}
-	return a.stream(c, s, until)
+	return a.stream(ctx, c, s, until)
 }
 
 // stream writes events until the reader leaves, is dropped, or the stream is ended.
-func (a *api) stream(c echo.Context, s *changeStream, until time.Duration) error {
+func (a *api) stream(ctx context.Context, c echo.Context, s *changeStream, until time.Duration) error {
 	gauge := a.changes.count.open.WithLabelValues("stream")
 	gauge.Inc()
 	defer gauge.Dec()
 	a.count.answers.WithLabelValues("200", "").Inc()
 	s.out = newEventWriter(c.Response(), a.changes.cfg.SlowAfter)
-	reason, err := s.run(c.Request().Context(), until)
+	reason, err := s.run(ctx, until)
 	if reason != "" {
 		a.changes.count.dropped.WithLabelValues(reason).Inc()
 		a.log.Info("stream of changes dropped", slog.String("caller", caller(c).name()), slog.String("reason", reason), slog.Any("err", err))
@@ -164,7 +171,7 @@ type pollEvent struct {
 }
 
 // poll answers when there is something to tell, or when the wait is over.
-func (a *api) poll(c echo.Context, s *changeStream, wait time.Duration) error {
+func (a *api) poll(ctx context.Context, c echo.Context, s *changeStream, wait time.Duration) error {
 	gauge := a.changes.count.open.WithLabelValues("poll")
 	gauge.Inc()
 	defer gauge.Dec()
@@ -173,7 +180,7 @@ func (a *api) poll(c echo.Context, s *changeStream, wait time.Duration) error {
 	_ = rc.SetWriteDeadline(time.Now().Add(wait + a.changes.cfg.SlowAfter)) //nolint:forbidigo // a deadline of the socket; the same
 	out := &collector{answer: pollAnswer{Events: []pollEvent{}}}
 	s.out, s.poll = out, true
-	if _, err := s.run(c.Request().Context(), wait); err != nil {
+	if _, err := s.run(ctx, wait); err != nil {
 		return a.problem(c, &problem{status: http.StatusServiceUnavailable, code: "changes_unavailable", title: "Changes cannot be told now", cause: err})
 	}
 	return a.said(c, out.answer)
@@ -224,6 +231,9 @@ func (a *api) subscription(r *http.Request, poll bool) (*subscription, *problem)
 		case "item":
 			continue
 		case "entity", "location", "group", "channel":
+			if vs[0] == "" { // see params
+				return nil, badRequest("bad_parameter", "%s has no value", name)
+			}
 		case "after":
 			most = feed.MaxBookmark
 		case "wait":

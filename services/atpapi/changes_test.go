@@ -343,6 +343,8 @@ func TestChangesProblems(t *testing.T) {
 		{"?" + strings.Repeat("item=A&", 101), "*/*", "", 400, "bad_parameter"},
 		{"?location=" + long, "*/*", "", 400, "bad_parameter"},
 		{"?location=A&group=B", "*/*", "", 400, "conflicting_parameters"},
+		{"?location=", "*/*", "", 400, "bad_parameter"},
+		{"?entity=acme&channel=", "application/json", "", 400, "bad_parameter"},
 		{"?x=1", "*/*", "", 400, "unknown_parameter"},
 		{"?on=2026-12-01", "*/*", "", 400, "unknown_parameter"},
 		{"?group=NOPE", "*/*", "", 404, "unknown_group"},

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -41,12 +41,28 @@ func (b *buffers) put(p *[]byte) {
 	}
 }
 
-// send answers with JSON that f appends.
-func (a *api) send(c echo.Context, f func(b []byte) []byte) error {
+// send answers with an answer that is named, as fresh as it is.
+func (a *api) send(c echo.Context, ans *answer, f *freshness) error {
 	p := a.buffers.get()
 	defer a.buffers.put(p)
-	*p = append(f(*p), '\n') // as an encoder ends it
-	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, *p)
+	*p = append(ans.append(*p, f), '\n') // as an encoder ends it
+	h := c.Response().Header()
+	h[echo.HeaderContentType] = a.fixed.json
+	if len(*p) > chunked {
+		h.Set(echo.HeaderContentLength, strconv.Itoa(len(*p))) // compressed, it is taken away again
+	}
+	_, err := c.Response().Write(*p)
+	return err //nolint:wrapcheck // whoever asked is gone
+}
+
+// chunked is the longest answer to which net/http adds a length, bytes.
+const chunked = 2048
+
+// fixed are values of headers that most answers have. Nobody changes them.
+type fixed struct{ json, noCache, vary []string }
+
+func fixedHeaders() fixed {
+	return fixed{json: []string{echo.MIMEApplicationJSON}, noCache: []string{"no-cache"}, vary: []string{echo.HeaderAcceptEncoding}}
 }
 
 // appendString adds a text as encoding/json does.
@@ -67,8 +83,8 @@ func appendString(b []byte, s string) []byte {
 // that whatever changes it, a policy, midnight, an override's end or an owner's
 // silence, changes its name. What it encodes for that is not encoded again.
 func (a *answer) tag() (string, error) {
-	if a.etag != "" {
-		return a.etag, nil
+	if a.etag != nil {
+		return a.etag[0], nil
 	}
 	bare := untagged(*a)
 	bare.Freshness = freshness{}
@@ -79,8 +95,8 @@ func (a *answer) tag() (string, error) {
 	a.body = b
 	h := fnv.New64a()
 	_, _ = h.Write(b) // never fails
-	a.etag = fmt.Sprintf(`W/"%d-%016x"`, a.Version, h.Sum64())
-	return a.etag, nil
+	a.etag = []string{fmt.Sprintf(`W/"%d-%016x"`, a.Version, h.Sum64())}
+	return a.etag[0], nil
 }
 
 // untagged is an answer that is encoded whole.
@@ -91,13 +107,13 @@ func (a *answer) MarshalJSON() ([]byte, error) {
 	if a.body == nil {
 		return json.Marshal((*untagged)(a)) //nolint:wrapcheck // who encodes says so
 	}
-	return a.append(make([]byte, 0, len(a.body)+freshnessRoom)), nil
+	return a.append(make([]byte, 0, len(a.body)+freshnessRoom), &a.Freshness), nil
 }
 
-// append adds the answer, which is named, encoded, to b.
-func (a *answer) append(b []byte) []byte {
+// append adds the answer, which is named, encoded, to b, as fresh as it is.
+func (a *answer) append(b []byte, f *freshness) []byte {
 	b = append(append(b, a.body[:len(a.body)-1]...), `,"freshness":`...)
-	return append(a.Freshness.append(b), '}')
+	return append(f.append(b), '}')
 }
 
 // instant writes a time to the millisecond, as RFC 3339 has it; zero is nothing.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ type api struct {
 	prover      *prover // nil: the log is not read
 	buffers     buffers
 	rooms       pool[batchRoom]
-	answers     pool[answer]
+	fixed       fixed
 	wordings    wordings
 }
 
@@ -60,7 +61,8 @@ type api struct {
 func (a *api) handler() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = a.failed
-	e.Use(middleware.GzipWithConfig(middleware.GzipConfig{Level: gzip.BestSpeed, MinLength: minCompressed, Skipper: streamed}))
+	a.fixed = fixedHeaders()
+	e.Use(middleware.GzipWithConfig(middleware.GzipConfig{Level: gzip.BestSpeed, MinLength: minCompressed, Skipper: a.uncompressed}))
 	doc, err := apidoc.FromYAML(openAPI)
 	if err == nil {
 		err = apidoc.Serve(e, doc)
@@ -79,12 +81,32 @@ func (a *api) handler() http.Handler {
 	return e
 }
 
+// brief says that a request is a read of one item as it is now, which is answered from
+// memory where the copy answers first, or by one question to Redis, that has its own time.
+func brief(u *url.URL) bool {
+	item, ok := strings.CutPrefix(u.Path, "/v1/atp/")
+	return ok && item != "" && strings.IndexByte(item, '/') < 0 && !past(u.RawQuery)
+}
+
 // minCompressed is the least body that is worth compressing, bytes.
 const minCompressed = 1 << 10
 
 // streamed says that an answer has no end, and is sent as it comes.
 func streamed(c echo.Context) bool {
 	return strings.Contains(c.Request().Header.Get(echo.HeaderAccept), "text/event-stream")
+}
+
+// uncompressed says that an answer is sent as it is: one that is streamed, and all to
+// whom does not take others, who is told that there are.
+func (a *api) uncompressed(c echo.Context) bool {
+	if streamed(c) {
+		return true
+	}
+	if strings.Contains(c.Request().Header.Get(echo.HeaderAcceptEncoding), "gzip") {
+		return false
+	}
+	c.Response().Header()[echo.HeaderVary] = a.fixed.vary
+	return true
 }
 
 // problemBody is a problem detail (RFC 9457), with its code beside the type.
@@ -174,14 +196,9 @@ func (a *api) item(c echo.Context) error {
 	if bad != nil {
 		return a.problem(c, bad)
 	}
-	room := a.answers.get()
-	defer func() {
-		*room = answer{}
-		a.answers.put(room)
-	}()
-	ans, bad := a.reader.readOne(c.Request().Context(), q, room)
+	ans, fresh, bad := a.reader.readOne(c.Request().Context(), q, began)
 	if bad == nil {
-		bad = shape.fresh(ans)
+		bad = shape.fresh(&fresh)
 	}
 	if bad != nil {
 		return a.problem(c, bad)
@@ -191,19 +208,20 @@ func (a *api) item(c echo.Context) error {
 		return a.problem(c, unwritable(err))
 	}
 	h := c.Response().Header()
-	h.Set("ETag", etag)
-	h.Set(echo.HeaderCacheControl, "no-cache")
+	h["Etag"], h[echo.HeaderCacheControl] = ans.etag, a.fixed.noCache
 	defer func() { a.count.took.Observe(a.now().Sub(began).Seconds()) }()
-	if matches(c.Request().Header.Values("If-None-Match"), etag) {
+	if asked := c.Request().Header["If-None-Match"]; len(asked) > 0 && matches(asked, etag) {
 		a.count.same.Inc()
-		h.Set(freshnessHeader, ans.Freshness.header())
+		h.Set(freshnessHeader, fresh.header())
 		return c.NoContent(http.StatusNotModified)
 	}
 	a.count.answered.Inc()
 	if shape.fields == nil {
-		return a.send(c, ans.append)
+		return a.send(c, ans, &fresh)
 	}
-	part, err := shape.fields.of(ans)
+	whole := *ans
+	whole.Freshness = fresh
+	part, err := shape.fields.of(&whole)
 	if err != nil {
 		return a.problem(c, unwritable(err))
 	}

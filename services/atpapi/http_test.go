@@ -50,7 +50,7 @@ func newWebOn(t *testing.T, codecs *event.Codecs, s *store) *web {
 	})
 	a := &api{
 		reader: r.reader, entity: "acme", retryAfter: 2 * time.Second, now: r.projector.now, log: slog.New(slog.DiscardHandler), count: r.count,
-		porter: &porter{open: true},
+		porter: stays(&admission{open: true}),
 	}
 	return &web{rig: r, api: a, router: a.handler(), doc: readDocument(t)}
 }

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"weak"
 
@@ -25,10 +26,12 @@ type kept struct {
 
 	mu      sync.RWMutex
 	answers []*keptAnswer // a full one gives up the oldest
+	room    [keptAnswers]*keptAnswer
 	oldest  int
 }
 
-// keptAnswer is an answer, named, and all it was made from beside the positions.
+// keptAnswer is an answer, named, and all it was made from beside the positions. Nobody
+// changes it.
 type keptAnswer struct {
 	of    query
 	under under
@@ -66,26 +69,71 @@ func (r *reader) under(p *policy.Promises, now time.Time) under {
 	return under{promises: weak.Make(p), epoch: p.Epoch(inventory.Instant(now.UnixMilli())), places: r.places.Changes()}
 }
 
-// find is the answer to a query, if it is the one that would be made now.
-func (k *kept) find(q *query, u under, now time.Time) *keptAnswer {
+// find is the answer to a query of the item, if it is the one that would be made now.
+func (k *kept) find(q *query, u under, now time.Time, c *calendar) *keptAnswer {
 	if k == nil {
 		return nil
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	for _, a := range k.answers {
-		if a.of == *q && a.under == u && !slices.ContainsFunc(a.days, func(d zoneDay) bool { return place.DayAt(now, d.zone) != d.day }) {
+		if a.of.like(q) && a.under == u && c.are(a.days, now) {
 			return a
 		}
 	}
 	return nil
 }
 
+// calendar says which day it is in a time zone, and remembers it for a second: offsets
+// from UTC, and the moments at which they change, are of whole seconds. The zero value is
+// ready. It is safe for concurrent use.
+type calendar struct {
+	now atomic.Pointer[calendarSecond]
+}
+
+type calendarSecond struct {
+	unix int64
+	days []zoneDay
+}
+
+// maxCalendar bounds the zones that are remembered.
+const maxCalendar = 64
+
+func (c *calendar) day(now time.Time, zone *time.Location) inventory.Day {
+	s, unix := c.now.Load(), now.Unix()
+	if s == nil || s.unix != unix {
+		s = &calendarSecond{unix: unix}
+	}
+	for i := range s.days {
+		if s.days[i].zone == zone {
+			return s.days[i].day
+		}
+	}
+	d := place.DayAt(now, zone)
+	if len(s.days) < maxCalendar { // who comes at the same time may forget this one
+		c.now.Store(&calendarSecond{unix, append(slices.Clone(s.days), zoneDay{zone, d})})
+	}
+	return d
+}
+
+// are says whether it is these days.
+func (c *calendar) are(days []zoneDay, now time.Time) bool {
+	for i := range days {
+		if c.day(now, days[i].zone) != days[i].day {
+			return false
+		}
+	}
+	return true
+}
+
 // keep takes an answer in, in the place of one to the same query.
 func (k *kept) keep(a *keptAnswer) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	at := slices.IndexFunc(k.answers, func(o *keptAnswer) bool { return o.of == a.of })
+	at := slices.IndexFunc(k.answers, func(o *keptAnswer) bool { return o.of.like(&a.of) })
+	if k.answers == nil {
+		k.answers = k.room[:0]
+	}
 	if at < 0 && len(k.answers) < keptAnswers {
 		k.answers = append(k.answers, a)
 		return

@@ -45,7 +45,7 @@ type failer interface {
 // same asks both, and fails where they do not say the same to the byte.
 func (w *compared) same(ctx context.Context, t failer, when string, q query) {
 	t.Helper()
-	if k := w.reader.local.last(0, q.key.String()); k.find(&q, w.reader.under(w.reader.policies.Get(), w.now), w.now) != nil {
+	if k := w.reader.local.last(0, q.key.String()); k.find(&q, w.reader.under(w.reader.policies.Get(), w.now), w.now, &w.reader.calendar) != nil {
 		w.hits++
 	} else {
 		w.misses++
@@ -74,7 +74,7 @@ func (w *compared) same(ctx context.Context, t failer, when string, q query) {
 	if err != nil {
 		t.Fatalf("%s: %v", when, err)
 	}
-	if sent := kept.append(nil); name != other || !bytes.Equal(got, expected) || !bytes.Equal(sent, expected) || kept.recorded != made.recorded {
+	if sent := kept.append(nil, &kept.Freshness); name != other || !bytes.Equal(got, expected) || !bytes.Equal(sent, expected) || kept.recorded != made.recorded {
 		t.Fatalf("%s: %+v: kept %s\n%s\nand sent\n%s\nmade anew %s\n%s", when, q, name, got, sent, other, expected)
 	}
 }
@@ -196,7 +196,7 @@ func TestKeptAnswersAreFew(t *testing.T) {
 	l := newLocal(LocalConfig{Bytes: 1 << 20, Bound: time.Second, Stale: time.Minute})
 	l.begin("t1", map[int32]int64{0: 0})
 	k := &kept{positions: make([]inventory.Position, 1)}
-	l.put(0, "acme|A", k, asOf{mark{topic: "t1"}, time.Now()}, mark{})
+	l.put(0, "acme|A", k, &asOf{mark{topic: "t1"}, time.Now()}, mark{})
 	_, before, _ := l.holds()
 	for i := range 100 {
 		k.keep(&keptAnswer{of: query{channel: fmt.Sprint(i)}, whole: answer{body: make([]byte, 1000)}})
@@ -209,13 +209,41 @@ func TestKeptAnswersAreFew(t *testing.T) {
 	for range 2 { // the latest is there still, and takes its own place
 		k.keep(&keptAnswer{of: query{channel: "99"}})
 	}
-	if k.find(&query{channel: "99"}, under{}, time.Now()) == nil || k.find(&query{channel: "98"}, under{}, time.Now()) == nil {
+	if k.find(&query{channel: "99"}, under{}, time.Now(), new(calendar)) == nil || k.find(&query{channel: "98"}, under{}, time.Now(), new(calendar)) == nil {
 		t.Error("the latest are gone")
 	}
 	k.keep(&keptAnswer{of: query{channel: "big"}, whole: answer{body: make([]byte, 2<<20)}})
 	l.grown(0, "acme|A", k)
 	if items, bytes, _ := l.holds(); items != 0 || bytes != 0 {
 		t.Errorf("%d items, %d bytes: more than there may be", items, bytes)
+	}
+}
+
+// TestCalendarTurns: with the day of each zone, at the moment it does.
+func TestCalendarTurns(t *testing.T) {
+	var c calendar
+	var zones []*time.Location
+	for _, name := range []string{"UTC", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Africa/Cairo"} {
+		z, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		zones = append(zones, z)
+	}
+	for i := range 2 * maxCalendar { // and no more are remembered than there is room for
+		zones = append(zones, time.FixedZone("", i-maxCalendar))
+	}
+	for _, day := range []time.Time{time.Date(2026, 3, 8, 0, 0, 0, 0, time.UTC), time.Date(2026, 4, 24, 0, 0, 0, 0, time.UTC)} { // New York and Cairo change their clocks
+		for _, z := range zones {
+			turn := time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, z)
+			for _, at := range []time.Time{turn.Add(-time.Nanosecond), turn, turn.Add(time.Second - 1), turn.Add(-time.Second)} {
+				for _, z := range zones {
+					if got, want := c.day(at, z), place.DayAt(at, z); got != want || len(c.now.Load().days) > maxCalendar {
+						t.Fatalf("%v in %v: day %d, want %d, %d are remembered", at, z, got, want, len(c.now.Load().days))
+					}
+				}
+			}
+		}
 	}
 }
 
@@ -228,7 +256,7 @@ func TestKeptAnswersHoldNoPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.keep(&keptAnswer{under: r.under(promises, now)})
-	if k.find(&query{}, r.under(promises, now), now) == nil {
+	if k.find(&query{}, r.under(promises, now), now, new(calendar)) == nil {
 		t.Error("an answer is made anew under the same policy")
 	}
 	gone := weak.Make(promises)

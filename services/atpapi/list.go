@@ -227,7 +227,7 @@ func (a *api) take(ctx context.Context, out *page, q *pageQuery, form shape, qs 
 		case !q.wants(got.answer):
 			continue
 		}
-		if bad := form.fresh(got.answer); bad != nil {
+		if bad := form.fresh(&got.answer.Freshness); bad != nil {
 			return bad
 		}
 		part, err := form.fields.of(got.answer)

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -65,8 +66,7 @@ type local struct {
 	seed  maphash.Seed
 	reads localReads
 
-	mu    sync.RWMutex
-	parts []*localPart // by partition; none before it follows the log
+	parts atomic.Pointer[[]*localPart] // by partition; none before it follows the log
 }
 
 func newLocal(cfg LocalConfig) *local { return &local{cfg: cfg, seed: maphash.MakeSeed()} }
@@ -79,7 +79,8 @@ type localPart struct {
 	mu      sync.Mutex
 	topic   string // id of the one followed
 	entries map[string]*copied
-	used    *list.List // of *copied, latest first
+	used    *list.List // of *copied, latest first: see touch
+	came    uint64     // items that were put
 	bytes   int64
 	max     int64
 
@@ -89,11 +90,11 @@ type localPart struct {
 	recent  map[uint64]int64 // hash of an item → offset of its last record
 	older   map[uint64]int64
 	ahead   int64 // a mark that Redis was found at when next had not reached it
-	good    asOf  // the latest mark that was seen in Redis and that next has reached
-	pending asOf  // a later one, not reached yet
+	good    *asOf // the latest mark that was seen in Redis and that next has reached
+	pending *asOf // a later one, not reached yet; nil: there is none
 }
 
-// asOf is a mark and when it was asked for.
+// asOf is a mark and when it was asked for. Nobody changes one: items have it together.
 type asOf struct {
 	mark mark
 	at   time.Time
@@ -101,14 +102,15 @@ type asOf struct {
 
 // copied is an item that was right as of a mark.
 type copied struct {
-	asOf
-	key     string
-	hash    uint64
+	*asOf
 	kept    *kept
+	hash    uint64
+	touched uint64 // when so many had come
+	use     *list.Element
+	key     string
 	version int64
 	base    int64 // of size, without answers
 	size    int64
-	use     *list.Element
 }
 
 // begin empties the copy: the log is followed from these offsets on.
@@ -117,31 +119,31 @@ func (l *local) begin(topic string, from map[int32]int64) {
 	for p, end := range from {
 		parts[p] = &localPart{
 			topic: topic, entries: map[string]*copied{}, used: list.New(), max: max(1, l.cfg.Bytes/int64(len(from))),
-			next: end, floor: end, turn: end, recent: map[uint64]int64{}, older: map[uint64]int64{},
+			next: end, floor: end, turn: end, recent: map[uint64]int64{}, older: map[uint64]int64{}, good: &asOf{},
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.parts = parts
+	l.parts.Store(&parts)
 }
 
-func (l *local) partitions() int {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return len(l.parts)
+// all are the partitions' copies.
+func (l *local) all() []*localPart {
+	if parts := l.parts.Load(); parts != nil {
+		return *parts
+	}
+	return nil
 }
+
+func (l *local) partitions() int { return len(l.all()) }
 
 // part is nil before the log is followed.
 func (l *local) part(partition int32) *localPart {
 	if l == nil {
 		return nil
 	}
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if int(partition) >= len(l.parts) {
-		return nil
+	if parts := l.all(); int(partition) < len(parts) {
+		return parts[partition]
 	}
-	return l.parts[partition]
+	return nil
 }
 
 // passed takes note of a record of the log; item is empty for a marker.
@@ -174,37 +176,46 @@ func (l *local) stands(partition int32, m mark, at time.Time) {
 	if m.topic != p.topic || m.behind(p.good.mark) {
 		return
 	}
-	now := asOf{m, at}
+	now := &asOf{m, at}
 	if m.next <= p.next {
-		p.good, p.pending = now, asOf{}
+		p.good, p.pending = now, nil
 		return
 	}
-	if p.pending.at.IsZero() { // the first one waits, or none would ever be reached
+	if p.pending == nil { // the first one waits, or none would ever be reached
 		p.pending = now
 	}
 }
 
 // settle needs the lock.
 func (p *localPart) settle() {
-	if !p.pending.at.IsZero() && p.pending.mark.next <= p.next {
-		p.good, p.pending = p.pending, asOf{}
+	if p.pending != nil && p.pending.mark.next <= p.next {
+		p.good, p.pending = p.pending, nil
+	}
+}
+
+// touch takes note that an item was used. In the list it moves once between two items
+// that come: no sooner does its place tell anything. It needs the lock.
+func (p *localPart) touch(c *copied) {
+	if c.touched != p.came {
+		c.touched = p.came
+		p.used.MoveToFront(c.use)
 	}
 }
 
 // get finds an item and the moment as of which it is known to be right, the latest one.
-func (l *local) get(partition int32, key string) (k *kept, when asOf, ok bool) {
+func (l *local) get(partition int32, key string) (k *kept, when *asOf, ok bool) {
 	p := l.part(partition)
 	if p == nil {
-		return nil, asOf{}, false
+		return nil, nil, false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.entries[key]
 	if c == nil {
-		return nil, asOf{}, false
+		return nil, nil, false
 	}
-	p.used.MoveToFront(c.use)
-	if p.good.mark.next >= c.mark.next && p.good.at.After(c.at) && p.same(c) {
+	p.touch(c)
+	if p.good != c.asOf && p.good.mark.next >= c.mark.next && p.good.at.After(c.at) && p.same(c) {
 		c.asOf = p.good
 	}
 	return c.kept, c.asOf, true
@@ -248,7 +259,7 @@ func (l *local) grown(partition int32, key string, k *kept) {
 // standsAt is an item as it stands in Redis, which was found at a mark just now: where no
 // record of the item lies between the mark it was read at and the last one Redis took in,
 // and the log has been followed that far.
-func (l *local) standsAt(partition int32, key string, now asOf) *kept {
+func (l *local) standsAt(partition int32, key string, now *asOf) *kept {
 	p := l.part(partition)
 	if p == nil || now.mark.topic != p.topic {
 		return nil
@@ -264,7 +275,7 @@ func (l *local) standsAt(partition int32, key string, now asOf) *kept {
 		return nil
 	}
 	c.asOf = now
-	p.used.MoveToFront(c.use)
+	p.touch(c)
 	return c.kept
 }
 
@@ -296,7 +307,7 @@ func (p *localPart) same(c *copied) bool {
 
 // put keeps what was read, unless something newer is there. seen is the furthest mark
 // that anybody has been answered from: what is older may have been in the copy before.
-func (l *local) put(partition int32, key string, k *kept, read asOf, seen mark) {
+func (l *local) put(partition int32, key string, k *kept, read *asOf, seen mark) {
 	p := l.part(partition)
 	if p == nil {
 		return
@@ -306,7 +317,7 @@ func (l *local) put(partition int32, key string, k *kept, read asOf, seen mark) 
 	old := p.entries[key]
 	if old != nil && old.kept == k && read.mark.topic == p.topic && read.mark.next >= max(old.mark.next, seen.next) {
 		old.asOf = read // and nothing else is another
-		p.used.MoveToFront(old.use)
+		p.touch(old)
 		return
 	}
 	c := &copied{asOf: read, key: key, hash: maphash.String(l.seed, key), kept: k}
@@ -326,7 +337,8 @@ func (l *local) put(partition int32, key string, k *kept, read asOf, seen mark) 
 	for p.bytes+c.size > p.max {
 		p.drop(p.used.Back().Value.(*copied)) //nolint:forcetypeassert // ours
 	}
-	c.use = p.used.PushFront(c)
+	p.came++
+	c.use, c.touched = p.used.PushFront(c), p.came
 	p.entries[key] = c
 	p.bytes += c.size
 }

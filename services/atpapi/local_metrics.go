@@ -67,9 +67,7 @@ func (m *localMetrics) Collect(out chan<- prometheus.Metric) {
 // holds says how many items and bytes there are, and as of when the partition that was
 // looked at longest ago is known; zero: one never was.
 func (l *local) holds() (items int, bytes int64, oldest time.Time) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for i, p := range l.parts {
+	for i, p := range l.all() {
 		p.mu.Lock()
 		items, bytes = items+len(p.entries), bytes+p.bytes
 		if i == 0 || p.good.at.Before(oldest) {

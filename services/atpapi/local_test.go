@@ -229,7 +229,7 @@ func TestTheCopyIsBounded(t *testing.T) {
 	l.begin("t1", map[int32]int64{0: 0})
 	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	for i := range 10_000 {
-		l.put(0, fmt.Sprintf("acme|I%d", i), &kept{positions: make([]inventory.Position, 2)}, asOf{mark{topic: "t1"}, at}, mark{})
+		l.put(0, fmt.Sprintf("acme|I%d", i), &kept{positions: make([]inventory.Position, 2)}, &asOf{mark{topic: "t1"}, at}, mark{})
 		if _, _, ok := l.get(0, "acme|I0"); !ok {
 			t.Fatalf("what is used all the time was dropped after %d", i)
 		}
@@ -241,7 +241,7 @@ func TestTheCopyIsBounded(t *testing.T) {
 	if _, _, ok := l.get(0, "acme|I9999"); !ok || items < 100 || items == 10_000 || bytes < 1<<19 {
 		t.Errorf("%d items, %d bytes, the last one there: %v", items, bytes, ok)
 	}
-	l.put(0, "acme|I0", &kept{positions: make([]inventory.Position, 10_000)}, asOf{mark{topic: "t1"}, at}, mark{})
+	l.put(0, "acme|I0", &kept{positions: make([]inventory.Position, 10_000)}, &asOf{mark{topic: "t1"}, at}, mark{})
 	if _, _, ok := l.get(0, "acme|I0"); ok {
 		t.Error("what does not fit left its older state behind")
 	}
@@ -253,11 +253,11 @@ func TestTheCopyTakesNothingOlderThanAnAnswer(t *testing.T) {
 	l := newLocal(DefaultLocal())
 	l.begin("t1", map[int32]int64{0: 10})
 	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	l.put(0, "acme|A", &kept{positions: make([]inventory.Position, 1)}, asOf{mark{topic: "t1", next: 10}, at}, mark{topic: "t1", next: 11})
+	l.put(0, "acme|A", &kept{positions: make([]inventory.Position, 1)}, &asOf{mark{topic: "t1", next: 10}, at}, mark{topic: "t1", next: 11})
 	if _, when, ok := l.get(0, "acme|A"); ok {
 		t.Errorf("kept as of %d, and 11 was answered from", when.mark.next)
 	}
-	l.put(0, "acme|A", &kept{positions: make([]inventory.Position, 1)}, asOf{mark{topic: "t1", next: 11}, at}, mark{topic: "t1", next: 11})
+	l.put(0, "acme|A", &kept{positions: make([]inventory.Position, 1)}, &asOf{mark{topic: "t1", next: 11}, at}, mark{topic: "t1", next: 11})
 	if _, _, ok := l.get(0, "acme|A"); !ok {
 		t.Error("what is as new as the answers is not kept")
 	}
@@ -269,7 +269,7 @@ func TestMarksWaitForTheFollower(t *testing.T) {
 	l := newLocal(LocalConfig{Bytes: 1 << 20, Bound: time.Second, Stale: time.Minute})
 	l.begin("t1", map[int32]int64{0: 10})
 	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	l.put(0, "acme|A", &kept{positions: make([]inventory.Position, 1)}, asOf{mark{topic: "t1", next: 10}, at}, mark{})
+	l.put(0, "acme|A", &kept{positions: make([]inventory.Position, 1)}, &asOf{mark{topic: "t1", next: 10}, at}, mark{})
 	good := func() int64 {
 		_, when, _ := l.get(0, "acme|A")
 		return when.mark.next
@@ -293,7 +293,7 @@ func TestMarksWaitForTheFollower(t *testing.T) {
 	for i := range 2 * recentChanges {
 		l.passed(0, int64(13+i), fmt.Appendf(nil, "acme|X%d", i))
 	}
-	l.put(0, "acme|C", &kept{positions: make([]inventory.Position, 1)}, asOf{mark{topic: "t1", next: 13}, at}, mark{})
+	l.put(0, "acme|C", &kept{positions: make([]inventory.Position, 1)}, &asOf{mark{topic: "t1", next: 13}, at}, mark{})
 	l.stands(0, mark{topic: "t1", next: 13 + recentChanges}, at.Add(2*time.Minute))
 	if _, when, _ := l.get(0, "acme|C"); when.mark.next != 13 {
 		t.Errorf("nobody knows what changed at 13, and it is right as of %d", when.mark.next)
@@ -307,9 +307,9 @@ func TestAMarkShowsWhatStands(t *testing.T) {
 	l.begin("t1", map[int32]int64{0: 10})
 	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	read := &kept{positions: make([]inventory.Position, 1)}
-	l.put(0, "acme|A", read, asOf{mark{topic: "t1", next: 10, reached: 10}, at}, mark{})
+	l.put(0, "acme|A", read, &asOf{mark{topic: "t1", next: 10, reached: 10}, at}, mark{})
 	stands := func(topic string, next, reached int64) bool {
-		return l.standsAt(0, "acme|A", asOf{mark{topic: topic, next: next, reached: reached}, at}) == read
+		return l.standsAt(0, "acme|A", &asOf{mark{topic: topic, next: next, reached: reached}, at}) == read
 	}
 	if !stands("t1", 10, 10) || !l.likely(0, "acme|A") {
 		t.Error("it is what was read just now")

@@ -42,6 +42,7 @@ type reader struct {
 	now      func() time.Time
 	local    *local  // nil: there is no copy
 	gather   *gather // nil: each reads for itself
+	calendar calendar
 
 	mu         sync.RWMutex
 	partitions int32
@@ -67,36 +68,61 @@ func (r *reader) place(key string) (partition int32, seen mark, ok bool) {
 	return partition, r.seen[partition], true
 }
 
+// further says whether a mark is further than what was answered from.
+func (m *mark) further(seen *mark) bool {
+	return seen.topic != m.topic || m.next >= seen.next && m.reached >= seen.reached && (m.next > seen.next || m.reached > seen.reached)
+}
+
 func (r *reader) saw(partition int32, m mark) {
-	newer := func() bool {
-		s := &r.seen[partition]
-		return s.topic != m.topic || m.next >= s.next && m.reached >= s.reached && (m.next > s.next || m.reached > s.reached)
-	}
 	r.mu.RLock()
-	is := newer()
+	is := m.further(&r.seen[partition])
 	r.mu.RUnlock()
 	if !is {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if newer() {
+	if m.further(&r.seen[partition]) {
 		r.seen[partition] = m
 	}
 }
 
-// readOne answers a query, which it may do in a, or says why not.
-func (r *reader) readOne(ctx context.Context, q query, a *answer) (*answer, *problem) {
-	w := wanted{query: q, promises: r.policies.Get(), now: r.now()}
-	if len(w.promises.Kit(q.key)) > 0 {
-		got := r.readAll(ctx, []query{q})
-		return got[0].answer, got[0].problem
+// readOne answers a query at a time, or says why not. The answer may be one that is kept,
+// and others' too: its freshness is beside it.
+func (r *reader) readOne(ctx context.Context, q query, now time.Time) (*answer, freshness, *problem) {
+	promises := r.policies.Get()
+	if len(promises.Kit(q.key)) > 0 {
+		got := r.readAll(ctx, []query{q})[0]
+		if got.problem != nil {
+			return nil, freshness{}, got.problem
+		}
+		return got.answer, got.answer.Freshness, nil
 	}
+	u := r.under(promises, now)
+	h, copied := r.copiedOne(q.key, now)
+	if copied { // most are answered here: what is kept under a policy, that resolves
+		if k := h.kept.find(&q, u, now, &r.calendar); k != nil {
+			return &k.whole, fresh(now, h.copied, h.stale, h.mark), nil
+		}
+	}
+	w := wanted{query: q, promises: promises, now: now}
 	if bad := w.resolve(); bad != nil {
-		return nil, bad
+		return nil, freshness{}, bad
 	}
-	h := r.loadOne(ctx, q.key, w.now)
-	return r.one(&w, r.under(w.promises, w.now), &h, a)
+	if !copied {
+		h = r.load(ctx, []inventory.Key{q.key})[0]
+	}
+	if h.problem != nil {
+		return nil, freshness{}, h.problem
+	}
+	if k := h.kept.find(&q, u, now, &r.calendar); k != nil {
+		return &k.whole, fresh(now, h.copied, h.stale, h.mark), nil
+	}
+	made, bad := r.make(&w, u, &h)
+	if bad != nil {
+		return nil, freshness{}, bad
+	}
+	return made, made.Freshness, nil
 }
 
 // result is the answer to a query, or why there is none.
@@ -192,11 +218,17 @@ func (r *reader) one(w *wanted, u under, h *standing, a *answer) (*answer, *prob
 	if h.problem != nil {
 		return nil, h.problem
 	}
-	if k := h.kept.find(&w.query, u, w.now); k != nil {
+	if k := h.kept.find(&w.query, u, w.now, &r.calendar); k != nil {
 		*a = k.whole
 		a.Freshness = fresh(w.now, h.copied, h.stale, h.mark)
 		return a, nil
 	}
+	return r.make(w, u, h)
+}
+
+// make answers a query of an item that is no kit, and keeps the answer where that may be
+// given again.
+func (r *reader) make(w *wanted, u under, h *standing) (*answer, *problem) {
 	w.key = h.positions[0].Key // the same, but not a piece of a request, which would be kept with it
 	var n leaning
 	steady := w.heard

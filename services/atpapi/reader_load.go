@@ -9,8 +9,8 @@ import (
 )
 
 // copyOf is what the copy says of an item where it answers first and is right by the
-// bound, which is taken as said.
-func (r *reader) copyOf(partition int32, key string, now time.Time) (standing, bool) {
+// bound, which is taken as said; seen is the mark that was answered from before.
+func (r *reader) copyOf(partition int32, key string, seen *mark, now time.Time) (standing, bool) {
 	if !r.local.first() {
 		return standing{}, false
 	}
@@ -18,22 +18,24 @@ func (r *reader) copyOf(partition int32, key string, now time.Time) (standing, b
 	if !ok || now.Sub(when.at) > r.local.cfg.Bound {
 		return standing{}, false
 	}
-	r.saw(partition, when.mark)
+	if when.mark.further(seen) {
+		r.saw(partition, when.mark)
+	}
 	r.local.reads.copy.Add(1)
 	return standing{positions: kept.positions, kept: kept, mark: when.mark, copied: max(1, now.Sub(when.at))}, true
 }
 
-// loadOne is load for one item.
-func (r *reader) loadOne(ctx context.Context, k inventory.Key, now time.Time) standing {
-	if r.local.first() {
-		key := k.String()
-		if partition, _, ok := r.place(key); ok {
-			if s, ok := r.copyOf(partition, key, now); ok {
-				return s
-			}
-		}
+// copiedOne is copyOf for an item by its key.
+func (r *reader) copiedOne(k inventory.Key, now time.Time) (standing, bool) {
+	if !r.local.first() {
+		return standing{}, false
 	}
-	return r.load(ctx, []inventory.Key{k})[0]
+	key := k.String()
+	partition, seen, ok := r.place(key)
+	if !ok {
+		return standing{}, false
+	}
+	return r.copyOf(partition, key, &seen, now)
 }
 
 // load finds the facts of items: in the copy where they are right there, and in Redis.
@@ -58,7 +60,7 @@ func (r *reader) loadInto(ctx context.Context, keys []inventory.Key, out []stand
 			}
 			return
 		}
-		if s, ok := r.copyOf(partition, key, now); ok {
+		if s, ok := r.copyOf(partition, key, &m, now); ok {
 			out[i] = s
 			continue
 		}
@@ -127,7 +129,7 @@ func (r *reader) seek(ctx context.Context, keys []inventory.Key, out []standing,
 				*to = r.instead(of, a.now, s, bad)
 				continue
 			}
-			k := r.local.standsAt(of.partition, of.key, asOf{s.mark, a.now})
+			k := r.local.standsAt(of.partition, of.key, &asOf{s.mark, a.now})
 			if k == nil {
 				if rest == nil {
 					rest = &sought{now: a.now}
@@ -155,7 +157,7 @@ func (r *reader) take(k inventory.Key, of placed, s *stood, seen mark, now time.
 		if r.local != nil {
 			r.local.reads.redis.Add(1)
 			_, latest, _ := r.place(of.key)
-			r.local.put(of.partition, of.key, to.kept, asOf{to.mark, now}, latest)
+			r.local.put(of.partition, of.key, to.kept, &asOf{to.mark, now}, latest)
 		}
 	case to.problem.code == codeUnknownItem:
 		r.saw(of.partition, to.mark)

@@ -44,7 +44,13 @@ func realRedis(t *testing.T) string {
 
 // read answers a query.
 func (r *reader) read(ctx context.Context, q query) (*answer, *problem) {
-	return r.readOne(ctx, q, new(answer))
+	a, f, bad := r.readOne(ctx, q, r.now())
+	if bad != nil {
+		return nil, bad
+	}
+	whole := *a
+	whole.Freshness = f
+	return &whole, nil
 }
 
 // item reads an item of the first partition and its mark of one moment.

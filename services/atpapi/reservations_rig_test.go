@@ -19,7 +19,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/stockweave/stockweave/pkg/access"
-	"github.com/stockweave/stockweave/pkg/access/limit"
 	"github.com/stockweave/stockweave/pkg/apidoc/apidoctest"
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
@@ -230,7 +229,7 @@ func (b *bench) replica(change ...func(*ReservationsConfig)) *replica {
 	d.client.Store(client)
 	a := &api{
 		entity: "acme", retryAfter: time.Second, now: b.now, log: log, count: count, desk: d,
-		porter: &porter{guard: b.guard, limiter: limit.New(8, b.now), log: log},
+		porter: stays(&admission{guard: b.guard}),
 	}
 	r := &replica{b, d, client, a, a.handler()}
 	b.set(func(b *bench) { b.replicas = append(b.replicas, r) })

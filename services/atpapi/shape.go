@@ -52,13 +52,13 @@ func shapeOf(fields []string, maxAge *int64) (shape, *problem) {
 }
 
 // fresh refuses an answer that is too old.
-func (s *shape) fresh(a *answer) *problem {
-	if s.maxAge == 0 || a.Freshness.AgeMS <= s.maxAge {
+func (s *shape) fresh(f *freshness) *problem {
+	if s.maxAge == 0 || f.AgeMS <= s.maxAge {
 		return nil
 	}
 	return &problem{
 		status: http.StatusServiceUnavailable, code: "stale", title: "Older than asked for",
-		detail: fmt.Sprintf("the answer is %d ms old", a.Freshness.AgeMS),
+		detail: fmt.Sprintf("the answer is %d ms old", f.AgeMS),
 	}
 }
 

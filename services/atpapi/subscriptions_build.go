@@ -2,12 +2,10 @@ package atpapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/stockweave/stockweave/pkg/access"
 	"github.com/stockweave/stockweave/pkg/event"
-	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/service"
 	"github.com/stockweave/stockweave/pkg/stream"
 	"github.com/stockweave/stockweave/services/atpapi/hooks"
@@ -20,8 +18,7 @@ type subscribers struct {
 	hub     *hooks.Hub
 	keys    *hooks.Keys
 	changes *changes
-	open    bool // everybody who reaches the address may everything
-	owners  map[string]*access.Principal
+	porter  *porter
 	editing chan struct{} // holds one while somebody adds or changes one
 	testing keyed
 }
@@ -43,10 +40,7 @@ func buildSubscribers(
 		return nil, nil, fmt.Errorf("atp_api.subscriptions.keys_env: %s: %w", cfg.Subscriptions.KeysEnv, err)
 	}
 	s := &subscribers{
-		cfg: cfg.Subscriptions, keys: keys, changes: told, open: p.open, owners: map[string]*access.Principal{}, editing: make(chan struct{}, 1),
-	}
-	if err := s.know(&cfg.Access); err != nil {
-		return nil, nil, err
+		cfg: cfg.Subscriptions, keys: keys, changes: told, porter: p, editing: make(chan struct{}, 1),
 	}
 	s.log = hooks.NewLog(hooks.LogConfig{
 		Topic: cfg.Kafka.Physical(event.TopicSubscriptions), Reads: view, Codecs: cfg.Codecs, Produce: produce, Now: env.Now,
@@ -73,17 +67,6 @@ func buildSubscribers(
 	}, nil
 }
 
-// know takes in who may own one: keys of the configuration may not.
-func (s *subscribers) know(a *policy.Access) error {
-	var errs []error
-	for i := range a.Principals {
-		p, err := a.Principals[i].Principal()
-		errs = append(errs, err)
-		s.owners[p.Name] = &p
-	}
-	return errors.Join(errs...)
-}
-
 // may says whether a subscription's owner may still have it: by what it is allowed
 // without a token, which says less.
 func (s *subscribers) may(es *event.Subscription) bool {
@@ -104,12 +87,13 @@ func (s *subscribers) within(v visitor, es *event.Subscription) *problem {
 	return nil
 }
 
-// visitor is an owner, as if it asked.
+// visitor is an owner, as if it asked. Keys of the configuration own none.
 func (s *subscribers) visitor(owner string) visitor {
-	if p := s.owners[owner]; p != nil {
+	now := s.porter.now.Load()
+	if p := now.principals[owner]; p != nil {
 		return visitor{id: access.Identity{Principal: p}}
 	}
-	return visitor{open: s.open && owner == anybody}
+	return visitor{open: now.open && owner == anybody}
 }
 
 // subscribe bounds what a visitor is to be sent, or refuses it: who may not read it may not

@@ -10,6 +10,8 @@ import (
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format/edifact"
 	edifactack "github.com/stockweave/stockweave/services/canonicalizer/format/edifact/ack"
+	"github.com/stockweave/stockweave/services/canonicalizer/format/idoc"
+	idocack "github.com/stockweave/stockweave/services/canonicalizer/format/idoc/ack"
 	"github.com/stockweave/stockweave/services/canonicalizer/format/x12"
 	x12ack "github.com/stockweave/stockweave/services/canonicalizer/format/x12/ack"
 )
@@ -76,7 +78,42 @@ func answers(src *policy.Source, raw *event.RawMessage, replayed map[string]stri
 			})
 		}
 	}
+	if src.Acks.Status {
+		i := 0
+		for in := range slices.Chunk(idocack.Told(idocsOf(raw.Body, src)), idocack.Most) {
+			number, _ := in[0].Control["DOCNUM"].(string)
+			add(i, "STATUS", number, idocStatus(in), "application/xml", len(in), func(control int) ([]byte, error) {
+				return idocack.Answer(in, idocack.Options{Control: control, At: at})
+			})
+			i++
+		}
+	}
 	return out
+}
+
+// idocsOf are the IDocs of a message, as they are answered.
+func idocsOf(body []byte, src *policy.Source) []idocack.Received {
+	var out []idocack.Received
+	for u := range idoc.Parse(body, src) {
+		tree, _ := u.Tree.(map[string]any)
+		r := idocack.Received{}
+		r.Control, _ = tree["control"].(map[string]any)
+		if u.Fault != nil {
+			r.Code, r.Reason = u.Fault.Code, u.Fault.Reason
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func idocStatus(in []idocack.Received) string {
+	broken := 0
+	for i := range in {
+		if in[i].Code != "" {
+			broken++
+		}
+	}
+	return statusOf(len(in)-broken, broken, 0)
 }
 
 // asks is an ISA with the wish for a TA1 (ISA14) that policy has.

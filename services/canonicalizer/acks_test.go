@@ -194,6 +194,39 @@ func TestAcknowledgesEDIFACT(t *testing.T) {
 	}
 }
 
+// A message of IDocs is answered by one of STATUS, with a number for each: of one that was
+// read, of one whose segments do not fit, and none of one that nobody could find again.
+func TestAcknowledgesIDoc(t *testing.T) {
+	src := &policy.Source{Name: "sap", Format: policy.FormatIDoc, Acks: policy.Acks{Status: true}, Zone: time.UTC}
+	doc := func(number, segment string) string {
+		return `<IDOC BEGIN="1"><EDI_DC40 SEGMENT="1"><DOCNUM>` + number + `</DOCNUM><IDOCTYP>MBGMCR03</IDOCTYP><MESTYP>MBGMCR</MESTYP><SNDPRN>ERP</SNDPRN><RCVPRN>WMS</RCVPRN></EDI_DC40>` + segment + `</IDOC>`
+	}
+	body := "<MBGMCR03>" + doc("7", "<E1X><A>1</A></E1X>") + doc("8", "<E1X><A>1</A><A>2</A></E1X>") + doc("", "") + "</MBGMCR03>"
+	list := answers(src, &event.RawMessage{ID: "r", Source: "sap", Body: []byte(body), ReceivedAt: sampleTime}, nil)
+	if len(list) != 1 || list[0].ack.Interchange != "7" || list[0].ack.Document != "STATUS" || list[0].ack.Status != event.AckPartly || list[0].numbers != 2 {
+		t.Fatalf("%+v", list)
+	}
+	b, err := list[0].write(4711)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"<DOCNUM>0000000000004711</DOCNUM>", "<DOCNUM>7</DOCNUM>", "<STATUS>16</STATUS>", "<DOCNUM>0000000000004712</DOCNUM>", "<DOCNUM>8</DOCNUM>", "<STATUS>17</STATUS>",
+		"<STAPA1>idoc_field_twice</STAPA1>", "<RCVPRN>ERP</RCVPRN>",
+	} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("no %s in %s", want, b)
+		}
+	}
+	many := "<MBGMCR03>" + strings.Repeat(doc("7", ""), 900) + "</MBGMCR03>"
+	if list := answers(src, &event.RawMessage{ID: "r", Source: "sap", Body: []byte(many), ReceivedAt: sampleTime}, nil); len(list) != 3 || list[2].numbers != 100 || list[0].ack.ID == list[1].ack.ID {
+		t.Errorf("900 IDocs have %d answers", len(list))
+	}
+	if list := answers(src, &event.RawMessage{ID: "r", Source: "sap", Body: b, ReceivedAt: sampleTime}, nil); len(list) != 0 {
+		t.Errorf("an answer is answered: %+v", list)
+	}
+}
+
 // An interchange that is refused as replayed is told so: its TA1 rejects it as a
 // duplicate number, its sets are not acknowledged, and others of the message are.
 func TestReplayedIsNotAccepted(t *testing.T) {

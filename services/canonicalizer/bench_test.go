@@ -180,17 +180,20 @@ func benchStages(t testing.TB, row *benchRow, p *sourceProgram, m *masters) {
 			}
 		},
 		func() {
-			r := run{p: p, raw: raw}
+			r := run{p: p, raw: raw, runner: p.mapping.program.Runner()}
+			defer r.forget()
 			for u := range p.parse(row.body, p.src) {
-				if _, err := p.mapping.run(t.Context(), r.input(u.Tree)); err != nil {
+				if _, err := r.mapped(t.Context(), u.Tree); err != nil {
 					t.Fatal(err)
 				}
 			}
 		},
 		func() {
-			if _, err := canonicalize(t.Context(), p, raw, m); err != nil {
+			res, err := canonicalize(t.Context(), p, raw, m)
+			if err != nil {
 				t.Fatal(err)
 			}
+			res.release()
 		},
 		func() {
 			res, err := canonicalize(t.Context(), p, raw, m)
@@ -201,6 +204,7 @@ func benchStages(t testing.TB, row *benchRow, p *sourceProgram, m *masters) {
 			if err := w.records(&res); err != nil {
 				t.Fatal(err)
 			}
+			res.release()
 		},
 	}
 	// What is left without any mapping: the message is parsed, and the events it becomes

@@ -368,6 +368,7 @@ func (h *handler) message(ctx context.Context, rec *stream.Record, replayed map[
 		r.out.Receipt = r.receipt()
 		res = r.out
 	}
+	defer res.release()
 	w := writer{codecs: h.codecs, input: rec, trace: traceOf(rec), at: raw.ReceivedAt}
 	if p != nil && h.acks != nil {
 		list, err := h.acknowledge(ctx, p.src, &raw, replayed, &res)

@@ -13,6 +13,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/pkg/slab"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
 
@@ -38,6 +39,9 @@ type Result struct {
 	// whole, to be said when all lines are durable, and why others have none.
 	Ends []inventory.SnapshotEnd
 	Open []event.DeadLetter
+
+	batch *batch   // what Events stand in
+	of    *batches // nil: nobody wants it back
 }
 
 // sourceProgram is a source ready to run.
@@ -46,6 +50,7 @@ type sourceProgram struct {
 	parse   format.Parse
 	mapping *mapping
 	names   itemNames
+	batches *batches
 }
 
 // programs compiles the sources of a set; every fault is reported.
@@ -76,7 +81,7 @@ func program(src *policy.Source) (*sourceProgram, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sourceProgram{src, parse, m, names}, nil
+	return &sourceProgram{src, parse, m, names, &batches{}}, nil
 }
 
 // canonicalize turns a raw message into events. The error is set only when ctx
@@ -89,7 +94,8 @@ func canonicalize(ctx context.Context, p *sourceProgram, raw *event.RawMessage, 
 func canonicalizeAt(ctx context.Context, p *sourceProgram, raw *event.RawMessage, m *masters, at *pace) (Result, error) {
 	at.begin()
 	read := 0
-	r := run{p: p, raw: raw, masters: m, newItems: map[inventory.Key]int64{}, newLocations: map[inventory.Location]int64{}}
+	r := run{p: p, raw: raw, masters: m, runner: p.mapping.program.Runner(), newItems: map[inventory.Key]int64{}, newLocations: map[inventory.Location]int64{}}
+	defer r.forget()
 	most := p.src.Limits.MaxLines
 	if most == 0 {
 		most = policy.DefaultMaxLines
@@ -103,7 +109,8 @@ func canonicalizeAt(ctx context.Context, p *sourceProgram, raw *event.RawMessage
 		}
 		if r.lines > most {
 			// All or nothing: half a message would look like a whole one.
-			r.out, r.lines = Result{}, 1
+			r.batch().forget()
+			r.out, r.lines = Result{batch: r.out.batch, of: r.out.of}, 1
 			r.refuse("", reject("too_many_lines", "more than %d lines", most), nil)
 			break
 		}
@@ -121,13 +128,20 @@ type run struct {
 	lines   int
 	out     Result
 	read    line              // the line it is at
-	made    inventory.Event   // of that line, until it is in out
+	frames  inventory.Event   // of milestones, one after the other
 	again   *event.ParkedLine // set where it is one that runs again
+	runner  *jq.Runner        // of the mapping
+	x12     *x12Memory        // of X12 by the standard
 	given   *jq.Object        // of a mapping's input, what is the same for all units
+	lent    *jq.Object        // see lend
+	ids     slab.Texts
 
-	// A time as it was stated last, and what it is.
-	lastTime string
-	lastAt   inventory.Instant
+	// What was looked up last, most of which comes again: a time as it was stated, a
+	// location by the one name it had.
+	lastTime  string
+	lastAt    inventory.Instant
+	lastName  string
+	lastPlace *event.MasterLocation
 
 	// Versions given by this message, so that an item listed twice grows twice.
 	newItems     map[inventory.Key]int64
@@ -158,18 +172,30 @@ func (r *run) input(tree any) any {
 			jq.Member{Key: "tree", Value: nil},
 		)
 	}
-	return r.given.With("tree", tree)
+	return r.given.With("tree", jq.Value(tree))
+}
+
+// lend is input that is good until it is asked for another: for a unit whose lines are
+// read before the next one comes. Its tree may be lazy.
+func (r *run) lend(tree any) any {
+	if r.lent == nil {
+		r.lent, _ = r.input(nil).(*jq.Object)
+	}
+	r.lent.Replace("tree", tree)
+	return r.lent
 }
 
 func (r *run) unit(ctx context.Context, u format.Unit) error {
 	var mapped []any
-	var err error
-	if u.Tree != nil || u.Fault == nil {
-		mapped, err = r.p.mapping.run(ctx, r.input(u.Tree))
-	}
 	var bad *mapError
-	if err != nil && !errors.As(err, &bad) {
-		return fmt.Errorf("mapping message %s: %w", r.raw.ID, err)
+	if u.Tree != nil || u.Fault == nil {
+		var err error
+		if mapped, err = r.mapped(ctx, u.Tree); err != nil {
+			var ok bool
+			if bad, ok = errors.AsType[*mapError](err); !ok {
+				return fmt.Errorf("mapping message %s: %w", r.raw.ID, err)
+			}
+		}
 	}
 	switch {
 	case u.Fault != nil && len(mapped) == 0:
@@ -179,10 +205,6 @@ func (r *run) unit(ctx context.Context, u format.Unit) error {
 		r.lines++
 		r.refuse("", reject(bad.code, "%s: %s", u.Where, bad.reason), u.Tree)
 	default:
-		// Doubled where there is not enough: a message has up to a hundred thousand.
-		if n := len(r.out.Events); cap(r.out.Events)-n < len(mapped) {
-			r.out.Events = slices.Grow(r.out.Events, max(len(mapped), n))
-		}
 		for _, v := range mapped {
 			r.lines++
 			r.line(u, v)
@@ -197,14 +219,15 @@ func (r *run) line(u format.Unit, v any) {
 	reason := l.read(v)
 	id := ""
 	if l.document.Number != "" {
-		id = event.EventID(r.p.src.Name, l.document)
+		var room [event.IDSize]byte
+		id = r.ids.Of(event.AppendEventID(room[:0], r.p.src.Name, l.document))
 	}
 	switch {
 	case u.Fault != nil:
 		r.refuse(id, &lineError{u.Fault.Code, u.Fault.Reason}, v)
 		return
 	case reason != "":
-		r.refuse(id, reject("bad_mapping", "%s: %s", r.place(u, l.at), reason), v)
+		r.refuse(id, reject("bad_mapping", "%s: %s", r.place(u, l.where()), reason), v)
 		return
 	}
 	var fault *lineError
@@ -223,23 +246,36 @@ func (r *run) line(u format.Unit, v any) {
 		var missing *missing
 		var m *event.Milestone
 		if m, missing, fault = r.milestone(l, id); missing != nil {
-			r.park(id, r.place(u, l.at), missing, v)
+			r.park(id, r.place(u, l.where()), missing, v)
 		} else if m != nil {
 			r.out.Milestones = append(r.out.Milestones, *m)
 		}
 	default:
+		b := r.batch()
+		ev := b.next()
 		var missing *missing
-		var ev *inventory.Event
-		if ev, missing, fault = r.event(l, id); missing != nil {
-			r.park(id, r.place(u, l.at), missing, v)
-		} else if ev != nil {
-			r.out.Events = append(r.out.Events, *ev)
+		if missing, fault = r.event(l, id, ev); missing != nil {
+			r.park(id, r.place(u, l.where()), missing, v)
 		}
+		if missing != nil || fault != nil {
+			*ev = inventory.Event{}
+			break
+		}
+		b.events = b.events[:len(b.events)+1]
+		r.out.Events = b.events
 	}
 	if fault != nil {
-		fault.reason = r.place(u, l.at) + ": " + fault.reason
+		fault.reason = r.place(u, l.where()) + ": " + fault.reason
 		r.refuse(id, fault, v)
 	}
+}
+
+// batch is what the events of the result stand in.
+func (r *run) batch() *batch {
+	if r.out.batch == nil {
+		r.out.batch, r.out.of = r.p.batches.get(), r.p.batches
+	}
+	return r.out.batch
 }
 
 // place says where a line stands in its message.

@@ -124,7 +124,7 @@ func readEnvelopes(t *testing.T, name string, body []byte) (raised map[string]bo
 		if len(segments) == 0 {
 			t.Error("a set without segments")
 		}
-		loops, ok := hierarchy("hl", segments, x12Hierarchy).([]any)
+		loops, ok := hierarchy("hl", "HL", segments).([]any)
 		if !ok {
 			t.Errorf("hl: %v", loops)
 		}

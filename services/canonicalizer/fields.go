@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stockweave/stockweave/pkg/jq"
+	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
 
 // Limits of a mapped line.
@@ -20,23 +21,33 @@ const (
 // close reports keys that nobody asked for.
 type fields struct {
 	members []jq.Member
-	// asked has a bit for each of the first 64 members. Among so many there is always
-	// one that is no field, if there are more.
-	asked uint64
-	fault *string // shared with the objects inside
+	layout  *layout // nil: of no members
+	asked   uint64  // a bit for each word
+	reading *reading
 
 	// Where the object stands: under a key of another one, of a list the nth.
 	up  *fields
-	key string
+	key word
 	nth int // -1: of no list
 }
 
-func newFields(v any, fault *string) (fields, string) {
-	members, ok := jq.Members(v)
-	if !ok {
-		return fields{}, "a line must be an object"
+// reading is what the objects of a line share: the first fault, and the layouts of the
+// objects before, by the word they stand under. It is kept from line to line.
+type reading struct {
+	fault   string
+	layouts [numWords + 1]layouts // the last are of the line itself
+}
+
+func (r *reading) fields(members []jq.Member, up *fields, key word, nth int) fields {
+	f := fields{members: members, reading: r, up: up, key: key, nth: nth}
+	switch {
+	case len(members) == 0:
+	case len(members) > int(numWords): // it has others, and is refused
+		f.layout = layoutOf(members)
+	default:
+		f.layout = r.layouts[key].of(members)
 	}
-	return fields{members: members, fault: fault}, ""
+	return f
 }
 
 func (f *fields) path() string {
@@ -44,36 +55,50 @@ func (f *fields) path() string {
 	case f.up == nil:
 		return ""
 	case f.nth >= 0:
-		return fmt.Sprintf("%s%s[%d].", f.up.path(), f.key, f.nth)
+		return fmt.Sprintf("%s%s[%d].", f.up.path(), words[f.key], f.nth)
 	}
-	return f.up.path() + f.key + "."
+	return f.up.path() + words[f.key] + "."
 }
 
-func (f *fields) fail(key, format string, args ...any) {
-	if *f.fault == "" {
-		*f.fault = f.path() + key + ": " + fmt.Sprintf(format, args...)
+func (f *fields) fail(key, text string, args ...any) {
+	if f.reading.fault == "" {
+		f.reading.fault = f.path() + key + ": " + fmt.Sprintf(text, args...)
 	}
 }
 
-func (f *fields) get(key string) any {
-	i := jq.Index(f.members, key)
-	if i < 0 {
+func (f *fields) wrong(w word, text string, args ...any) { f.fail(words[w], text, args...) }
+
+func (f *fields) get(w word) any {
+	f.asked |= 1 << w
+	if f.layout == nil {
 		return nil
 	}
-	f.asked |= 1 << i // no bit where there is none for it
-	return f.members[i].Value
+	if i := f.layout.at[w]; i != nowhere {
+		return f.members[i].Value
+	}
+	return nil
 }
 
-func (f *fields) has(key string) bool {
-	i := jq.Index(f.members, key)
-	return i >= 0 && f.members[i].Value != nil
+func (f *fields) has(w word) bool {
+	if f.layout == nil {
+		return false
+	}
+	i := f.layout.at[w]
+	return i != nowhere && f.members[i].Value != nil
 }
 
 // text is a string; a number is its text, null is empty.
-func (f *fields) text(key string) string {
-	s, ok := asText(f.get(key))
+func (f *fields) text(w word) string {
+	v := f.get(w)
+	if v == nil {
+		return ""
+	}
+	if s, ok := v.(string); ok {
+		return format.Trim(s)
+	}
+	s, ok := asText(v)
 	if !ok {
-		f.fail(key, "must be a text")
+		f.wrong(w, "must be a text")
 	}
 	return s
 }
@@ -83,7 +108,7 @@ func asText(v any) (string, bool) {
 	case nil:
 		return "", true
 	case string:
-		return strings.TrimSpace(v), true
+		return format.Trim(v), true
 	case json.Number:
 		return v.String(), true
 	case int:
@@ -96,30 +121,30 @@ func asText(v any) (string, bool) {
 	return "", false
 }
 
-func (f *fields) flag(key string) bool {
-	v := f.get(key)
+func (f *fields) flag(w word) bool {
+	v := f.get(w)
 	b, ok := v.(bool)
 	if !ok && v != nil {
-		f.fail(key, "must be true or false")
+		f.wrong(w, "must be true or false")
 	}
 	return b
 }
 
-func (f *fields) number(key string) int64 {
-	s := f.text(key)
+func (f *fields) number(w word) int64 {
+	s := f.text(w)
 	if s == "" {
 		return 0
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		f.fail(key, "must be a whole number")
+		f.wrong(w, "must be a whole number")
 	}
 	return n
 }
 
 // texts is a text or a list of texts, behind those of out.
-func (f *fields) texts(key string, out []string) []string {
-	v := f.get(key)
+func (f *fields) texts(w word, out []string) []string {
+	v := f.get(w)
 	list, ok := v.([]any)
 	if !ok {
 		one := [1]any{v}
@@ -128,60 +153,70 @@ func (f *fields) texts(key string, out []string) []string {
 	for _, x := range list {
 		s, ok := asText(x)
 		if !ok {
-			f.fail(key, "must be a text or a list of texts")
+			f.wrong(w, "must be a text or a list of texts")
 		}
 		if s != "" {
 			out = append(out, s)
 		}
 	}
 	if len(out) > maxList {
-		f.fail(key, "more than %d", maxList)
+		f.wrong(w, "more than %d", maxList)
 		return nil
 	}
 	return out
 }
 
-func (f *fields) object(key string) fields {
-	sub := fields{up: f, key: key, nth: -1, fault: f.fault}
-	v := f.get(key)
+func (f *fields) object(w word) fields {
+	return f.reading.fields(f.membersOf(w), f, w, -1)
+}
+
+func (f *fields) membersOf(w word) []jq.Member {
+	v := f.get(w)
 	members, ok := jq.Members(v)
 	if !ok && v != nil {
-		f.fail(key, "must be an object")
+		f.wrong(w, "must be an object")
 	}
-	sub.members = members
-	return sub
+	return members
+}
+
+// bare is an object whose keys are any.
+func (f *fields) bare(w word) fields {
+	return fields{members: f.membersOf(w), reading: f.reading, up: f, key: w, nth: -1}
 }
 
 // list is a list of objects, which element reads.
-func (f *fields) list(key string) []any {
-	v := f.get(key)
+func (f *fields) list(w word) []any {
+	v := f.get(w)
 	list, ok := v.([]any)
 	if !ok && v != nil {
-		f.fail(key, "must be a list")
+		f.wrong(w, "must be a list")
 	}
 	if len(list) > maxList {
-		f.fail(key, "more than %d", maxList)
+		f.wrong(w, "more than %d", maxList)
 		return nil
 	}
 	for _, x := range list {
 		if !jq.IsObject(x) {
-			f.fail(key, "must be a list of objects")
+			f.wrong(w, "must be a list of objects")
 		}
 	}
 	return list
 }
 
 // element is the nth of a list, which is empty where it is no object.
-func (f *fields) element(key string, nth int, v any) fields {
+func (f *fields) element(w word, nth int, v any) fields {
 	members, _ := jq.Members(v)
-	return fields{up: f, key: key, nth: nth, fault: f.fault, members: members}
+	return f.reading.fields(members, f, w, nth)
 }
 
 // close reports keys that are not part of the line: a misspelt one must not pass
 // as absent.
 func (f *fields) close() {
-	for i := range min(len(f.members), 64) {
-		if f.asked&(1<<i) == 0 {
+	if f.layout == nil || f.layout.has&^f.asked == 0 && f.layout.all {
+		return
+	}
+	for i, w := range f.layout.words {
+		if w == noWord || f.asked&(1<<w) == 0 {
 			f.fail(f.members[i].Key, "is no field of it")
 			return
 		}

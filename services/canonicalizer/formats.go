@@ -35,12 +35,16 @@ func formatOf(name string) (format.Parse, bool) {
 
 // units are those of a message. Rows of a part of a file are numbered as in the file,
 // so that faults name its lines, and what is known by its line is known in all of it.
+// A unit is good until the next one comes.
 func units(p *sourceProgram, raw *event.RawMessage) iter.Seq[format.Unit] {
-	part := map[string]func([]byte, *policy.Source, int) iter.Seq[format.Unit]{
-		policy.FormatCSV: csv.Part, policy.FormatFixed: fixed.Part, policy.FormatNDJSON: json.Part,
-	}[p.src.Format]
-	if first := raw.FirstLine(); first > 0 && part != nil {
-		return part(raw.Body, p.src, first)
+	first := raw.FirstLine()
+	switch {
+	case p.src.Format == policy.FormatCSV:
+		return csv.Lent(raw.Body, p.src, first)
+	case p.src.Format == policy.FormatFixed && first > 0:
+		return fixed.Part(raw.Body, p.src, first)
+	case p.src.Format == policy.FormatNDJSON && first > 0:
+		return json.Part(raw.Body, p.src, first)
 	}
 	return p.parse(raw.Body, p.src)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/itchyny/gojq"
 
 	"github.com/stockweave/stockweave/pkg/jq"
+	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
 
 // ediFunctions are what a mapping may call on the segments of X12 and EDIFACT.
@@ -18,8 +19,8 @@ func ediFunctions() []jq.Function {
 		{Name: "qseg", Min: 2, Max: 2, Call: qseg},
 		{Name: "qsegs", Min: 2, Max: 2, Call: qsegs},
 		{Name: "parties", Min: 0, Max: 0, Call: parties},
-		{Name: "hl", Min: 0, Max: 0, Call: func(v any, _ []any) any { return hierarchy("hl", v, x12Hierarchy) }},
-		{Name: "cps", Min: 0, Max: 0, Call: func(v any, _ []any) any { return hierarchy("cps", v, edifactHierarchy) }},
+		{Name: "hl", Min: 0, Max: 0, Call: func(v any, _ []any) any { return hierarchy("hl", "HL", v) }},
+		{Name: "cps", Min: 0, Max: 0, Call: func(v any, _ []any) any { return hierarchy("cps", "CPS", v) }},
 		{Name: "edifact_when", Min: 1, Max: 2, Call: edifactWhen},
 		{Name: "edifact_period", Min: 2, Max: 2, Call: edifactPeriod},
 		{Name: "edifact_number", Min: 1, Max: 1, Call: edifactNumber},
@@ -222,51 +223,27 @@ func parties(v any, _ []any) any {
 	return out
 }
 
-// levels says how segments state a hierarchy, by element numbers; 0: not stated.
-type levels struct {
-	id                  string
-	number, parent, lvl int
-}
-
-var (
-	x12Hierarchy     = levels{"HL", 1, 2, 3}
-	edifactHierarchy = levels{"CPS", 1, 2, 3}
-)
-
 // hierarchy reads HL (X12) or CPS (EDIFACT) loops: [{number, level, parent, up,
 // children, segments, flags}]. parent is the index of the loop above, null at the
 // top; up are the indexes of all loops above, the nearest first; segments are its
-// own, up to the next HL or CPS.
+// own, up to the next HL or CPS. Number, parent and level are the first three
+// elements of both.
 //
-// Where an HL names no parent its level (735) tells it: a level that is open
-// already closes what is below it, another is below the last. The flag
-// parent_missing or parent_unknown says so. A CPS without one is at the top: level
-// is what its packaging is (7075), no depth.
-func hierarchy(name string, v any, by levels) any {
+// An HL that names no parent is below what its level (735) tells, see
+// format.Hierarchy; a CPS without one is at the top: level is what its packaging is
+// (7075), no depth.
+func hierarchy(name, id string, v any) any {
 	segments, ok := v.([]any)
 	if !ok {
 		return fmt.Errorf("%s: wants an array of segments, not %s", name, jq.TypeOf(v))
 	}
-	n := 0
-	for _, s := range segments {
-		if jq.Field(s, "id") == by.id {
-			n++
-		}
-	}
-	out := make([]hierarchyLoop, 0, n)
-	byNumber := map[string]int{}
-	last := -1
-	for i := 0; i < len(segments); i++ {
-		if jq.Field(segments[i], "id") != by.id {
+	var loops []format.Loop
+	var begins []int
+	for i, s := range segments {
+		if jq.Field(s, "id") != id {
 			continue
 		}
-		end := i + 1
-		for ; end < len(segments); end++ {
-			if jq.Field(segments[end], "id") == by.id {
-				break
-			}
-		}
-		e, _ := jq.Field(segments[i], "e").([]any)
+		e, _ := jq.Field(s, "e").([]any)
 		at := func(n int) string {
 			if n >= len(e) {
 				return ""
@@ -274,75 +251,38 @@ func hierarchy(name string, v any, by levels) any {
 			s, _ := part(e[n], 1).(string)
 			return s
 		}
-		flags := []any{}
-		parent, known := byNumber[at(by.parent)]
-		if stated := at(by.parent); stated == "" || !known {
-			parent = -1
-			if by.id == "HL" {
-				parent = inferParent(out, last, at(by.lvl))
-			}
-			switch {
-			case stated != "" && stated != "0":
-				flags = append(flags, "parent_unknown")
-			case parent >= 0:
-				flags = append(flags, "parent_missing")
-			}
-		}
-		up := []any{}
-		var above any
-		if parent >= 0 {
-			above = parent
-			up = append(append(make([]any, 0, 1+len(out[parent].up)), parent), out[parent].up...)
-			out[parent].children = append(out[parent].children, len(out))
-		}
-		if len(up) > maxLevels {
-			return fmt.Errorf("%s: more than %d levels", name, maxLevels)
-		}
-		last = len(out)
-		if n := at(by.number); n != "" {
-			byNumber[n] = last
-		}
-		out = append(out, hierarchyLoop{at(by.number), at(by.lvl), above, up, []any{}, segments[i:end:end], flags})
-		i = end - 1
+		loops, begins = append(loops, format.Loop{Number: at(1), Parent: at(2), Level: at(3)}), append(begins, i)
 	}
-	list := make([]any, len(out))
-	for i, l := range out {
+	if err := format.Hierarchy(loops, id == "HL"); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	children := make([][]any, len(loops))
+	for i := range loops {
+		if above := loops[i].Above; above >= 0 {
+			children[above] = append(children[above], i)
+		}
+	}
+	begins = append(begins, len(segments))
+	list := make([]any, len(loops))
+	for i, l := range loops {
+		var parent any
+		flags, up := []any{}, []any{}
+		if l.Above >= 0 {
+			parent = l.Above
+		}
+		for _, above := range format.Up(loops, i) {
+			up = append(up, above)
+		}
+		if l.Flag != "" {
+			flags = append(flags, l.Flag)
+		}
 		list[i] = jq.NewObject(
-			jq.Member{Key: "children", Value: l.children}, jq.Member{Key: "flags", Value: l.flags}, jq.Member{Key: "level", Value: orNull(l.level)},
-			jq.Member{Key: "number", Value: orNull(l.number)}, jq.Member{Key: "parent", Value: l.parent}, jq.Member{Key: "segments", Value: l.segments},
-			jq.Member{Key: "up", Value: l.up},
+			jq.Member{Key: "children", Value: append([]any{}, children[i]...)}, jq.Member{Key: "flags", Value: flags}, jq.Member{Key: "level", Value: orNull(l.Level)},
+			jq.Member{Key: "number", Value: orNull(l.Number)}, jq.Member{Key: "parent", Value: parent}, jq.Member{Key: "segments", Value: segments[begins[i]:begins[i+1]:begins[i+1]]},
+			jq.Member{Key: "up", Value: up},
 		)
 	}
 	return list
-}
-
-// hierarchyLoop is one loop of a hierarchy.
-type hierarchyLoop struct {
-	number, level                 string
-	parent                        any
-	up, children, segments, flags []any
-}
-
-// maxLevels bounds the depth of a hierarchy; shipment, order, tare, pack, item are
-// five.
-const maxLevels = 16
-
-// inferParent is the loop that one of a level belongs below, -1 for none.
-func inferParent(out []hierarchyLoop, last int, level string) int {
-	if last < 0 {
-		return -1
-	}
-	open := append([]any{last}, out[last].up...)
-	for i, o := range open {
-		if o, _ := o.(int); out[o].level == level {
-			if i+1 < len(open) {
-				above, _ := open[i+1].(int)
-				return above
-			}
-			return -1
-		}
-	}
-	return last
 }
 
 // Layouts of time.Parse for UN/EDIFACT's list 2379 (date or time or period format

@@ -28,7 +28,8 @@ const (
 var prelude string
 
 // standards are the mappings of the standards, a file each: functions such as
-// x12_lines, which a source's mapping may be, or go on from.
+// edifact_lines, which a source's mapping may be, or go on from. That of X12 is Go
+// (standard/x12).
 //
 //go:embed standard/*.jq
 var standards embed.FS
@@ -41,7 +42,11 @@ var forbidden = []string{
 }
 
 // mapping is a compiled program. It is safe for concurrent use.
-type mapping struct{ program *jq.Program }
+type mapping struct {
+	program *jq.Program
+	x12     bool        // it is x12_lines and nothing else, see run.mapped
+	memory  x12Memories // for that
+}
 
 // interpreted is why the program is not compiled, and slower; empty when it is.
 func (m *mapping) interpreted() string { return m.program.Interpreted() }
@@ -85,7 +90,7 @@ func compile(src *policy.Source) (*mapping, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: mapping: %w", src.File, err)
 	}
-	return &mapping{compiled}, nil
+	return &mapping{program: compiled, x12: isX12(program)}, nil
 }
 
 // library is what every mapping may call. It is part of the program, so it is
@@ -95,7 +100,7 @@ var library = sync.OnceValues(func() (*jq.Library, error) {
 	if err != nil {
 		return nil, err
 	}
-	return jq.NewLibrary(defs, functions(), shortcuts(defs)...), nil
+	return jq.NewLibrary(defs, functions(), shortcuts()...), nil
 })
 
 // definitions are the functions of the library that are written in jq.
@@ -173,7 +178,11 @@ func (e *mapError) Error() string { return e.code + ": " + e.reason }
 // run maps one unit to its lines. The error, a *mapError, rejects the unit; it is
 // a function of the input but for a program that runs too long.
 func (m *mapping) run(ctx context.Context, input any) ([]any, error) {
-	v, given, err := m.program.One(ctx, mappingTime, input)
+	return lines(m.program.One(ctx, mappingTime, input))
+}
+
+// lines are those that a program gave for a unit.
+func lines(v any, given int, err error) ([]any, error) {
 	switch {
 	case err != nil:
 		return nil, mapFault(err)

@@ -78,7 +78,7 @@ func slowMapping(t *testing.T, src *policy.Source) *mapping {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &mapping{p}
+	return &mapping{program: p}
 }
 
 // outcome is all that a program gives, as text.

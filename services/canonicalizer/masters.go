@@ -71,6 +71,10 @@ var identifierTypes = map[string]string{
 }
 
 func identifierType(t string) string {
+	switch t { // what most mappings say themselves
+	case idSKU, idGTIN, idVendor, idCustomer:
+		return t
+	}
 	var short [8]byte // most words are no longer, and cost no memory
 	if low := short[:0]; len(t) <= len(short) && ascii(t) {
 		for i := range len(t) {
@@ -123,11 +127,13 @@ func (m *masters) item(src *policy.Source, ids []event.Identifier) (*event.Maste
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var found inventory.Item
-	var by event.Identifier
-	for _, id := range ids {
+	var it *event.MasterItem
+	var by *event.Identifier
+	for i := range ids {
+		id := &ids[i]
 		var room [4]string
 		for _, typ := range appendTypes(room[:0], src, id.Type) {
-			items, n := m.named(src.Entity, typ, id)
+			items, n, same := m.named(src.Entity, typ, id)
 			if n == 0 {
 				continue
 			}
@@ -138,22 +144,28 @@ func (m *masters) item(src *policy.Source, ids []event.Identifier) (*event.Maste
 				return nil, reject("item_conflict", "%s %.64q names %s, %s %.64q names %s", by.Type, by.Value, found, id.Type, id.Value, items[0])
 			}
 			found, by = items[0], id
+			if same != nil {
+				it = same
+			}
 			break
 		}
 	}
 	if found == "" {
 		return nil, nil //nolint:nilnil // not found is no fault: the line is parked
 	}
-	return m.items[inventory.Key{Entity: src.Entity, Item: found}], nil
+	if it == nil {
+		it = m.items[inventory.Key{Entity: src.Entity, Item: found}]
+	}
+	return it, nil
 }
 
 // named is how many different items there are under an identifier, up to two, and
-// these.
-func (m *masters) named(e inventory.Entity, typ string, id event.Identifier) (out [2]inventory.Item, n int) {
+// these; the item itself where it is the item's own code.
+func (m *masters) named(e inventory.Entity, typ string, id *event.Identifier) (out [2]inventory.Item, n int, it *event.MasterItem) {
 	if typ == idSKU {
-		if i, ok := m.items[inventory.Key{Entity: e, Item: inventory.Item(id.Value)}]; ok {
-			out[0] = i.Key.Item
-			return out, 1
+		if it = m.items[inventory.Key{Entity: e, Item: inventory.Item(id.Value)}]; it != nil {
+			out[0] = it.Key.Item
+			return out, 1, it
 		}
 	}
 	for _, o := range m.byID[idKey{e, typ, identifierValue(typ, id.Value)}] {
@@ -162,7 +174,7 @@ func (m *masters) named(e inventory.Entity, typ string, id event.Identifier) (ou
 			n++
 		}
 	}
-	return out, n
+	return out, n, nil
 }
 
 // location finds the first of the candidates that is known, by its code or an

@@ -31,8 +31,9 @@ func itemNumbers(src *policy.Source, ids []event.Identifier) []event.Identifier 
 // master data, and keeps its quantity, its unit and a location nobody knows as
 // stated. Exactly one of the three is set.
 func (r *run) milestone(l *line, id string) (*event.Milestone, *missing, *lineError) {
-	frame, fault := r.frame(l, id)
-	if fault != nil {
+	r.frames = inventory.Event{}
+	frame := &r.frames
+	if fault := r.frame(l, id, frame); fault != nil {
 		return nil, nil, fault
 	}
 	m := &event.Milestone{
@@ -56,6 +57,7 @@ func (r *run) milestone(l *line, id string) (*event.Milestone, *missing, *lineEr
 		return nil, nil, fault
 	}
 	var gone *missing
+	var fault *lineError
 	if numbers := itemNumbers(r.p.src, l.ids); len(numbers) > 0 {
 		gone, fault = r.ofItem(l, m, numbers)
 	} else {
@@ -87,7 +89,7 @@ func (r *run) ofItem(l *line, m *event.Milestone, numbers []event.Identifier) (*
 	if m.Trace.UnitFactor, gone = factorOf(item, l.unit, r.p.src); gone != nil {
 		return gone, nil
 	}
-	m.Quantity, fault = inBase(l.quantity, m.Trace.UnitFactor, item, r.p.src)
+	m.Quantity, fault = baseOf(l.amount, m.Trace.UnitFactor, item)
 	return nil, fault
 }
 
@@ -104,9 +106,8 @@ func (r *run) ofNoItem(l *line, m *event.Milestone) *lineError {
 	if !l.hasQuantity {
 		return nil
 	}
-	m.HasStated, m.StatedUnit = true, l.unit
-	m.StatedQuantity, fault = inBase(l.quantity, inventory.One, &event.MasterItem{}, r.p.src)
-	return fault
+	m.HasStated, m.StatedUnit, m.StatedQuantity = true, l.unit, l.amount
+	return nil
 }
 
 // statusEstimated is that of a milestone that says when a carrier thinks to deliver.

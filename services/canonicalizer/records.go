@@ -57,7 +57,8 @@ func (w *writer) records(r *Result) error {
 		if err != nil {
 			return fmt.Errorf("encoding event %s: %w", ev.ID, err)
 		}
-		w.add(event.TopicEvents, ev.Key.String(), value, ev.ID, event.TypeOf(ev))
+		key := w.key(ev.Key)
+		w.out = append(w.out, w.record(event.TopicEvents, key, value, ev.ID, event.TypeOf(ev)))
 	}
 	for i := range r.Milestones {
 		m := &r.Milestones[i]
@@ -121,9 +122,7 @@ const (
 
 // event is an event's value.
 func (w *writer) event(ev *inventory.Event) ([]byte, error) {
-	if cap(w.bytes)-len(w.bytes) < bytesPiece/16 {
-		w.bytes = make([]byte, 0, bytesPiece)
-	}
+	w.room(bytesPiece / 16)
 	from := len(w.bytes)
 	b, err := w.codecs.AppendEvent(w.bytes, ev)
 	if err != nil {
@@ -133,19 +132,42 @@ func (w *writer) event(ev *inventory.Event) ([]byte, error) {
 	return b[from:len(b):len(b)], nil
 }
 
+// key is the key of an item's events.
+func (w *writer) key(k inventory.Key) []byte {
+	w.room(bytesPiece / 16)
+	from := len(w.bytes)
+	w.bytes = k.Append(w.bytes)
+	return w.bytes[from:len(w.bytes):len(w.bytes)]
+}
+
+// room is for so many bytes more.
+func (w *writer) room(n int) {
+	if cap(w.bytes)-len(w.bytes) < n {
+		w.bytes = make([]byte, 0, bytesPiece)
+	}
+}
+
 func (w *writer) make(topic, key string, value []byte, id, typ string) *stream.Record {
+	return w.record(topic, []byte(key), value, id, typ)
+}
+
+func (w *writer) record(topic string, key, value []byte, id, typ string) *stream.Record {
 	if w.stamp == nil {
 		w.stamp = event.AppendStamp(make([]byte, 0, len("2006-01-02T15:04:05.000Z")), w.at)
 	}
 	if len(w.recs) == 0 {
 		n := min(max(1, cap(w.out)-len(w.out)), recordPiece)
-		w.recs, w.heads = make([]stream.Record, n), make([]stream.RecordHeader, 0, 6*n)
+		heads := 6 * n
+		if w.trace == "" {
+			heads = 5 * n
+		}
+		w.recs, w.heads = make([]stream.Record, n), make([]stream.RecordHeader, 0, heads)
 	}
 	from := len(w.heads)
 	w.heads = event.AppendCE(w.heads, event.CE{ID: id, Source: ceSource, Type: typ, Time: w.at, TraceParent: w.trace}, w.stamp)
 	rec := &w.recs[0]
 	w.recs = w.recs[1:]
-	*rec = stream.Record{Topic: topic, Key: []byte(key), Value: value, Headers: w.heads[from:len(w.heads):len(w.heads)]}
+	*rec = stream.Record{Topic: topic, Key: key, Value: value, Headers: w.heads[from:len(w.heads):len(w.heads)]}
 	return rec
 }
 

@@ -11,49 +11,47 @@ import (
 )
 
 // frame is what a line states whatever it is about: its document, its references,
-// when.
-func (r *run) frame(l *line, id string) (*inventory.Event, *lineError) {
+// when. The event is zero before.
+func (r *run) frame(l *line, id string, ev *inventory.Event) *lineError {
 	src := r.p.src
-	ev := &r.made
-	*ev = inventory.Event{
-		ID: id, Kind: l.kind, Source: src.Name, Document: l.document, ReceivedAt: r.raw.ReceivedAt,
-		Refs: l.refs, Attributes: l.attributes,
-		Trace: inventory.Trace{RawID: r.raw.ID, RawLine: int32(r.lines), MappingVersion: r.mapping()},
-	}
+	ev.ID, ev.Kind, ev.Source, ev.Document, ev.ReceivedAt = id, l.kind, src.Name, l.document, r.raw.ReceivedAt
+	ev.Refs, ev.Attributes = l.refs, l.attributes
+	ev.Trace.RawID, ev.Trace.RawLine, ev.Trace.MappingVersion = r.raw.ID, int32(r.lines), r.mapping()
 	for i := range ev.Refs {
-		ev.Refs[i].Issuer = cmp.Or(ev.Refs[i].Issuer, string(src.Name))
+		if ev.Refs[i].Issuer == "" {
+			ev.Refs[i].Issuer = string(src.Name)
+		}
 	}
-	return ev, r.when(l, ev)
+	return r.when(l, ev)
 }
 
-// event resolves a mapped line: who and where it is, how much in base units, when.
-// Exactly one of the three is set.
-func (r *run) event(l *line, id string) (*inventory.Event, *missing, *lineError) {
+// event resolves a mapped line to an event, which is zero before: who and where it is,
+// how much in base units, when. The event is good where nothing is missing or at fault.
+func (r *run) event(l *line, id string, ev *inventory.Event) (*missing, *lineError) {
 	src := r.p.src
-	ev, fault := r.frame(l, id)
-	if fault != nil {
-		return nil, nil, fault
+	if fault := r.frame(l, id, ev); fault != nil {
+		return nil, fault
 	}
 	ev.Attributes = withAttribute(ev.Attributes, "status", l.status)
 	if l.kind == inventory.KindCount && src.Balance == nil {
-		return nil, nil, reject("balance_undeclared", "the source does not declare what its balances count")
+		return nil, reject("balance_undeclared", "the source does not declare what its balances count")
 	}
 	// What is wrong whatever the master data says is refused before anything waits
 	// for master data.
 	if fault := r.readable(l); fault != nil {
-		return nil, nil, fault
+		return nil, fault
 	}
 	item, gone, fault := r.findItem(l.ids)
 	if gone != nil || fault != nil {
-		return nil, gone, fault
+		return gone, fault
 	}
 	location, gone, fault := r.findLocation(r.candidates(l))
 	if gone != nil || fault != nil {
-		return nil, gone, fault
+		return gone, fault
 	}
 	ev.Key, ev.Trace.MasterVersion = item.Key, item.Version
 	if ev.Trace.UnitFactor, gone = factorOf(item, l.unit, src); gone != nil {
-		return nil, gone, nil
+		return gone, nil
 	}
 	switch l.kind { //nolint:exhaustive // readLine lets only these four come here
 	case inventory.KindMovement:
@@ -61,21 +59,20 @@ func (r *run) event(l *line, id string) (*inventory.Event, *missing, *lineError)
 	case inventory.KindCount:
 		fault = r.count(l, ev, item, location)
 	case inventory.KindDemand:
-		ev.Demand = &inventory.Demand{
+		ev.Demand = r.batch().demands.New()
+		*ev.Demand = inventory.Demand{
 			Stage: inventory.Stage(l.demand.stage), Location: location.Location, Channel: l.demand.channel, Movable: l.demand.movable,
 		}
 		ev.Demand.Quantity, ev.Demand.Due, fault = r.dated(l, l.demand.due, ev, item)
 	case inventory.KindSupply:
-		ev.Supply = &inventory.Supply{Stage: inventory.Stage(l.supply.stage), Location: location.Location}
+		ev.Supply = r.batch().supplies.New()
+		ev.Supply.Stage, ev.Supply.Location = inventory.Stage(l.supply.stage), location.Location
 		ev.Supply.Quantity, ev.Supply.Due, fault = r.dated(l, l.supply.due, ev, item)
 	}
 	if gone != nil || fault != nil {
-		return nil, gone, fault
+		return gone, fault
 	}
-	if fault := valid(ev); fault != nil {
-		return nil, nil, fault
-	}
-	return ev, nil, nil
+	return nil, valid(ev)
 }
 
 // valid holds an event against the limits of all events.
@@ -125,18 +122,19 @@ func (r *run) when(l *line, ev *inventory.Event) *lineError {
 	return nil
 }
 
-// readable checks the numbers of a line as far as they stand for themselves.
+// readable reads the numbers of a line as far as they stand for themselves.
 func (r *run) readable(l *line) *lineError {
-	whole := &event.MasterItem{}
+	var fault *lineError
 	if l.hasQuantity {
-		if _, fault := inBase(l.quantity, inventory.One, whole, r.p.src); fault != nil {
+		if l.amount, fault = quantityOf(l.quantity, r.p.src); fault != nil {
 			return fault
 		}
 	} else if l.kind != inventory.KindCount && l.kind != kindMilestone {
 		return reject("bad_quantity", "there is none")
 	}
-	for _, b := range l.count.balances {
-		if _, fault := inBase(b.quantity, inventory.One, whole, r.p.src); fault != nil {
+	for i := range l.count.balances {
+		b := &l.count.balances[i]
+		if b.amount, fault = quantityOf(b.quantity, r.p.src); fault != nil {
 			return fault
 		}
 	}
@@ -174,9 +172,16 @@ func (r *run) findLocation(candidates []string) (*event.MasterLocation, *missing
 	if len(candidates) == 0 {
 		return nil, nil, reject("no_location", "neither the line nor the source names a location")
 	}
+	one := len(candidates) == 1
+	if one && r.lastPlace != nil && candidates[0] == r.lastName {
+		return r.lastPlace, nil, nil
+	}
 	location, fault := r.masters.location(r.p.src.Entity, candidates)
 	if fault != nil {
 		return nil, nil, fault
+	}
+	if one && location != nil {
+		r.lastName, r.lastPlace = candidates[0], location
 	}
 	if location == nil {
 		code := shorten(candidates[0], 200)
@@ -186,13 +191,12 @@ func (r *run) findLocation(candidates []string) (*event.MasterLocation, *missing
 }
 
 func (r *run) movement(l *line, ev *inventory.Event, item *event.MasterItem, at *event.MasterLocation) (*missing, *lineError) {
-	m := &inventory.Movement{
-		Type: inventory.MovementType(l.movement.typ), Location: at.Location,
-		Reason: l.movement.reason, Reverses: l.movement.reverses,
-	}
+	m := r.batch().movements.New()
+	m.Type, m.Location = inventory.MovementType(l.movement.typ), at.Location
+	m.Reason, m.Reverses = l.movement.reason, l.movement.reverses
 	ev.Movement = m
 	var fault *lineError
-	if m.Quantity, fault = inBase(l.quantity, ev.Trace.UnitFactor, item, r.p.src); fault != nil {
+	if m.Quantity, fault = baseOf(l.amount, ev.Trace.UnitFactor, item); fault != nil {
 		return nil, fault
 	}
 	if len(l.toLocations) > 0 {
@@ -227,11 +231,10 @@ func state(name string) (inventory.Account, *lineError) {
 
 func (r *run) count(l *line, ev *inventory.Event, item *event.MasterItem, at *event.MasterLocation) *lineError {
 	b := r.p.src.Balance
-	c := &inventory.Count{
-		Location: at.Location, Basis: b.Basis, Includes: b.Includes, Covers: b.Covers,
-		AsOf: ev.OccurredAt, AsOfBasis: ev.OccurredBasis, Sequence: l.count.sequence, Complete: l.count.complete || b.Complete,
-		Snapshot: l.count.snapshot,
-	}
+	c := r.batch().counts.New()
+	c.Location, c.Basis, c.Includes, c.Covers = at.Location, b.Basis, b.Includes, b.Covers
+	c.AsOf, c.AsOfBasis, c.Sequence, c.Complete = ev.OccurredAt, ev.OccurredBasis, l.count.sequence, l.count.complete || b.Complete
+	c.Snapshot = l.count.snapshot
 	if c.Complete && c.Snapshot == "" {
 		c.Snapshot = snapshotOf(&l.document)
 	}
@@ -247,18 +250,18 @@ func (r *run) count(l *line, ev *inventory.Event, item *event.MasterItem, at *ev
 		if len(balances) > 0 {
 			return reject("bad_balances", "either a quantity or balances")
 		}
-		whole := [1]balanceLine{{state: "on_hand", quantity: l.quantity}}
+		whole := [1]balanceLine{{state: "on_hand", amount: l.amount}}
 		balances = whole[:]
 	}
 	if len(balances) > 0 {
-		c.Balances = make([]inventory.StateBalance, 0, len(balances))
+		c.Balances = r.batch().balances.Take(len(balances))[:0]
 	}
 	for _, x := range balances {
 		s, fault := state(x.state)
 		if fault != nil {
 			return fault
 		}
-		q, fault := inBase(x.quantity, ev.Trace.UnitFactor, item, r.p.src)
+		q, fault := baseOf(x.amount, ev.Trace.UnitFactor, item)
 		if fault != nil {
 			return fault
 		}
@@ -268,7 +271,7 @@ func (r *run) count(l *line, ev *inventory.Event, item *event.MasterItem, at *ev
 }
 
 func (r *run) dated(l *line, due string, ev *inventory.Event, item *event.MasterItem) (inventory.Quantity, inventory.Day, *lineError) {
-	q, fault := inBase(l.quantity, ev.Trace.UnitFactor, item, r.p.src)
+	q, fault := baseOf(l.amount, ev.Trace.UnitFactor, item)
 	if fault != nil {
 		return 0, 0, fault
 	}

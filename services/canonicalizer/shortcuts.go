@@ -1,12 +1,8 @@
 package canonicalizer
 
 import (
-	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
-
-	"github.com/itchyny/gojq"
 
 	"github.com/stockweave/stockweave/pkg/jq"
 )
@@ -14,13 +10,13 @@ import (
 // shortcuts are definitions of the library written again in Go: those that a mapping
 // calls for each line. Each goes for what the parsers give, and leaves the rest to its
 // definition, which says what it means.
-func shortcuts(defs []*gojq.FuncDef) []jq.Shortcut {
-	return slices.Concat([]jq.Shortcut{
+func shortcuts() []jq.Shortcut {
+	return []jq.Shortcut{
 		{Name: "seg", Args: 1, Call: segShort},
 		{Name: "seg", Args: 2, Call: segShort},
 		{Name: "segs", Args: 1, Call: segsShort},
 		{Name: "apart", Args: 0, Call: apartShort},
-	}, x12Shortcuts(defs))
+	}
 }
 
 // segmentOf is a segment with an id and a list of elements, as the parsers of EDI give
@@ -56,13 +52,6 @@ func (s segmentOf) el(n int) any {
 		return s.e[n]
 	}
 	return nil
-}
-
-// text is element n, which must be a text or missing.
-func (s segmentOf) text(n int) (string, bool) {
-	v := s.el(n)
-	t, ok := v.(string)
-	return t, ok || v == nil
 }
 
 // is says whether element n is the text t.
@@ -153,58 +142,4 @@ func apartShort(in any, _ []any) (any, bool) {
 		seen[string(key)] = true
 	}
 	return in, true
-}
-
-// tableOf reads the first object of texts or numbers in a definition: its keys, and the
-// texts. So a list of codes stands once, in the definition.
-func tableOf(defs []*gojq.FuncDef, name string) map[string]string {
-	for _, d := range slices.Backward(defs) {
-		if d.Name != name {
-			continue
-		}
-		out := map[string]string{}
-		if o := objectOf(d.Body); o != nil {
-			for _, kv := range o.KeyVals {
-				key := kv.Key
-				if kv.KeyString != nil {
-					key = kv.KeyString.Str
-				}
-				text := ""
-				if t := kv.Val.Term; t != nil && t.Str != nil {
-					text = t.Str.Str
-				}
-				out[key] = text
-			}
-		}
-		return out
-	}
-	return nil
-}
-
-// objectOf is the first object written in an expression.
-func objectOf(q *gojq.Query) *gojq.Object {
-	if q == nil {
-		return nil
-	}
-	if t := q.Term; t != nil {
-		switch {
-		case t.Object != nil:
-			return t.Object
-		case t.Query != nil:
-			return objectOf(t.Query)
-		}
-		return nil
-	}
-	if o := objectOf(q.Left); o != nil {
-		return o
-	}
-	return objectOf(q.Right)
-}
-
-// trimmed is x12_trim.
-func trimmed(v any) any {
-	if s, ok := v.(string); ok {
-		return strings.TrimSpace(s)
-	}
-	return v
 }

@@ -43,6 +43,18 @@ func factorOf(item *event.MasterItem, unit string, src *policy.Source) (inventor
 
 // inBase converts a stated quantity to base units, exactly or not at all.
 func inBase(text string, factor inventory.Quantity, item *event.MasterItem, src *policy.Source) (inventory.Quantity, *lineError) {
+	q, fault := quantityOf(text, src)
+	if fault != nil {
+		return 0, fault
+	}
+	return baseOf(q, factor, item)
+}
+
+// quantityOf reads a quantity as a source states it.
+func quantityOf(text string, src *policy.Source) (inventory.Quantity, *lineError) {
+	if q, ok := wholeQuantity(text); ok { // in whatever way a source writes others
+		return q, nil
+	}
 	if src.Format == policy.FormatCSV && src.CSV.Decimal == "," {
 		if strings.Contains(text, ".") {
 			return 0, reject("bad_quantity", "%.64q has a point, and the source writes a decimal comma; where points divide thousands map decimal(\",\") and leave csv.decimal out", text)
@@ -56,7 +68,33 @@ func inBase(text string, factor inventory.Quantity, item *event.MasterItem, src 
 	if err != nil {
 		return 0, reject("bad_quantity", "%.64q is no quantity", text)
 	}
-	base, fault := times(q, factor)
+	return q, nil
+}
+
+// wholeQuantity is inventory.ParseQuantity of digits alone, no more than it takes: what
+// most quantities are.
+func wholeQuantity(text string) (inventory.Quantity, bool) {
+	if text == "" || len(text) > 14 {
+		return 0, false
+	}
+	q := inventory.Quantity(0)
+	for i := range len(text) {
+		d := text[i] - '0'
+		if d > 9 {
+			return 0, false
+		}
+		q = q*10 + inventory.Quantity(d)
+	}
+	return q * inventory.One, true
+}
+
+// baseOf converts a quantity of an item to base units, of which one of the unit it is
+// stated in has a factor.
+func baseOf(q, factor inventory.Quantity, item *event.MasterItem) (inventory.Quantity, *lineError) {
+	base, fault := q, ""
+	if factor != inventory.One {
+		base, fault = times(q, factor)
+	}
 	switch {
 	case fault != "":
 		return 0, reject(fault, "%s times %s base units", q, factor)

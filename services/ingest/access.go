@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,40 +23,25 @@ import (
 // same. It is safe for concurrent use.
 type porter struct {
 	hall    atomic.Pointer[hall]
-	open    func(doors map[inventory.Source]*door) (*hall, error)
-	rates   map[string]limit.Rule // of principals
 	limiter *limit.Limiter
 	window  *idempotent.Window
+	fetch   access.Fetch // the keys of issuers
 	log     *slog.Logger
 	now     func() time.Time
+
+	changing sync.Mutex // held while the next hall is made
 }
 
 // newPorter knows the principals of a set, and the keys that sources have
 // themselves.
 func newPorter(set *policy.Set, doors map[inventory.Source]*door, fetch access.Fetch, log *slog.Logger, now func() time.Time) (*porter, error) {
 	p := &porter{
-		rates: set.Access.Rates(), log: log, now: now,
-		limiter: limit.New(2*(len(doors)+len(set.Access.Principals))+publishedLater, now),
+		fetch: fetch, log: log, now: now,
+		limiter: limit.New(publishedLater, now),
 		window:  idempotent.NewWindow(keysKept, mostKeys, maxAnswer, now),
 	}
-	// Issuers stay while sources come and go: their keys are not fetched again.
-	others, err := set.Access.Guard(nil, fetch, now)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the file
-	}
-	p.open = func(doors map[inventory.Source]*door) (*hall, error) {
-		own := ownPrincipals(doors)
-		guard, err := others.With(own)
-		if err != nil {
-			return nil, err //nolint:wrapcheck // it names the principal
-		}
-		h := &hall{doors: doors, guard: guard, own: map[string]bool{}}
-		for i := range own {
-			h.own[own[i].Name] = true
-		}
-		return h, nil
-	}
-	return p, p.enter(doors)
+	p.hall.Store(&hall{doors: doors})
+	return p, p.permit(&set.Access)
 }
 
 // ownPrincipals are the keys that sources have themselves, as principals: a key that
@@ -158,7 +144,7 @@ func (p *porter) let(now *hall, h http.Header, r *http.Request, name inventory.S
 		v.principal, v.known = id.Principal.Name, true
 	}
 	deprecation(h, d.src)
-	if err := p.rate(h, v); err != nil {
+	if err := p.rate(h, v, now.rates); err != nil {
 		v.known = false // what did get in is given back
 		v.leave()
 		return nil, err
@@ -166,13 +152,13 @@ func (p *porter) let(now *hall, h http.Header, r *http.Request, name inventory.S
 	return v, nil
 }
 
-// rate takes one request from each bucket that the visit has.
-func (p *porter) rate(h http.Header, v *visit) error {
+// rate takes one request from each bucket that the visit has; rates are the principals'.
+func (p *porter) rate(h http.Header, v *visit, rates map[string]limit.Rule) error {
 	for _, of := range []struct {
 		policy, name string
 		rule         limit.Rule
 	}{
-		{"partner", "principal/" + v.principal, p.rates[v.principal]},
+		{"partner", "principal/" + v.principal, rates[v.principal]},
 		{"source", "source/" + string(v.door.src.Name), v.door.src.Door.Rate.Rule()},
 	} {
 		if of.rule.Free() {

@@ -122,13 +122,18 @@ func tasksOf(cfg *Config, env service.Env, known map[inventory.Source]*door, s *
 	if err != nil {
 		return nil, err
 	}
-	published, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicPolicies, Apply: live.Apply})
+	permits, err := permitted(cfg, env, s.porter)
+	if err != nil {
+		return nil, err
+	}
+	published, err := stream.NewTable(stream.TableConfig{Config: cfg.Kafka, Topic: event.TopicPolicies, Apply: takePolicy(live, permits)})
 	if err != nil {
 		return nil, fmt.Errorf("reading policies: %w", err)
 	}
 	env.Health.Ready("ingest policies", published.Ready)
 	env.Health.Detail("sources", live.Refused)
-	loaded := sync.OnceFunc(live.Loaded)
+	env.Health.Detail("ingest access", permits.Refused)
+	loaded := sync.OnceFunc(func() { loadPolicy(live, permits) })
 	serve := service.Serve(cfg.Listen, s.handler(), env.Health.Listening("ingest requests", cfg.Bound))
 	var under atomic.Int32
 	under.Store(2)

@@ -44,6 +44,7 @@ func wirePolicies() *policy.Set {
 // wire is a built door with a broker behind it.
 type wire struct {
 	url     string
+	kafka   stream.Config
 	metrics *prometheus.Registry
 
 	mu   sync.Mutex
@@ -77,7 +78,7 @@ func newWire(t *testing.T, set *policy.Set, env map[string]string) *wire {
 	cfg.Getenv = func(k string) string { return env[k] }
 	bound := make(chan net.Addr, 1)
 	cfg.Bound = func(a net.Addr) { bound <- a }
-	w := &wire{metrics: prometheus.NewRegistry(), raws: map[string]event.RawMessage{}, at: map[string]string{}}
+	w := &wire{kafka: cfg.Kafka, metrics: prometheus.NewRegistry(), raws: map[string]event.RawMessage{}, at: map[string]string{}}
 	tasks, err := Build(t.Context(), cfg, service.Env{Log: slog.New(slog.DiscardHandler), Metrics: w.metrics, Health: &service.Health{}, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)

@@ -65,7 +65,11 @@ func applyPolicies(ctx context.Context, kafka stream.Config, codecs *event.Codec
 	if err != nil {
 		return 0, err
 	}
-	contents = append(contents, sources...)
+	permits, err := changedAccess(ctx, kafka, codecs, set, at)
+	if err != nil {
+		return 0, err
+	}
+	contents = append(append(contents, sources...), permits...)
 	producer, err := stream.NewProducer(kafka)
 	if err != nil {
 		return 0, fmt.Errorf("opening producer: %w", err)

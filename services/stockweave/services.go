@@ -126,6 +126,7 @@ func (e entry) command(ctx context.Context, args []string, stdout, stderr io.Wri
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg.Kafka.Log, cfg.Kafka.Metrics = log, metrics
 	health := &service.Health{}
+	metrics.MustRegister(health.Collector())
 	env := service.Env{Name: e.name, Log: log, Metrics: metrics, Health: health, Now: time.Now}
 
 	codecs, topics, err := connected(ctx, cfg)

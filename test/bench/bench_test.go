@@ -309,7 +309,7 @@ func (r *rig) atp(t *testing.T, n int) took {
 	r.applied(t, n)
 	wall := time.Since(began)
 	if path := os.Getenv("BENCH_PROFILE"); path != "" {
-		profile(t, fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/allocs", admin), path+".allocs")
+		profile(t, fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/heap?gc=1", admin), path+".allocs") // the collector completes what it counts
 	}
 	p.Term()
 	if code := p.Wait(t, time.Minute); code != 0 {

@@ -55,12 +55,32 @@ config.yaml: |
       - {key: {{ include "stockweave.policyKey" $path }}, path: {{ $path }}}
       {{- end }}
 {{- end }}
+{{- range .root.Values.files }}
+- name: file-{{ .name }}
+  {{- if .secret }}
+  secret:
+    secretName: {{ .secret }}
+    defaultMode: 0440 # of the group 65532, which the pods are of
+  {{- else }}
+  configMap:
+    name: {{ .configMap }}
+  {{- end }}
+    {{- with .items }}
+    items:
+      {{- range . }}
+      - {key: {{ . }}, path: {{ . }}}
+      {{- end }}
+    {{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "stockweave.mounts" -}}
 - {name: config, mountPath: /etc/stockweave/config, readOnly: true}
 {{- if .Values.policies }}
 - {name: policies, mountPath: /etc/stockweave/policies, readOnly: true}
+{{- end }}
+{{- range .Values.files }}
+- {name: file-{{ .name }}, mountPath: /etc/stockweave/files/{{ .name }}, readOnly: true}
 {{- end }}
 {{- end }}
 

@@ -90,11 +90,7 @@ func New(store Store, replica string, rates map[string]limit.Rule, now func() ti
 		store: store, replica: replica, now: now, wake: make(chan struct{}, 1), ready: make(chan struct{}),
 		buckets: map[string]*bucket{}, replicas: 1, away: true, alone: limit.New(len(rates), now),
 	}
-	for name, r := range rates {
-		if r.PerSecond > 0 {
-			l.buckets[name] = &bucket{rule: limit.Rule{PerSecond: r.PerSecond, Burst: r.Burst}}
-		}
-	}
+	l.Set(rates)
 	return l
 }
 
@@ -175,15 +171,11 @@ func (l *Leases) settleSoon() {
 
 // Run settles until ctx is done, and then once more. It may be called once.
 func (l *Leases) Run(ctx context.Context) error {
-	if len(l.buckets) == 0 { // there is nothing to share
-		close(l.ready)
-		return nil
-	}
 	every := time.NewTicker(settleEvery)
 	defer every.Stop()
 	var met time.Time
 	for first := true; ; first = false {
-		if now := l.now(); first || now.Sub(met) >= meetEvery || now.Before(met) {
+		if now := l.now(); l.any() && (first || now.Sub(met) >= meetEvery || now.Before(met)) {
 			met = now
 			l.meet(ctx)
 		}
@@ -253,6 +245,9 @@ func (l *Leases) settle(ctx context.Context, all bool) {
 	l.counts.Settled++
 	for i := range accounts {
 		b := l.buckets[accounts[i].Name]
+		if b == nil { // its rate ended meanwhile
+			continue
+		}
 		b.level, b.at, b.spent, b.under = levels[i], now, b.spent-b.under, 0
 	}
 }

@@ -250,11 +250,39 @@ func TestNobodyMakesItSettleOften(t *testing.T) {
 	})
 }
 
-// TestWithoutRates: there is nothing to share, and nobody to wait for.
+// TestWithoutRates: there is nothing to share and nobody to wait for, until a rate is
+// published; one that ends is shared no more.
 func TestWithoutRates(t *testing.T) {
-	l := New(newMemory(1), "r", map[string]limit.Rule{"free": {Concurrent: 3}}, time.Now)
-	if err := l.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	<-l.Ready()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(1)
+		l := New(m, "r", map[string]limit.Rule{"free": {Concurrent: 3}}, time.Now)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx) }()
+		<-l.Ready()
+		time.Sleep(time.Second)
+		if c := l.Counts(); c.Settled+c.Failed != 0 {
+			t.Errorf("the store is asked: %+v", c)
+		}
+		l.Set(map[string]limit.Rule{"shop": {PerSecond: 1, Burst: 2}})
+		time.Sleep(time.Second)
+		granted := 0
+		for range 5 {
+			if _, ok := l.Take("shop"); ok {
+				granted++
+			}
+		}
+		time.Sleep(settleEvery)
+		if c := l.Counts(); granted != 2 || c.Away || c.Settled == 0 {
+			t.Errorf("%d of 5 are granted: %+v", granted, c)
+		}
+		l.Set(nil)
+		if _, ok := l.Take("shop"); !ok {
+			t.Error("a rate that ended refuses")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -194,6 +194,16 @@ func (s *Sources[T]) Loaded() {
 	}
 }
 
+// Again tries a list that was refused as a whole once more: what it lacked may be there
+// by now.
+func (s *Sources[T]) Again() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loaded && s.reasons[everySource] != "" {
+		s.change()
+	}
+}
+
 // change puts the list in force, all of it at once.
 func (s *Sources[T]) change() {
 	old := s.now.Load()

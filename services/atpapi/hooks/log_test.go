@@ -117,6 +117,63 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// TestLogKeepsNoRecords: what is known of a subscription outlives the memory that it was
+// read from.
+func TestLogKeepsNoRecords(t *testing.T) {
+	s := &event.Subscription{ID: "s1", Owner: "shop", URL: "https://shop.example/"}
+	k := keysOf(t, key("a"))
+	secret, err := k.Rotate(s, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := process(t, cluster(t, 1))
+	value, err := l.cfg.Codecs.AppendSubscription(nil, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]*Entry{}
+	if err := l.apply(of, &stream.Record{Key: []byte("s1"), Value: value}); err != nil {
+		t.Fatal(err)
+	}
+	clear(value) // another record's now
+	e := of["s1"]
+	if got, err := k.Present(&e.Subscription); err != nil || got != secret || e.Subscription.Owner != "shop" || e.Subscription.URL != s.URL {
+		t.Errorf("%+v, %v", e.Subscription, err)
+	}
+}
+
+// TestLogForgotten: where the log has forgotten what would be read next, it is read from its
+// start the next time, and what is no more in it is not known any more.
+func TestLogForgotten(t *testing.T) {
+	c := cluster(t, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	must := fatal(t)
+	mine, yours := process(t, c), process(t, c)
+	must(yours.Refresh(ctx))
+	must(yours.Save(ctx, &event.Subscription{ID: "s1", Owner: "shop"}))
+	must(mine.Refresh(ctx))
+	must(yours.Save(ctx, &event.Subscription{ID: "s2", Owner: "shop"}))
+	must(yours.Save(ctx, &event.Subscription{ID: "s3", Owner: "shop"}))
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(event.TopicSubscriptions, 0, 2, -1)
+	if _, err := kadm.NewClient(cl).DeleteRecords(ctx, offsets); err != nil {
+		t.Fatal(err)
+	}
+	if mine.Refresh(ctx) == nil {
+		t.Error("it goes on behind a gap")
+	}
+	must(mine.Refresh(ctx))
+	if of, all := mine.Of("shop"); len(of) != 1 || all != 1 || of[0].Subscription.ID != "s3" {
+		t.Errorf("%d of %d", len(of), all)
+	}
+}
+
 // TestLogMadeAnew: of a topic that was deleted and made anew what stands in it is known,
 // and nothing of before, though it is as long or has fewer partitions.
 func TestLogMadeAnew(t *testing.T) {

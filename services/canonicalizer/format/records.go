@@ -73,7 +73,8 @@ func (a *Assembler) Add(r Row, code string, yield func(Unit) bool) bool {
 		}
 	}
 	if r.Role == policy.BeginRecord {
-		a.open, a.parts = &u, []any{}
+		begun := u // of its own: most units are not begun
+		a.open, a.parts = &begun, []any{}
 		return true
 	}
 	return yield(u)

@@ -51,7 +51,7 @@ func NewReader(log Log, codecs *event.Codecs) *Reader { return &Reader{log, code
 // Document is an acknowledgement as it is served.
 type Document struct {
 	ID          string `json:"id"`
-	Document    string `json:"document"` // 997, 999, TA1 or CONTRL
+	Document    string `json:"document"` // 997, 999, TA1, CONTRL or STATUS
 	Status      string `json:"status"`
 	MessageID   string `json:"message_id"` // of the message it answers, as it was accepted
 	Interchange string `json:"interchange,omitempty"`

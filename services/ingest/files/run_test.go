@@ -119,6 +119,29 @@ func TestRunEnds(t *testing.T) {
 	})
 }
 
+// Of several files that are ready the one in hand is the last one, when the settings end
+// while it is taken.
+func TestRunTakesNoOtherWhenItEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, policy.FormatCSV)
+		r.put("a", "head\n1\n")
+		r.put("b", "head\n1\n")
+		until, stop := context.WithCancel(t.Context())
+		r.onRead = func(name string) {
+			if strings.HasSuffix(name, "/a") && until.Err() == nil {
+				stop()
+			}
+		}
+		f := r.feed()
+		if err := f.Run(t.Context(), until); err != nil {
+			t.Error(err)
+		}
+		r.want("claimed")
+		r.want("done", "a")
+		r.want("", "b")
+	})
+}
+
 // stopping is an Appender of a process that is told to end while it appends.
 type stopping struct {
 	*rig

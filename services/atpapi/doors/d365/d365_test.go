@@ -219,7 +219,7 @@ func TestRecords(t *testing.T) {
 	doorstest.Read(t, "reserve.json", &in)
 	h, bad := d.Hold(&in)
 	hour := int64(3600)
-	want := &doors.Hold{Name: "reserve-0", Key: inventory.Key{Entity: "acme", Item: "T-shirt-red"}, Location: "11", Quantity: "1.5", Seconds: &hour}
+	want := &doors.Hold{Name: in.OrganizationID + "|reserve-0", Key: inventory.Key{Entity: "acme", Item: "T-shirt-red"}, Location: "11", Quantity: "1.5", Seconds: &hour}
 	if bad != nil || !reflect.DeepEqual(h, want) || d.Kept() {
 		t.Errorf("%v %+v", bad, h)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // Reserve is a record of POST …/onhand/reserve and reserve/bulk. Its id is the name of
-// the request: sent again it is counted once.
+// the request among those of its organisation: sent again it is counted once.
 type Reserve struct {
 	ID                    string                            `json:"id"`
 	OrganizationID        string                            `json:"organizationId"`
@@ -72,7 +72,8 @@ func (d *Door) Hold(r *Reserve) (*doors.Hold, *doors.Fault) {
 		return nil, bad
 	}
 	h := &doors.Hold{
-		Name: r.ID, Key: inventory.Key{Entity: entity, Item: item}, Location: loc, Quantity: n.String(),
+		Name: inventory.Escape(r.OrganizationID) + "|" + inventory.Escape(r.ID),
+		Key:  inventory.Key{Entity: entity, Item: item}, Location: loc, Quantity: n.String(),
 	}
 	if d.hold > 0 {
 		seconds := int64(d.hold.Seconds())

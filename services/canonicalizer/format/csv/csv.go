@@ -15,6 +15,7 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/pkg/slab"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
 )
 
@@ -31,6 +32,16 @@ func Parse(body []byte, src *policy.Source) iter.Seq[format.Unit] { return Part(
 // Part is Parse of a part of a file, whose first row is in line first of the file, from
 // 1; rows are numbered as in the file then.
 func Part(body []byte, src *policy.Source, first int) iter.Seq[format.Unit] {
+	return rows(body, src, first, false)
+}
+
+// Lent is Part for those who have done with a unit before they ask for the next: its tree
+// stands where the one before stood.
+func Lent(body []byte, src *policy.Source, first int) iter.Seq[format.Unit] {
+	return rows(body, src, first, true)
+}
+
+func rows(body []byte, src *policy.Source, first int, lent bool) iter.Seq[format.Unit] {
 	return func(yield func(format.Unit) bool) {
 		body, fault := decode(body, src.Encoding)
 		if fault != nil {
@@ -39,8 +50,9 @@ func Part(body []byte, src *policy.Source, first int) iter.Seq[format.Unit] {
 		}
 		t := table{
 			r:   &reader{text: string(body), comma: character(src.CSV.Delimiter, ","), comment: character(src.CSV.Comment, "")},
-			csv: &src.CSV, said: "the source",
+			csv: &src.CSV, said: "the source", lent: lent && len(src.CSV.Records) == 0, // of others heads are kept, and parts
 		}
+		t.sound = utf8.ValidString(t.r.text) && strings.IndexByte(t.r.text, 0) < 0
 		columns := src.CSV.Columns
 		switch {
 		case len(src.CSV.Records) > 0:
@@ -132,6 +144,11 @@ type table struct {
 	shapes []*shape       // of the types, or the one
 	said   string         // who says how many columns there are
 	before int            // lines of the file that are not in the body
+	sound  bool           // all of it is UTF-8 without a NUL
+
+	objects jq.Objects
+	lent    bool // the tree of a row is nobody's when the next is read
+	texts   slab.Texts
 }
 
 // shape is what rows of a type have in common: the keys of their trees in order, where
@@ -163,6 +180,9 @@ func shapeOf(columns []string, more ...string) *shape {
 
 // row reads one row; false at the end of the table.
 func (t *table) row() (format.Row, bool) {
+	if t.lent {
+		t.objects.Again()
+	}
 	fields, line, err := t.r.read()
 	if errors.Is(err, io.EOF) {
 		return format.Row{}, false
@@ -173,11 +193,11 @@ func (t *table) row() (format.Row, bool) {
 			line = p.StartLine + t.before
 			p.StartLine, p.Line = line, p.Line+t.before
 		}
-		where := whereOf(line)
+		where := t.where(line)
 		return format.Row{Where: where, Role: format.RoleUnknown, Fault: format.Faultf("csv_quote", "%s: %v", where, err)}, true
 	}
 	line += t.before
-	r := format.Row{Where: whereOf(line)}
+	r := format.Row{Where: t.where(line)}
 	if t.types == nil {
 		t.tree(&r, t.shapes[0], line, fields)
 		return r, true
@@ -197,17 +217,17 @@ func (t *table) row() (format.Row, bool) {
 	return r, true
 }
 
-func whereOf(line int) string { return "row " + strconv.Itoa(line) }
+func (t *table) where(line int) string {
+	var room [24]byte
+	return t.texts.Of(strconv.AppendInt(append(room[:0], "row "...), int64(line), 10))
+}
 
 // absent stands, on the way, for a column that a row has not.
 type absent struct{}
 
 // tree makes the tree of a row of a known shape, and finds what is wrong with it.
 func (t *table) tree(r *format.Row, s *shape, line int, fields []string) {
-	members := s.members
-	for i := range members {
-		members[i].Value = nil
-	}
+	tree, members := t.objects.Copy(s.members)
 	short := len(fields) < len(s.columns)
 	if short {
 		for _, i := range s.at[len(fields):] {
@@ -224,18 +244,13 @@ func (t *table) tree(r *format.Row, s *shape, line int, fields []string) {
 			members[s.at[i]].Value = s.last[i]
 			continue
 		}
-		sound := true
-		if !utf8.ValidString(f) {
-			r.Fault = format.Faultf("invalid_utf8", "%s column %s: not UTF-8", r.Where, s.columns[i])
-			f, sound = strings.ToValidUTF8(f, "\ufffd"), false
-		}
-		if strings.IndexByte(f, 0) >= 0 {
-			r.Fault = format.Faultf("csv_nul", "%s column %s: a NUL", r.Where, s.columns[i])
-			sound = false
+		sound := t.sound || t.check(r, f, s.columns[i])
+		if !sound {
+			f = strings.ToValidUTF8(f, "\ufffd")
 		}
 		trimmed := format.Trim(f)
 		if trimmed == "" {
-			members[s.at[i]].Value = nil
+			members[s.at[i]].Value = nil // also of a column named row
 			continue
 		}
 		v := any(trimmed)
@@ -245,10 +260,24 @@ func (t *table) tree(r *format.Row, s *shape, line int, fields []string) {
 		}
 	}
 	if short {
-		members = slices.DeleteFunc(slices.Clone(members), func(m jq.Member) bool { return m.Value == any(absent{}) })
+		tree = jq.NewObject(slices.DeleteFunc(slices.Clone(members), func(m jq.Member) bool { return m.Value == any(absent{}) })...)
 	}
-	r.Tree = jq.NewObject(members...)
+	r.Tree = tree
 	if r.Role != policy.SkipRecord && len(fields) != len(s.columns) {
 		r.Fault = format.Faultf("csv_ragged", "%s: %d fields, %s has %d", r.Where, len(fields), t.said, len(s.columns))
 	}
+}
+
+// check finds what is wrong with a field; false where there is something.
+func (t *table) check(r *format.Row, f, column string) (sound bool) {
+	sound = true
+	if !utf8.ValidString(f) {
+		r.Fault = format.Faultf("invalid_utf8", "%s column %s: not UTF-8", r.Where, column)
+		sound = false
+	}
+	if strings.IndexByte(f, 0) >= 0 {
+		r.Fault = format.Faultf("csv_nul", "%s column %s: a NUL", r.Where, column)
+		sound = false
+	}
+	return sound
 }

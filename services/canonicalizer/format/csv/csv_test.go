@@ -216,3 +216,49 @@ func TestRecordTypes(t *testing.T) {
 		t.Error(r)
 	}
 }
+
+// TestLent: rows whose memory comes again are those that have their own, one by one; the
+// rows of a table of several types are never made of the same memory, for heads and parts
+// are kept.
+func TestLent(t *testing.T) {
+	shown := func(u format.Unit) string {
+		tree, err := json.Marshal(u.Tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := u.Where + " " + string(tree)
+		if u.Fault != nil {
+			s += " " + u.Fault.Code + ": " + u.Fault.Reason
+		}
+		return s
+	}
+	types := policy.CSV{Records: []policy.Record{
+		{Type: "H", Role: policy.HeadRecord, Columns: []string{"k", "no"}},
+		{Type: "B", Role: policy.BeginRecord, Columns: []string{"k", "a"}},
+		{Type: "P", Role: policy.PartRecord, Columns: []string{"k", "b"}},
+	}}
+	for _, c := range []struct {
+		body string
+		csv  policy.CSV
+	}{
+		{"a,b,row\n1,2,3\n,,\n1\n1,2,3,4\n\"x\",\"y\nz\",\n5,6,7\n", policy.CSV{}},
+		{"a,b\n\xff,1\nx\x00,1\n x,1\nx,1\n\"q,1\n", policy.CSV{}},
+		{"H,1\nB,2\nP,3\nP,4\nB,5\nH,6\nB,7\nP,8\nQ,9\n", types},
+	} {
+		src := &policy.Source{CSV: c.csv}
+		var own []format.Unit
+		for u := range Part([]byte(c.body), src, 5) {
+			own = append(own, u)
+		}
+		n := 0
+		for u := range Lent([]byte(c.body), src, 5) {
+			if n < len(own) && shown(u) != shown(own[n]) {
+				t.Errorf("unit %d is %s, want %s", n, shown(u), shown(own[n]))
+			}
+			n++
+		}
+		if n != len(own) {
+			t.Errorf("%d units of %d", n, len(own))
+		}
+	}
+}

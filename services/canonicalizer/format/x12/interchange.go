@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
+	"github.com/stockweave/stockweave/services/canonicalizer/x12set"
 )
 
 // reader puts an interchange together, segment by segment.
@@ -34,7 +35,7 @@ const maxFaults = 100
 type set struct {
 	st       *segment
 	count    int // of the segments between ST and SE
-	segments []any
+	segments []x12set.Segment
 	faults   []Fault
 	flags    []any
 }
@@ -132,7 +133,7 @@ func (r *reader) take() bool {
 		}
 	case "ST":
 		r.closeSet("x12_missing_se", "the next set begins before SE")
-		r.open = &set{st: r.s.keep()}
+		r.open = &set{st: r.s.keep(), segments: make([]x12set.Segment, 0, r.s.usual)}
 		r.sets++
 		if r.gs == nil && r.isa != nil {
 			r.tell("x12_missing_gs", "set %.20s stands outside any group", r.open.st.at(2))
@@ -178,14 +179,14 @@ func (r *reader) detail() {
 	if r.record != nil {
 		return
 	}
-	e := s.values.List(len(s.fields), (len(s.text)-s.at)/4)
-	for i, v := range s.fields {
-		e[i] = s.values.Text(v)
-		if i > 0 && i < len(s.fields)-1 && endsAsTag(v) {
+	e := s.list(len(s.fields))
+	copy(e, s.fields)
+	for i := 1; i < len(e)-1; i++ {
+		if endsAsTag(e[i]) {
 			r.runTogether()
 		}
 	}
-	r.open.segments = append(r.open.segments, format.Segment(e[0], s.pos, e))
+	r.open.segments = append(r.open.segments, x12set.Segment{Pos: s.pos, E: e})
 }
 
 // runTogether flags the segment cut last.
@@ -338,7 +339,7 @@ func (r *reader) emit(se []string) {
 		r.interchangeTree = map[string]any{
 			"sender_qualifier": r.isa.at(5), "sender": r.isa.at(6), "receiver_qualifier": r.isa.at(7), "receiver": r.isa.at(8),
 			"date": r.isa.at(9), "time": r.isa.at(10), "control": r.isa.at(13), "test": r.isa.at(15) == "T",
-			"version": r.isa.at(12), "repetition": r.s.values.Text(r.s.repetition), "ack_requested": r.isa.at(14) == "1",
+			"version": r.isa.at(12), "repetition": orNull(r.s.repetition), "ack_requested": r.isa.at(14) == "1",
 		}
 	}
 	if r.groupTree == nil {
@@ -346,15 +347,10 @@ func (r *reader) emit(se []string) {
 			"code": r.gs.at(1), "sender": r.gs.at(2), "receiver": r.gs.at(3), "date": r.gs.at(4), "time": r.gs.at(5), "control": r.gs.at(6),
 		}
 	}
-	if o.segments == nil {
-		o.segments = []any{}
-	}
-	tree := map[string]any{
-		"set": st.at(1), "control": st.at(2), "version": r.gs.at(8), "component": r.s.component, "pos": st.pos,
-		"interchange": r.interchangeTree, "group": r.groupTree, "segments": o.segments,
-	}
-	if len(o.flags) > 0 {
-		tree["flags"] = o.flags
+	r.s.usual = min(len(o.segments), mostUsual)
+	tree := &x12set.Set{
+		ID: st.at(1), Control: st.at(2), Version: r.gs.at(8), Component: r.s.component, Pos: st.pos,
+		Interchange: r.interchangeTree, Group: r.groupTree, Segments: o.segments, Flags: o.flags,
 	}
 	if r.isa == nil && !r.s.allowBare {
 		o.fault("x12_no_isa", "segment %d: set %.20s %.20s stands in no interchange", st.pos, st.at(1), st.at(2))

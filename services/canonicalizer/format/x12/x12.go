@@ -21,7 +21,8 @@ const (
 	maxSets         = 50_000
 )
 
-// Parse is a format.Parse: each transaction set is a unit. Its tree is
+// Parse is a format.Parse: each transaction set is a unit. Its tree, an *x12set.Set until
+// its value is asked for, is
 //
 //	{set, control, version, component,
 //	 interchange: {sender_qualifier, sender, receiver_qualifier, receiver, date, time, control, test,
@@ -93,8 +94,29 @@ type scanner struct {
 	element, component, terminator string
 	repetition                     string // empty: none
 
-	values format.Values
 	fields []string // of the segment cut last
+	free   []string // memory for the elements of segments
+	usual  int      // segments of the set before
+}
+
+// mostUsual bounds the room that a set is given because of the one before it.
+const mostUsual = 1024
+
+// list is a list of n texts, whose memory many share.
+func (s *scanner) list(n int) []string {
+	if len(s.free) < n {
+		s.free = make([]string, max(n, min((len(s.text)-s.at)/4, 2048)))
+	}
+	list := s.free[:n:n]
+	s.free = s.free[n:]
+	return list
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
 }
 
 // segment is a segment kept; e[0] is its id.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/stockweave/stockweave/services/canonicalizer/format/edifact"
 )
@@ -108,8 +109,7 @@ func Answer(in edifact.Interchange, o Options) ([]byte, error) {
 		return nil, fmt.Errorf("acknowledging: UNB names no sender or no receiver")
 	}
 	for _, n := range []int{1, 2, 3, 5, 11} { // what is given back as it came
-		// No level of ISO 9735 has them, and a reader takes a line's end for a segment's.
-		if strings.ContainsFunc(at(in.UNB, n), unicode.IsControl) {
+		if strings.ContainsFunc(at(in.UNB, n), w.stray) {
 			return nil, fmt.Errorf("acknowledging: UNB element %d holds a control character", n)
 		}
 	}
@@ -169,6 +169,31 @@ func (w *writer) composite(parts ...string) string {
 	return strings.TrimRight(strings.Join(parts, string([]byte{w.in.Service.Component})), string([]byte{w.in.Service.Component}))
 }
 
+// stray tells a control character that is no service character: no level of ISO 9735
+// has it, and a reader takes a line's end for a segment's. Level B's service
+// characters are control characters themselves.
+func (w *writer) stray(c rune) bool {
+	s := w.in.Service
+	return unicode.IsControl(c) && !slices.Contains([]rune{rune(s.Component), rune(s.Element), rune(s.Release), rune(s.Repetition)}, c)
+}
+
+// clean is an element of a group or a message without stray characters: the others of
+// the interchange are answered all the same.
+func (w *writer) clean(e string) string {
+	if !strings.ContainsFunc(e, w.stray) {
+		return e
+	}
+	var b strings.Builder
+	for len(e) > 0 {
+		c, size := utf8.DecodeRuneInString(e) // a byte that is no UTF-8 stays as it is
+		if !w.stray(c) {
+			b.WriteString(e[:size])
+		}
+		e = e[size:]
+	}
+	return b.String()
+}
+
 // comp is component m of an element as it stands.
 func (w *writer) comp(element string, m int) string {
 	parts := strings.SplitN(element, string([]byte{w.in.Service.Component}), m+1)
@@ -196,7 +221,7 @@ func (w *writer) group(g edifact.Group, notes []Note) {
 		action = rejected
 		told = cmp.Or(told, what{code: "18"})
 	}
-	w.segment("UCF", at(g.UNG, 5), at(g.UNG, 2), at(g.UNG, 3), action, told.code, told.tag)
+	w.segment("UCF", w.clean(at(g.UNG, 5)), w.clean(at(g.UNG, 2)), w.clean(at(g.UNG, 3)), action, told.code, told.tag)
 	for _, m := range g.Messages {
 		w.message(at(g.UNG, 5), m, notes)
 	}
@@ -227,7 +252,7 @@ func (w *writer) message(group string, m edifact.Message, notes []Note) {
 			action = rejected
 		}
 	}
-	w.segment("UCM", at(m.UNH, 1), at(m.UNH, 2), action, told.code, told.tag)
+	w.segment("UCM", w.clean(at(m.UNH, 1)), w.clean(at(m.UNH, 2)), action, told.code, told.tag)
 	for _, n := range notes {
 		w.segment("UCS", strconv.Itoa(n.At), n.Code)
 		for _, e := range n.Elements {

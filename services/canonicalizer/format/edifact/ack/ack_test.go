@@ -144,6 +144,16 @@ func TestServiceCharacters(t *testing.T) {
 	if got := answer(t, r.Replace(received), options); got != r.Replace(plain) {
 		t.Errorf("%s, want %s", got, r.Replace(plain))
 	}
+	// Level B's own, which do not print.
+	r = strings.NewReplacer(":", "\x1f", "+", "\x1d", "'", "\x1c", "UNOC", "UNOB")
+	bare := unb + strings.Replace(one, "UNT+3", "UNT+4", 1) + "UNZ+2+REF7'"
+	if got, want := answer(t, r.Replace(bare), options), r.Replace(answer(t, bare, options)); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	// Control characters are not given back; the message is named by what is left.
+	if got := answer(t, unb+one+strings.Replace(strings.Replace(one, "UNT+3", "UNT+4", 1), "UNH+1+", "UNH+M\xfc\n\x019+\x7f", 1)+"UNZ+2+REF7'", options); !strings.Contains(got, "UCM+M\xfc9+DESADV:D:96A:UN:EAN005+4") {
+		t.Errorf("%q", got)
+	}
 	latin1 := answer(t, strings.Replace(unb, "SENDER", "M\xfcLLER", 1)+one+"UNZ+1+REF7'", options)
 	if !strings.Contains(latin1, "+M\xfcLLER:14+261102") {
 		t.Errorf("%q", latin1)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/services/canonicalizer/format/x12"
 )
@@ -48,7 +49,7 @@ func own(t *testing.T, answer string) {
 		if u.Fault != nil && (u.Fault.Code != "x12_stray_segment" || !strings.Contains(u.Fault.Reason, "TA1")) {
 			t.Errorf("%+v of %s", u.Fault, answer)
 		}
-		if tree, ok := u.Tree.(map[string]any); ok {
+		if tree, ok := jq.Plain(u.Tree).(map[string]any); ok {
 			flags := fmt.Sprint(tree["interchange"].(map[string]any)["flags"])
 			if recoded := strings.Contains(answer, "\x85"); flags != "<nil>" && (!recoded || flags != "[map[code:not_utf8 pos:1]]") {
 				t.Errorf("flags %s of %q", flags, answer)
