@@ -70,6 +70,9 @@ func serverProperties(b *broker, all []*broker, options string) string {
 		fmt.Sprint("share.coordinator.state.topic.min.isr=", minISR),
 
 		"auto.create.topics.enable=false", // a topic nobody applied is a fault, not a topic
+		// A transaction that begins while the markers of the one before are written is tried again
+		// by the broker (KIP-890), 20 ms later by default.
+		"add.partitions.to.txn.retry.backoff.ms=2",
 		"group.initial.rebalance.delay.ms=0",
 		"group.min.session.timeout.ms=1000",
 		// A killed broker is missed in seconds, and may come back as soon.
