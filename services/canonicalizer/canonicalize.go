@@ -15,6 +15,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/policy"
 	"github.com/stockweave/stockweave/pkg/slab"
 	"github.com/stockweave/stockweave/services/canonicalizer/format"
+	"github.com/stockweave/stockweave/services/canonicalizer/standard/x12"
 )
 
 // serviceName stands in dead letters.
@@ -107,11 +108,11 @@ func canonicalizeAt(ctx context.Context, p *sourceProgram, raw *event.RawMessage
 		if read++; read%restEvery == 0 {
 			at.rest(ctx)
 		}
-		if r.lines > most {
+		if r.lines > most || r.tooMany {
 			// All or nothing: half a message would look like a whole one.
 			r.batch().forget()
 			r.out, r.lines = Result{batch: r.out.batch, of: r.out.of}, 1
-			r.refuse("", reject("too_many_lines", "more than %d lines", most), nil)
+			r.refuse("", reject(x12.TooManyLines, "more than %d lines", most), nil)
 			break
 		}
 	}
@@ -126,6 +127,7 @@ type run struct {
 	raw     *event.RawMessage
 	masters *masters
 	lines   int
+	tooMany bool // lines, which is known before they are counted
 	out     Result
 	read    line              // the line it is at
 	frames  inventory.Event   // of milestones, one after the other
@@ -203,6 +205,7 @@ func (r *run) unit(ctx context.Context, u format.Unit) error {
 		r.refuse("", &lineError{u.Fault.Code, u.Fault.Reason}, u.Tree)
 	case bad != nil:
 		r.lines++
+		r.tooMany = bad.code == x12.TooManyLines
 		r.refuse("", reject(bad.code, "%s: %s", u.Where, bad.reason), u.Tree)
 	default:
 		for _, v := range mapped {

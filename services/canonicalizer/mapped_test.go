@@ -192,7 +192,7 @@ func TestX12Hostile(t *testing.T) {
 					}
 				}
 			})
-			if took > mostTime {
+			if took > mostTime || memory > mostMemory {
 				t.Errorf("%s and %d MiB of %d bytes", took, memory>>20, len(body))
 			}
 			t.Logf("%s and %d MiB of %d bytes", took, memory>>20, len(body))

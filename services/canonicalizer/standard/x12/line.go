@@ -91,8 +91,11 @@ func (l *Line) without(name string) {
 	l.Attributes = slices.DeleteFunc(l.Attributes, func(a inventory.Attribute) bool { return a.Name == name })
 }
 
-// known makes attributes of a line's parties, its first ones.
-func (l *Line) known(roles []inventory.Attribute) { l.Attributes = append(l.Attributes[:0], roles...) }
+// known makes attributes of a line's parties, its first ones. There is room for what a line
+// says of itself.
+func (l *Line) known(roles []inventory.Attribute) {
+	l.Attributes = append(slices.Grow(l.Attributes[:0], len(roles)+8), roles...)
+}
 
 // flag adds a word to the flags, an attribute.
 func (l *Line) flag(word string) {

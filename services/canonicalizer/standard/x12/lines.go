@@ -19,6 +19,9 @@ import (
 // Fault is why a set gave no lines, or a row of it none. It is what reject of jq gives.
 type Fault struct{ Code, Reason string }
 
+// TooManyLines is the code of a set of more lines than a message may have.
+const TooManyLines = "too_many_lines"
+
 func (f *Fault) Error() string { return f.Code + ": " + f.Reason }
 
 // Value is the error as jq catches it.
@@ -49,6 +52,9 @@ func Lines(m *Memory, in any) ([]Line, error) {
 	m.n = 0
 	if fault := r.set(); fault != nil {
 		return nil, fault
+	}
+	if m.n > mostLines {
+		return nil, reject(TooManyLines, "more than %d lines", mostLines)
 	}
 	r.torn()
 	if m.n == 0 {

@@ -1,12 +1,19 @@
 package x12
 
-import "github.com/stockweave/stockweave/services/canonicalizer/format"
+import (
+	"github.com/stockweave/stockweave/pkg/policy"
+	"github.com/stockweave/stockweave/services/canonicalizer/format"
+)
+
+// mostLines is how many lines a set may become: no message may have more.
+const mostLines = policy.DefaultMaxLines
 
 // Memory is what lines are made in, set after set. The zero value is ready; it is of one
 // goroutine at a time.
 type Memory struct {
-	lines []Line // those from n on are kept for the memory of their lists
-	n     int
+	lines  []Line // those from n on are kept for the memory of their lists
+	n      int    // one above mostLines: there were more
+	beyond Line   // each of those, in the place of the one before
 
 	// Of the set being read.
 	blocks    []block
@@ -37,11 +44,18 @@ func (m *Memory) Forget() {
 	clear(m.loops[:cap(m.loops)])
 	clear(m.inherited[:cap(m.inherited)])
 	clear(m.pairs[:cap(m.pairs)])
+	clear(m.beyond.IDs[:cap(m.beyond.IDs)])
+	clear(m.beyond.Attributes[:cap(m.beyond.Attributes)])
+	m.beyond.reset()
 	m.n = 0
 }
 
 // add is the next line, empty. It holds until the one after it.
 func (m *Memory) add() *Line {
+	if m.n > mostLines {
+		m.beyond.reset()
+		return &m.beyond
+	}
 	if m.n == len(m.lines) {
 		m.lines = append(m.lines, Line{})
 	}
@@ -54,14 +68,28 @@ func (m *Memory) add() *Line {
 // again is another line that says what line i says.
 func (m *Memory) again(i int) *Line {
 	to := m.add()
-	from := &m.lines[i]
+	from := m.at(i)
 	ids, attributes := append(to.IDs, from.IDs...), append(to.Attributes, from.Attributes...)
 	*to = *from
 	to.IDs, to.Attributes = ids, attributes
 	return to
 }
 
+// at is a line by its index.
+func (m *Memory) at(i int) *Line {
+	if i >= m.n {
+		m.beyond.reset()
+		return &m.beyond
+	}
+	return &m.lines[i]
+}
+
 // last is the index of the line made last.
-func (m *Memory) last() int { return m.n - 1 }
+func (m *Memory) last() int {
+	if m.n > mostLines {
+		return m.n
+	}
+	return m.n - 1
+}
 
 func (l *Line) reset() { *l = Line{IDs: l.IDs[:0], Attributes: l.Attributes[:0]} }

@@ -81,7 +81,7 @@ func (r *reading) orderLines(d *orderDocument) {
 		r.divide(p.split, shipTo)
 		served, dueAt := p.own.place("WH", "SF").or(from), p.own.place("ST").or(to)
 		for i := base; i < r.m.n; i++ {
-			l := &r.m.lines[i]
+			l := r.m.at(i)
 			place := dueAt
 			if len(p.split) > 0 {
 				place = l.Location.or(dueAt)
@@ -238,7 +238,7 @@ func (r *reading) answers(d *answerDocument) {
 			if a.ID() != "ACK" {
 				continue
 			}
-			l := &r.m.lines[base+nth]
+			l := r.m.at(base + nth)
 			nth++
 			said := answerStatus(a.El(1))
 			if gone && said == acked {

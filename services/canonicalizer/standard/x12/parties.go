@@ -170,7 +170,7 @@ func (r *reading) divide(to []destination, attribute string) {
 		r.m.again(base)
 	}
 	for n, d := range to {
-		l := &r.m.lines[base+n]
+		l := r.m.at(base + n)
 		l.Location, l.Quantity, l.Unit = d.place, d.quantity, first(d.unit, l.Unit)
 		l.Document.Line += "/" + d.place.Code
 		if attribute != "" {

@@ -20,13 +20,31 @@ type inherited struct {
 	prf, po, when, due          string
 	tracking, bol, sscc, number string
 	to                          Place
-	parties                     []inventory.Attribute // of the heading and of the loops down to it
+
+	// Of the heading and of the loops above it; its own are among them if they are told,
+	// which they are where others need them: each loop may have as many as a line.
+	parties []inventory.Attribute
+	told    bool
+}
+
+// tell keeps the loop's own parties among those of the loops above.
+func (from *inherited) tell() {
+	from.parties, from.told = from.roles(), true
+}
+
+// roles are the parties of the heading and of the loops down to it.
+func (from *inherited) roles() []inventory.Attribute {
+	if from.told || from.kinds&hasParty == 0 {
+		return from.parties
+	}
+	return roles(from.parties, from.segments)
 }
 
 // heir is a loop below one that has said so much.
 func (from *inherited) heir(s segments) inherited {
+	from.tell()
 	h, has := *from, s.kinds()
-	h.segments, h.above, h.kinds = s, from.line, has
+	h.segments, h.above, h.kinds, h.told = s, from.line, has, false
 	if has&hasItem != 0 {
 		h.lin = s.seg("LIN")
 	}
@@ -44,7 +62,7 @@ func (from *inherited) heir(s segments) inherited {
 		h.tracking, h.sscc = first(s.tracking(), from.tracking), first(s.sscc(), from.sscc)
 	}
 	if has&hasParty != 0 {
-		h.to, h.parties = s.place("ST").or(from.to), roles(from.parties, s)
+		h.to = s.place("ST").or(from.to)
 	}
 	h.line = from.line || has&hasItem != 0 && has&hasShipped != 0
 	return h
@@ -114,6 +132,7 @@ func (r *reading) shipNotice() *Fault {
 			r.noticed(&n, i, h.segments)
 			continue
 		}
+		h.tell()
 		h.segments.loops(func(_ int, own segments) { r.noticed(&n, i, own) }, "LIN")
 	}
 	return nil
@@ -148,7 +167,7 @@ func (r *reading) noticed(n *notice, i int, own segments) {
 	l.IDs = item.appendIDs(l.IDs)
 	l.Quantity, l.Unit, l.Location = sn.El(2), r.comp(sn, 3), h.to
 	l.Ref = r.purchase(po)
-	l.known(h.parties)
+	l.known(h.roles())
 	l.attribute("bol", h.bol)
 	l.attribute("flags", joined(" ", item.flags, at.Flag))
 	l.attribute("lot", item.lot)

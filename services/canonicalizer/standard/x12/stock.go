@@ -291,7 +291,7 @@ func (r *reading) activity() {
 		head: head, wanted: []string{"RL", "WH", "ST", "BY"},
 	}, r.s[len(head):])
 	for i := range r.m.lines[:r.m.n] {
-		l := &r.m.lines[i]
+		l := r.m.at(i)
 		for k := range l.Attributes {
 			if a := &l.Attributes[k]; a.Name == "code" && a.Value == "QB" { // of the beginning
 				r.stamp(l, When(x.El(2), "", ""))

@@ -227,7 +227,7 @@ func (r *reading) transferReceipt() *Fault {
 			of.Document.Line, of.Nth = strconv.Itoa(row.nth)+"/"+strconv.Itoa(n), 0
 			of.attribute("condition", x.El(3))
 		}
-		r.m.lines[at].moves("receipt", received)
+		r.m.at(at).moves("receipt", received)
 	}, "W07", "W04", "W12")
 	return nil
 }
