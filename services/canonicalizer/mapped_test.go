@@ -135,6 +135,45 @@ func TestX12NoSet(t *testing.T) {
 	}
 }
 
+// TestX12TooManyLines: a set of more lines than a message may have takes the sets beside it
+// along, whoever maps it.
+func TestX12TooManyLines(t *testing.T) {
+	const head = "BEG*00*SA*1**20261102~"
+	for _, mapping := range []string{"x12_lines", "x12_lines | map(.)"} {
+		for n, want := range map[int]int{policy.DefaultMaxLines: 0, policy.DefaultMaxLines + 1: 1, policy.DefaultMaxLines + 3: 1} { // of both sets
+			src := standardX12()
+			src.Mapping = mapping
+			p, err := program(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The last item goes to four places, and is four lines.
+			lone := head + "PO1**1*EA***VN*A~"
+			large := head + strings.Repeat("PO1**1*EA***VN*A~", n-5) + "PO1**4*EA***VN*A~SDQ*EA*92*1*1*2*1*3*1*4*1~"
+			res, err := canonicalize(t.Context(), p, rawOf(p, x12Message("850", lone, large)), newMasters())
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantLines := n
+			if want == 1 {
+				wantLines = 1
+			}
+			if int(res.Receipt.Lines) != wantLines || !res.Receipt.Adds() {
+				t.Errorf("%s, %d lines: %+v", mapping, n, res.Receipt.Lines)
+			}
+			tooMany := 0
+			for _, code := range codes(&res) {
+				if code == "too_many_lines" {
+					tooMany++
+				}
+			}
+			if tooMany != want || want == 1 && len(res.Rejected)+len(res.Parked) != 1 {
+				t.Errorf("%s, %d lines: refused %d times, %d lines rejected, %d parked", mapping, n, tooMany, len(res.Rejected), len(res.Parked))
+			}
+		}
+	}
+}
+
 // TestX12Hostile: sets made to cost much are read in a second, however their segments
 // stand.
 func TestX12Hostile(t *testing.T) {
