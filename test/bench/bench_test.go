@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +33,7 @@ const (
 	commit     = 20 * time.Millisecond
 	partitions = 6
 	pairs      = 5 // of the load and the floor around it
-	paced      = 20 * time.Second
+	paced      = 60 * time.Second
 	within     = 10 * time.Minute
 )
 
@@ -421,6 +422,8 @@ func (r *rig) latency(t *testing.T, from, rate, barCommitted, barVisible int) []
 	r.caughtUp(t, "atp-api", event.TopicPositions)
 	warm := rate * 5
 	n := rate * int(paced/time.Second)
+	// Whoever measures takes the machine's time, too.
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	w := r.watch(t)
 	if err := pace(t.Context(), r.brokers(), r.codecs, r.locations, from, from+warm, rate); err != nil {
 		t.Fatal(err)
