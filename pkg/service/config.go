@@ -12,7 +12,8 @@ import (
 const maxConfig = 1 << 20
 
 // LoadConfig decodes a YAML file over what into already holds. Unknown and
-// repeated keys are errors with their line.
+// repeated keys are errors with their line and column. No error shows the text of the file:
+// somebody may have written a password where none belongs.
 func LoadConfig(path string, into any) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -25,7 +26,7 @@ func LoadConfig(path string, into any) error {
 		return nil
 	}
 	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(into); err != nil {
-		return fmt.Errorf("decoding configuration %s: %w", path, err)
+		return fmt.Errorf("decoding configuration %s: %s", path, yaml.FormatError(err, false, false))
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ package stream
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/stockweave/stockweave/pkg/connect"
 )
 
 // Record is a log record; services use it without importing the client.
@@ -31,6 +32,9 @@ type Config struct {
 	// static group instance id, so a restart never waits out the session.
 	Instance string `yaml:"instance"`
 
+	TLS  connect.TLS `yaml:"tls"`
+	SASL SASL        `yaml:"sasl"`
+
 	// MaxBatch, when set, is the largest batch, and so record, a topic takes, in
 	// bytes. It must not be above the topic's max.message.bytes; the client's own
 	// limit is the broker's default, 1,000,012.
@@ -44,7 +48,6 @@ type Config struct {
 	Sealed bool `yaml:"-"`
 
 	Dialer  func(ctx context.Context, network, host string) (net.Conn, error) `yaml:"-"`
-	TLS     *tls.Config                                                       `yaml:"-"`
 	Log     *slog.Logger                                                      `yaml:"-"`
 	Metrics prometheus.Registerer                                             `yaml:"-"`
 }

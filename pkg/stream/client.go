@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -50,14 +49,18 @@ func (c Compression) codec() (kgo.CompressionCodec, error) {
 	return kgo.NoCompression(), fmt.Errorf("unknown compression %q", string(c))
 }
 
-func (c Config) validate() error {
+// Validate reports every fault at once, each under its name in the configuration file. No
+// file is read.
+func (c *Config) Validate() error {
+	var errs []error
 	if len(c.Brokers) == 0 {
-		return errors.New("no brokers")
+		errs = append(errs, errors.New("kafka.brokers: at least one is required"))
 	}
-	if c.Dialer != nil && c.TLS != nil {
-		return errors.New("a dialer and TLS exclude each other")
+	if c.Dialer != nil && c.TLS.Enabled {
+		errs = append(errs, errors.New("kafka.tls: a dialer and TLS exclude each other"))
 	}
-	return nil
+	errs = append(errs, c.TLS.Validate("kafka.tls"), c.SASL.validate("kafka.sasl", c.TLS.Enabled))
+	return errors.Join(errs...)
 }
 
 func (c Config) logger() *slog.Logger {
@@ -69,10 +72,14 @@ func (c Config) logger() *slog.Logger {
 
 // client opens a client with what all of them share, then opts.
 func (c Config) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	cl, err := kgo.NewClient(slices.Concat(c.options(), opts)...)
+	opts, err := c.options(opts...)
+	if err != nil {
+		return nil, err
+	}
+	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("opening client: %w", err)
 	}
@@ -84,7 +91,9 @@ func (c Config) client(opts ...kgo.Opt) (*kgo.Client, error) {
 // it sits idle when nothing else flows (the client's default is 5 s).
 const fetchWait = 250 * time.Millisecond
 
-func (c Config) options() []kgo.Opt {
+// options are those that all clients share, then more. Every client is made of them: TLS
+// and SASL are here and nowhere else. An error is that of a file.
+func (c Config) options(more ...kgo.Opt) ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID("stockweave"),
@@ -98,10 +107,21 @@ func (c Config) options() []kgo.Opt {
 	if c.Dialer != nil {
 		opts = append(opts, kgo.Dialer(c.Dialer))
 	}
-	if c.TLS != nil {
-		opts = append(opts, kgo.DialTLSConfig(c.TLS))
+	secured, err := c.TLS.Load("kafka.tls")
+	if err != nil {
+		return nil, err
 	}
-	return opts
+	if secured != nil {
+		opts = append(opts, kgo.DialTLSConfig(secured))
+	}
+	who, err := c.SASL.mechanism("kafka.sasl")
+	if err != nil {
+		return nil, err
+	}
+	if who != nil {
+		opts = append(opts, kgo.SASL(who))
+	}
+	return append(opts, more...), nil
 }
 
 // clientLog hands the client's warnings to slog.

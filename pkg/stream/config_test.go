@@ -13,13 +13,13 @@ import (
 
 func TestConfigurationNamesAllFaults(t *testing.T) {
 	_, err := NewRunner(RunnerConfig{})
-	for _, want := range []string{"no brokers", "no group", "no instance", "no input", "no state", "no dead letters", "no header codec", "no processor"} {
+	for _, want := range []string{"kafka.brokers", "no group", "no instance", "no input", "no state", "no dead letters", "no header codec", "no processor"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}
 	}
 	_, err = NewWorker(WorkerConfig{})
-	for _, want := range []string{"no brokers", "no group", "no topics", "no dead letters", "exactly one"} {
+	for _, want := range []string{"kafka.brokers", "no group", "no topics", "no dead letters", "exactly one"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}

@@ -63,7 +63,7 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 	if err := cfg.leaks(cfg.State); err != nil {
 		faults = append(faults, err)
 	}
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		faults = append(faults, err)
 	}
 	codec, err := cfg.Compression.codec()

@@ -104,16 +104,16 @@ func (r *Runner) open(ctx context.Context, facts logFacts, kept map[int32]*kept)
 			s.restore(rctx, facts, p)
 		})
 	}
-	gts, err := kgo.NewGroupTransactSession(slices.Concat(r.cfg.options(), []kgo.Opt{
+	opts, err := r.cfg.options(
 		kgo.TransactionalID(r.identity()),
 		kgo.TransactionTimeout(transactionTimeout),
-		kgo.ConcurrentTransactionsBackoff(2 * time.Millisecond),
+		kgo.ConcurrentTransactionsBackoff(2*time.Millisecond),
 		kgo.MetadataMinAge(metadataAge),
 		kgo.RecordPartitioner(partitioner(nil)), // by number: co-partitioned outputs (§2)
 		kgo.ProducerBatchCompression(r.codec),
 		// The end of the transaction flushes; lingering until then makes few
 		// large batches.
-		kgo.ProducerLinger(2*r.cfg.Commit + 10*time.Millisecond),
+		kgo.ProducerLinger(2*r.cfg.Commit+10*time.Millisecond),
 		kgo.MaxBufferedRecords(250_000),
 		kgo.WithPools(new(recycler)),
 
@@ -135,7 +135,11 @@ func (r *Runner) open(ctx context.Context, facts logFacts, kept map[int32]*kept)
 			s.onFetched(m[r.cfg.Input], restore)
 			return m, nil
 		}),
-	})...)
+	)
+	if err != nil {
+		return nil, fmt.Errorf("opening transactional session: %w", err)
+	}
+	gts, err := kgo.NewGroupTransactSession(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("opening transactional session: %w", err)
 	}

@@ -19,7 +19,7 @@ type Table struct {
 
 // NewTable checks the configuration and starts nothing.
 func NewTable(cfg TableConfig) (*Table, error) {
-	switch err := cfg.validate(); {
+	switch err := cfg.Validate(); {
 	case err != nil:
 		return nil, fmt.Errorf("configuring table of %q: %w", cfg.Topic, err)
 	case cfg.Topic == "" || cfg.Apply == nil:

@@ -48,7 +48,7 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	need(cfg.Dead != nil, "no dead letters")
 	need((cfg.Handle == nil) != (cfg.Batch == nil), "exactly one of Handle and Batch must be set")
 	need(cfg.Check == nil || cfg.CheckEvery > 0, "Check needs CheckEvery")
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		faults = append(faults, err)
 	}
 	codec, err := cfg.Compression.codec()
@@ -169,7 +169,7 @@ func (w *Worker) open(ctx context.Context, reads *RestoreReads) (*consumer, erro
 	if cfg.ReadCommitted {
 		isolation = kgo.ReadCommitted()
 	}
-	opts := slices.Concat(cfg.options(), []kgo.Opt{
+	opts, err := cfg.options(
 		kgo.RecordPartitioner(partitioner(func(topic string) bool { return slices.Contains(cfg.OwnPartition, topic) })),
 		kgo.ProducerLinger(0),
 		kgo.ProducerBatchCompression(w.codec),
@@ -190,7 +190,10 @@ func (w *Worker) open(ctx context.Context, reads *RestoreReads) (*consumer, erro
 			c.onFetched(ctx, m)
 			return m, nil
 		}),
-	})
+	)
+	if err != nil {
+		return nil, fmt.Errorf("opening consumer: %w", err)
+	}
 	if cfg.Instance != "" {
 		opts = append(opts, kgo.InstanceID(cfg.Group+"-"+cfg.Instance))
 	}

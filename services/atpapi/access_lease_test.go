@@ -107,7 +107,7 @@ func TestReplicasShareARate(t *testing.T) {
 func TestRatesWithoutRedis(t *testing.T) {
 	srv := newServer(t)
 	srv.start(t)
-	s := connect(t, srv.addr)
+	s := storeAt(t, srv.addr)
 	a := twin(t, s, "a", policy.Rate{PerSecond: 0.01, Burst: 20}, nil)
 	b := twin(t, s, "b", policy.Rate{PerSecond: 0.01, Burst: 20}, nil)
 	knows(t, a, 2)

@@ -188,7 +188,7 @@ func TestStoreBehindTheReader(t *testing.T) {
 	write(1)
 	bring()
 	// The other replica follows from here on, so it shows nothing that its store lacks.
-	s := second(t, r, connect(t, behind.Addr()), 100, from)
+	s := second(t, r, storeAt(t, behind.Addr()), 100, from)
 	write(2)
 	now, err := feed.ParseBookmark(l.id)
 	if err != nil {
@@ -232,7 +232,7 @@ func TestSlowReader(t *testing.T) {
 	mini := miniredis.RunT(t)
 	url, _ := r.serve(t, mini.Addr())
 	ctx := t.Context()
-	s := second(t, r, connect(t, mini.Addr()), 2, nil)
+	s := second(t, r, storeAt(t, mini.Addr()), 2, nil)
 	out := &gated{open: make(chan struct{}), began: make(chan struct{})}
 	s.out = out
 	type end struct {

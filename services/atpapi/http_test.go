@@ -35,7 +35,7 @@ func newWeb(t *testing.T) *web {
 func newWebOf(t *testing.T, codecs *event.Codecs) *web {
 	t.Helper()
 	m := miniredis.RunT(t)
-	w := newWebOn(t, codecs, connect(t, m.Addr()))
+	w := newWebOn(t, codecs, storeAt(t, m.Addr()))
 	w.mini = m
 	return w
 }

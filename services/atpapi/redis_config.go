@@ -1,16 +1,15 @@
 package atpapi
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/stockweave/stockweave/pkg/connect"
 )
 
 // RedisConfig says how to reach Redis: one address is one node, several, or Cluster,
@@ -24,8 +23,8 @@ type RedisConfig struct {
 	Username    string         `yaml:"username"`     // of an ACL; empty: default
 	PasswordEnv string         `yaml:"password_env"` // names the variable that has the password
 	Database    int            `yaml:"database"`     // 0 on a cluster
-	TLS         TLSConfig      `yaml:"tls"`
-	Timeout     time.Duration  `yaml:"timeout"` // of one call
+	TLS         connect.TLS    `yaml:"tls"`          // the same for sentinels and nodes
+	Timeout     time.Duration  `yaml:"timeout"`      // of one call
 	PoolSize    int            `yaml:"pool_size"`
 }
 
@@ -36,32 +35,6 @@ type SentinelConfig struct {
 	Addresses   []string `yaml:"addresses"`
 	Username    string   `yaml:"username"`
 	PasswordEnv string   `yaml:"password_env"` // of the sentinels, which is not the node's
-}
-
-// TLSConfig is also read from a mere true or false, which is Enabled. The same holds
-// for sentinels and nodes. Files are PEM.
-type TLSConfig struct {
-	Enabled    bool   `yaml:"enabled"`
-	CAFile     string `yaml:"ca_file"` // empty: the system's
-	CertFile   string `yaml:"cert_file"`
-	KeyFile    string `yaml:"key_file"`
-	ServerName string `yaml:"server_name"` // that of the certificate; empty: the host connected to
-}
-
-// UnmarshalYAML reads a bool or a mapping.
-func (c *TLSConfig) UnmarshalYAML(read func(any) error) error {
-	var on bool
-	if read(&on) == nil {
-		*c = TLSConfig{Enabled: on}
-		return nil
-	}
-	type plain TLSConfig
-	p := plain{Enabled: true} // whoever says how wants it
-	if err := read(&p); err != nil {
-		return err
-	}
-	*c = TLSConfig(p)
-	return nil
 }
 
 // RedisCommands and RedisKeys are what the user needs, as an ACL says it: see
@@ -111,50 +84,12 @@ func (c *RedisConfig) Validate() error {
 	if c.Database < 0 || c.Database > 0 && !watched && (c.Cluster || len(c.Addresses) > 1) {
 		bad("database: must be 0 on a cluster, and never negative")
 	}
-	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		bad("tls: cert_file and key_file come together")
-	}
-	if !c.TLS.Enabled && c.TLS != (TLSConfig{}) {
-		bad("tls.enabled: false, but the rest of tls is set")
-	}
-	return errors.Join(errs...)
-}
-
-// load reads the files.
-func (c *TLSConfig) load() (*tls.Config, error) {
-	if !c.Enabled {
-		return nil, nil
-	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("redis.tls.ca_file: %w", err)
-		}
-		out.RootCAs = x509.NewCertPool()
-		if !out.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("redis.tls.ca_file: %s has no certificate", c.CAFile)
-		}
-	}
-	if c.CertFile != "" {
-		if _, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile); err != nil {
-			return nil, fmt.Errorf("redis.tls.cert_file: %w", err)
-		}
-		// Read at each handshake: a certificate is renewed while we run.
-		out.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-			if err != nil {
-				return nil, fmt.Errorf("reading the client certificate: %w", err)
-			}
-			return &pair, nil
-		}
-	}
-	return out, nil
+	return errors.Join(append(errs, c.TLS.Validate("redis.tls"))...)
 }
 
 // client connects lazily; an error is that of a file.
 func (c *RedisConfig) client(getenv func(string) string) (redis.UniversalClient, error) {
-	secured, err := c.TLS.load()
+	secured, err := c.TLS.Load("redis.tls")
 	if err != nil {
 		return nil, err
 	}

@@ -2,14 +2,7 @@ package atpapi
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +12,8 @@ import (
 
 	"github.com/stockweave/stockweave/pkg/access/lease"
 	"github.com/stockweave/stockweave/pkg/access/limit"
+	"github.com/stockweave/stockweave/pkg/connect"
+	"github.com/stockweave/stockweave/pkg/connect/connecttest"
 )
 
 func TestRedisConfig(t *testing.T) {
@@ -57,7 +52,7 @@ func TestRedisConfig(t *testing.T) {
 	if err := yaml.NewDecoder(strings.NewReader(`{tls: {no_such: 1}}`), yaml.Strict()).Decode(&c); err == nil {
 		t.Error("an unknown field of tls is taken")
 	}
-	c.TLS = TLSConfig{Enabled: true, CAFile: "testdata/none.pem"}
+	c.TLS = connect.TLS{Enabled: true, CAFile: "testdata/none.pem"}
 	if _, err := c.client(func(string) string { return "" }); err == nil || !strings.HasPrefix(err.Error(), "redis.tls.ca_file: ") {
 		t.Errorf("a CA file that is not there: %v", err)
 	}
@@ -154,15 +149,14 @@ func words(s string) (out []any) {
 // TestRedisTLS speaks TLS with a certificate of ours to a server with one of a CA of its own.
 func TestRedisTLS(t *testing.T) {
 	srv := newServer(t)
-	ca, caKey := certify(t, srv, "ca", nil, nil)
-	certify(t, srv, "server", ca, caKey)
-	certify(t, srv, "client", ca, caKey)
-	file := func(name string) string { return srv.dir + "/" + name }
+	ca := connecttest.NewAuthority(t)
+	cert, key := ca.Certify(t, "server", "server")
+	clientCert, clientKey := ca.Certify(t, "client", "client")
 	srv.launch(t, "--port", "0", "--tls-port", srv.port(), "--bind", "127.0.0.1", "--save", "", "--dir", srv.dir,
-		"--tls-cert-file", file("server.pem"), "--tls-key-file", file("server.key"), "--tls-ca-cert-file", file("ca.pem"), "--tls-auth-clients", "yes")
+		"--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca.File, "--tls-auth-clients", "yes")
 	c := DefaultRedis()
 	c.Addresses = []string{srv.addr}
-	try := func(tls TLSConfig) error {
+	try := func(tls connect.TLS) error {
 		c.TLS = tls
 		rdb, err := c.client(func(string) string { return "" })
 		if err != nil {
@@ -171,7 +165,7 @@ func TestRedisTLS(t *testing.T) {
 		defer rdb.Close()
 		return rdb.Ping(t.Context()).Err()
 	}
-	good := TLSConfig{Enabled: true, CAFile: file("ca.pem"), CertFile: file("client.pem"), KeyFile: file("client.key"), ServerName: "server"}
+	good := connect.TLS{Enabled: true, CAFile: ca.File, CertFile: clientCert, KeyFile: clientKey, ServerName: "server"}
 	var last error
 	eventually(t, "the server answers over TLS", func() bool {
 		last = try(good)
@@ -180,12 +174,12 @@ func TestRedisTLS(t *testing.T) {
 		}
 		return last == nil
 	})
-	for name, change := range map[string]func(*TLSConfig){
-		"another name":        func(c *TLSConfig) { c.ServerName = "client" },
-		"a name of no one":    func(c *TLSConfig) { c.ServerName = "" }, // 127.0.0.1 is not in the certificate
-		"the system's CAs":    func(c *TLSConfig) { c.CAFile = "" },
-		"no certificate":      func(c *TLSConfig) { c.CertFile, c.KeyFile = "", "" },
-		"nothing of all that": func(c *TLSConfig) { *c = TLSConfig{} },
+	for name, change := range map[string]func(*connect.TLS){
+		"another name":        func(c *connect.TLS) { c.ServerName = "client" },
+		"a name of no one":    func(c *connect.TLS) { c.ServerName = "" }, // 127.0.0.1 is not in the certificate
+		"the system's CAs":    func(c *connect.TLS) { c.CAFile = "" },
+		"no certificate":      func(c *connect.TLS) { c.CertFile, c.KeyFile = "", "" },
+		"nothing of all that": func(c *connect.TLS) { *c = connect.TLS{} },
 	} {
 		bad := good
 		change(&bad)
@@ -193,37 +187,4 @@ func TestRedisTLS(t *testing.T) {
 			t.Errorf("%s: connected", name)
 		}
 	}
-}
-
-// certify writes name.pem and name.key, signed by a CA or, with none, by itself as one.
-func certify(t *testing.T, srv *server, name string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	about := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if ca == nil {
-		about.IsCA, about.BasicConstraintsValid, about.KeyUsage = true, true, x509.KeyUsageCertSign
-		ca, caKey = about, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, about, ca, &key.PublicKey, caKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv.write(t, name+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	srv.write(t, name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
-	out, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out, key
 }

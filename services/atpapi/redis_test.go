@@ -17,12 +17,12 @@ import (
 func onRedis(t *testing.T, test func(t *testing.T, s *store)) {
 	t.Run("miniredis", func(t *testing.T) {
 		m := miniredis.RunT(t)
-		test(t, connect(t, m.Addr()))
+		test(t, storeAt(t, m.Addr()))
 	})
-	t.Run("redis", func(t *testing.T) { test(t, connect(t, realRedis(t))) })
+	t.Run("redis", func(t *testing.T) { test(t, storeAt(t, realRedis(t))) })
 }
 
-func connect(t *testing.T, addr string) *store {
+func storeAt(t *testing.T, addr string) *store {
 	t.Helper()
 	c := DefaultRedis()
 	c.Addresses = []string{addr}

@@ -149,7 +149,7 @@ func get(t *testing.T, url, item string) (status int, a answer) {
 // after which the answers are the same; a restart goes on where Redis stands.
 func TestFromTheLogToTheAnswer(t *testing.T) {
 	addr := realRedis(t)
-	st := connect(t, addr)
+	st := storeAt(t, addr)
 	r := newRoad(t)
 	for v := int64(1); v <= 30; v++ {
 		for i := range 6 {

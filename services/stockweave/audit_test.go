@@ -33,7 +33,7 @@ func staged(t *testing.T) *stage {
 }
 
 // toPlay is the whole platform before it.
-func toPlay(t *testing.T) (st *stage, play func() error) {
+func toPlay(t *testing.T, change ...func(*stage)) (st *stage, play func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
@@ -41,7 +41,7 @@ func toPlay(t *testing.T) (st *stage, play func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err = startStage(ctx, s, slog.New(slog.DiscardHandler))
+	st, err = startStage(ctx, s, slog.New(slog.DiscardHandler), change...)
 	if err != nil {
 		t.Fatal(err)
 	}

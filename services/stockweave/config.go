@@ -40,10 +40,6 @@ type Config struct {
 	ChannelPublisher channelpublisher.Config `yaml:"channel_publisher"`
 }
 
-type registryConfig struct {
-	URL string `yaml:"url"` // of the Confluent-compatible API
-}
-
 type topicsConfig struct {
 	Partitions        int32 `yaml:"partitions"`         // of keyed topics; the catalogue's own when 0
 	ReplicationFactor int16 `yaml:"replication_factor"` // the broker's default when 0
@@ -96,10 +92,7 @@ func loadConfig(path string) (*Config, error) {
 	if v := os.Getenv("STOCKWEAVE_REDIS_ADDRESSES"); v != "" {
 		cfg.Redis.Addresses = strings.Split(v, ",")
 	}
-	var errs []error
-	if len(cfg.Kafka.Brokers) == 0 {
-		errs = append(errs, errors.New("kafka.brokers: at least one is required"))
-	}
+	errs := []error{cfg.Kafka.Validate(), cfg.Registry.validate()}
 	if cfg.GCPercent < 50 || cfg.GCPercent > 1000 {
 		errs = append(errs, errors.New("gc_percent: must be between 50 and 1000"))
 	}

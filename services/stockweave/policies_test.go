@@ -33,7 +33,7 @@ func emptyLog(t *testing.T) (kafka stream.Config, registry string) {
 // withTopics applies topics and schemas.
 func withTopics(t *testing.T, kafka stream.Config, registry string) *event.Codecs {
 	t.Helper()
-	if _, err := applyTopics(t.Context(), kafka, registry, topicsConfig{ReplicationFactor: 1}); err != nil {
+	if _, err := applyTopics(t.Context(), kafka, &registryConfig{URL: registry}, topicsConfig{ReplicationFactor: 1}); err != nil {
 		t.Fatal(err)
 	}
 	codecs, err := loadCodecs(t.Context(), kafka)
@@ -89,7 +89,7 @@ func TestApplyTwice(t *testing.T) {
 func TestApplyRefusesOtherPartitions(t *testing.T) {
 	kafka, registry := emptyLog(t)
 	withTopics(t, kafka, registry)
-	_, err := applyTopics(t.Context(), kafka, registry, topicsConfig{ReplicationFactor: 1, Partitions: 12})
+	_, err := applyTopics(t.Context(), kafka, &registryConfig{URL: registry}, topicsConfig{ReplicationFactor: 1, Partitions: 12})
 	if err == nil || !strings.Contains(err.Error(), "6 partitions instead of 12") {
 		t.Fatalf("got %v", err)
 	}

@@ -41,6 +41,7 @@ type stage struct {
 	secrets  map[string]string            // what getenv answers
 	key      string                       // an API key every source accepts
 	latency  *latencies
+	broker   []kfake.Opt // of the embedded log
 
 	failed  chan error
 	cancel  context.CancelFunc
@@ -49,11 +50,15 @@ type stage struct {
 	servers sync.WaitGroup // the counterparts
 }
 
-func startStage(ctx context.Context, s *road.Scenario, log *slog.Logger) (*stage, error) {
+// startStage starts it; change is called before anything is.
+func startStage(ctx context.Context, s *road.Scenario, log *slog.Logger, change ...func(*stage)) (*stage, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	st := &stage{
 		cfg: defaultConfig(), erps: map[string]*simulate.ERP{}, channels: map[string]*simulate.Channel{},
 		urls: map[string]string{}, secrets: map[string]string{}, failed: make(chan error, 16), cancel: cancel,
+	}
+	for _, f := range change {
+		f(st)
 	}
 	if err := st.start(ctx, s, log); err != nil {
 		return nil, errors.Join(err, st.stop())
@@ -73,7 +78,7 @@ func (st *stage) start(ctx context.Context, s *road.Scenario, log *slog.Logger) 
 		return err
 	}
 	st.cfg.Kafka.Log = log
-	if _, err := applyTopics(ctx, st.cfg.Kafka, st.cfg.Registry.URL, topicsConfig{ReplicationFactor: 1}); err != nil {
+	if _, err := applyTopics(ctx, st.cfg.Kafka, &st.cfg.Registry, topicsConfig{ReplicationFactor: 1}); err != nil {
 		return err
 	}
 	codecs, err := loadCodecs(ctx, st.cfg.Kafka)
@@ -117,7 +122,7 @@ func (st *stage) start(ctx context.Context, s *road.Scenario, log *slog.Logger) 
 
 // embedded starts the in-process log, registry and cache.
 func (st *stage) embedded(ctx context.Context) error {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	cluster, err := kfake.NewCluster(append(st.broker, kfake.NumBrokers(1))...)
 	if err != nil {
 		return fmt.Errorf("starting the embedded log: %w", err)
 	}

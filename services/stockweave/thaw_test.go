@@ -49,7 +49,7 @@ func newLone(t *testing.T, parked int32) *lone {
 	l := &lone{t: t, cluster: cluster, cfg: defaultConfig()}
 	l.cfg.Kafka.Brokers, l.cfg.Kafka.Instance, l.cfg.Kafka.Log = cluster.ListenAddrs(), "0", slog.New(slog.DiscardHandler)
 	t.Setenv("STOCKWEAVE_KAFKA_BROKERS", strings.Join(cluster.ListenAddrs(), ","))
-	if _, err := applyTopics(t.Context(), l.cfg.Kafka, registry.URL(), topicsConfig{ReplicationFactor: 1}); err != nil {
+	if _, err := applyTopics(t.Context(), l.cfg.Kafka, &registryConfig{URL: registry.URL()}, topicsConfig{ReplicationFactor: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if l.codecs, err = loadCodecs(t.Context(), l.cfg.Kafka); err != nil {

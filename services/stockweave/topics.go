@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/sr"
-
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/registry"
 	"github.com/stockweave/stockweave/pkg/stream"
@@ -31,7 +29,7 @@ func topicsApply(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	cfg.Kafka.Log = newLog(stderr, cfg.level())
-	ids, err := applyTopics(ctx, cfg.Kafka, cfg.Registry.URL, cfg.Topics)
+	ids, err := applyTopics(ctx, cfg.Kafka, &cfg.Registry, cfg.Topics)
 	if err != nil {
 		return err
 	}
@@ -42,7 +40,7 @@ func topicsApply(ctx context.Context, args []string, stdout, stderr io.Writer) e
 // applyTopics creates what is missing, refuses what differs, registers every
 // schema version and publishes {subject, version, fingerprint, id} to schemas.v1,
 // so that services start with the registry down.
-func applyTopics(ctx context.Context, kafka stream.Config, registryURL string, topics topicsConfig) ([]event.SchemaID, error) {
+func applyTopics(ctx context.Context, kafka stream.Config, schemas *registryConfig, topics topicsConfig) ([]event.SchemaID, error) {
 	admin, err := stream.NewAdmin(kafka)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to kafka: %w", err)
@@ -75,7 +73,7 @@ func applyTopics(ctx context.Context, kafka stream.Config, registryURL string, t
 	if err := errors.Join(differ...); err != nil {
 		return nil, fmt.Errorf("topics are not what they should be, and are never changed in place:\n%w", err)
 	}
-	client, err := sr.NewClient(sr.URLs(registryURL))
+	client, err := schemas.client()
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the registry: %w", err)
 	}

@@ -80,7 +80,7 @@ func own(t testing.TB, brokers int, options string) *Cluster {
 	return c
 }
 
-func newCluster(size int, options string) (*Cluster, error) {
+func newCluster(size int, options string, change ...func(*broker)) (*Cluster, error) {
 	runtime, err := java(17)
 	if err != nil {
 		return nil, err
@@ -105,6 +105,11 @@ func newCluster(size int, options string) (*Cluster, error) {
 		c.brokers = append(c.brokers, &broker{
 			id: i + 1, port: ports[2*i], controllerPort: ports[2*i+1], dir: filepath.Join(dir, fmt.Sprint("broker-", i+1)),
 		})
+	}
+	for _, f := range change {
+		for _, b := range c.brokers {
+			f(b)
+		}
 	}
 	if err := c.boot(); err != nil {
 		c.stop()

@@ -35,6 +35,7 @@ type broker struct {
 	id, port, controllerPort int
 	dir                      string
 	child                    *child // nil while it is down
+	guard                    *guard // nil: it has no guarded listener
 }
 
 func (b *broker) properties() string { return filepath.Join(b.dir, "server.properties") }
@@ -83,6 +84,9 @@ func serverProperties(b *broker, all []*broker, options string) string {
 		"replica.lag.time.max.ms=5000",
 		"num.network.threads=2",
 		"num.io.threads=4",
+	}
+	if b.guard != nil {
+		lines = b.guard.properties(lines)
 	}
 	if options == smallBroker {
 		// Compaction and deletion happen while a test looks on. A steady broker has

@@ -24,6 +24,20 @@
 {{- fail (printf "%s cannot start: the policies in the image name environment variables, and there are none: set existingSecret, or policies of your own" $name) }}
 {{- end }}
 {{- end }}
+{{- $mounted := list }}
+{{- range .Values.files }}{{ $mounted = append $mounted .name }}{{ end }}
+{{- range $name := list "kafka" "redis" "registry" }}
+{{- $section := get $all $name }}
+{{- range $part := list $section $section.tls $section.sasl }}
+{{- range $key, $file := ternary $part dict (kindIs "map" $part) }}
+{{- if and (hasSuffix "_file" $key) (hasPrefix "/etc/stockweave/files/" (toString $file)) }}
+{{- if not (has (index (splitList "/" $file) 4) $mounted) }}
+{{- fail (printf "config.%s: %s: %s is in none of files" $name $key $file) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- toYaml $all }}
 {{- end }}
 

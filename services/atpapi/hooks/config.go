@@ -1,11 +1,9 @@
 package hooks
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/outbound"
@@ -115,19 +113,4 @@ func (c *Config) networks() ([]netip.Prefix, error) {
 		out = append(out, p)
 	}
 	return out, nil
-}
-
-func (c *Config) roots() (*x509.CertPool, error) {
-	if c.CAFile == "" {
-		return nil, nil //nolint:nilnil // the system's
-	}
-	b, err := os.ReadFile(c.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading atp_api.subscriptions.ca_file: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, errors.New("atp_api.subscriptions.ca_file: no certificates in it")
-	}
-	return pool, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/stockweave/stockweave/pkg/connect"
 	"github.com/stockweave/stockweave/pkg/event"
 	"github.com/stockweave/stockweave/pkg/inventory"
 	"github.com/stockweave/stockweave/pkg/outbound"
@@ -57,9 +59,9 @@ func newPoster(cfg *Config, keys *Keys, now func() time.Time, count *metrics) (*
 	if err != nil {
 		return nil, err
 	}
-	roots, err := cfg.roots()
+	roots, err := connect.Roots(cfg.CAFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("atp_api.subscriptions.ca_file: %w", err)
 	}
 	control := cfg.Control
 	if control == nil {
