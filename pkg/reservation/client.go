@@ -261,8 +261,8 @@ func (x *run) step(f func(m *Machine, now inventory.Instant) Output) {
 
 // do does what the machine says; x.mu is held.
 func (x *run) do(out Output) {
-	for _, ev := range out.Append {
-		go x.append(ev)
+	if len(out.Append) > 0 {
+		go x.append(out.Append)
 	}
 	if out.Reply != nil {
 		x.reply = *out.Reply
@@ -283,17 +283,26 @@ func (x *run) do(out Output) {
 	}
 }
 
-// append appends an event and tells the machine. Nobody's context ends it: what was
-// begun to be written may stand there.
-func (x *run) append(ev *inventory.Event) {
-	rec, err := x.c.record(ev)
-	if err == nil {
-		err = x.c.cfg.Log.Produce(context.Background(), rec)
-	}
-	x.step(func(m *Machine, now inventory.Instant) Output {
-		if err != nil {
-			return m.Failed(now, ev.ID)
+// append appends events together and tells the machine of each: where one fails, all may
+// have, and are appended again. Nobody's context ends it: what was begun to be written may
+// stand there.
+func (x *run) append(evs []*inventory.Event) {
+	recs := make([]*stream.Record, len(evs))
+	var err error
+	for i, ev := range evs {
+		if recs[i], err = x.c.record(ev); err != nil {
+			break
 		}
-		return m.Acked(now, ev.ID)
-	})
+	}
+	if err == nil {
+		err = x.c.cfg.Log.Produce(context.Background(), recs...)
+	}
+	for _, ev := range evs {
+		x.step(func(m *Machine, now inventory.Instant) Output {
+			if err != nil {
+				return m.Failed(now, ev.ID)
+			}
+			return m.Acked(now, ev.ID)
+		})
+	}
 }

@@ -56,7 +56,7 @@ type sent struct {
 
 // Output is what is to be done.
 type Output struct {
-	Append []*inventory.Event // each on its own, in this order
+	Append []*inventory.Event // in this order, and together
 	Reply  *Reply             // to the caller, once
 	Wake   inventory.Instant  // call Pass then, unless something else happens before; 0: no need
 	Done   bool               // nothing more will come of it

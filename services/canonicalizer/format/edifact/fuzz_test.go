@@ -114,11 +114,12 @@ func count(text string, c Service) int {
 	for i := range len(text) {
 		switch b := text[i]; {
 		case released:
-			released = false
-			segment.WriteString("x")
+			if released = false; !format.Alphanumeric(b) {
+				b = 'x' // it separates nothing
+			}
+			segment.WriteByte(b)
 		case b == c.Release && c.Release != 0:
 			released = true
-			segment.WriteString("x")
 		case b == c.Terminator:
 			end()
 		default:

@@ -308,7 +308,7 @@ func (s *scanner) isa() (*segment, *format.Fault) {
 			component, terminator = "", component
 		}
 	}
-	if terminator == sep || terminator == " " || format.Alphanumeric(terminator[0]) || component == sep || component == terminator {
+	if terminator == sep || terminator == " " || terminator == "\t" || format.Alphanumeric(terminator[0]) || component == sep || component == terminator {
 		return nil, format.Faultf("x12_isa", "the delimiters %q, %q and %q cannot be told apart", sep, component, terminator)
 	}
 	if strings.Contains(rest[:begin[16]], terminator) {

@@ -112,6 +112,9 @@ func Answer(in edifact.Interchange, o Options) ([]byte, error) {
 		if strings.ContainsFunc(at(in.UNB, n), w.stray) {
 			return nil, fmt.Errorf("acknowledging: UNB element %d holds a control character", n)
 		}
+		if w.crowded(at(in.UNB, n)) {
+			return nil, fmt.Errorf("acknowledging: UNB element %d has more than %d components", n, mostParts)
+		}
 	}
 	if in.UNA {
 		w.out.WriteString(in.Service.UNA())
@@ -177,9 +180,26 @@ func (w *writer) stray(c rune) bool {
 	return unicode.IsControl(c) && !slices.Contains([]rune{rune(s.Component), rune(s.Element), rune(s.Release), rune(s.Repetition)}, c)
 }
 
-// clean is an element of a group or a message without stray characters: the others of
-// the interchange are answered all the same.
+// mostParts bounds the components of what is given back: no element of an envelope has more
+// than eight, and one of many more nobody would read.
+const mostParts = 50
+
+func (w *writer) crowded(e string) bool {
+	n := 0
+	for i := range len(e) {
+		if c := e[i]; c == w.in.Service.Component || c == w.in.Service.Repetition {
+			n++
+		}
+	}
+	return n >= mostParts
+}
+
+// clean is an element of a group or a message without stray characters, and nothing of one
+// that is crowded: the others of the interchange are answered all the same.
 func (w *writer) clean(e string) string {
+	if w.crowded(e) {
+		return ""
+	}
 	if !strings.ContainsFunc(e, w.stray) {
 		return e
 	}

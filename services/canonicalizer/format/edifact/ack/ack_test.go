@@ -154,6 +154,10 @@ func TestServiceCharacters(t *testing.T) {
 	if got := answer(t, unb+one+strings.Replace(strings.Replace(one, "UNT+3", "UNT+4", 1), "UNH+1+", "UNH+M\xfc\n\x019+\x7f", 1)+"UNZ+2+REF7'", options); !strings.Contains(got, "UCM+M\xfc9+DESADV:D:96A:UN:EAN005+4") {
 		t.Errorf("%q", got)
 	}
+	// Nor is a name of a hundred components.
+	if got := answer(t, unb+one+strings.Replace(strings.Replace(one, "UNT+3", "UNT+4", 1), "EAN005", "EAN005"+strings.Repeat(":", 60), 1)+"UNZ+2+REF7'", options); !strings.Contains(got, "UCM+1++4") {
+		t.Errorf("%q", got)
+	}
 	latin1 := answer(t, strings.Replace(unb, "SENDER", "M\xfcLLER", 1)+one+"UNZ+1+REF7'", options)
 	if !strings.Contains(latin1, "+M\xfcLLER:14+261102") {
 		t.Errorf("%q", latin1)
@@ -170,6 +174,10 @@ func TestRefused(t *testing.T) {
 		if b, err := Answer(in[0], Options{Control: control}); err == nil {
 			t.Errorf("%q: %s", control, b)
 		}
+	}
+	in, _ = edifact.Read([]byte(strings.Replace(unb, "SENDER", "SENDER"+strings.Repeat(":", 99), 1) + one + "UNZ+1+REF7'"))
+	if b, err := Answer(in[0], options); err == nil {
+		t.Errorf("a sender of a hundred components: %s", b)
 	}
 	in, _ = edifact.Read([]byte("UNB+UNOC:3'" + one + "UNZ+1+REF7'"))
 	if b, err := Answer(in[0], options); err == nil {
