@@ -1,13 +1,8 @@
 package policy
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/stockweave/stockweave/pkg/inventory"
 )
@@ -16,13 +11,8 @@ import (
 // policies/issuers, all of them at once, in versions of their own.
 const AccessName = "access"
 
-// MaxAccessContent bounds what is published of them, bytes: a record of policies.v1
-// holds it.
-const MaxAccessContent = MaxSourceContent
-
-type accessContent struct {
-	Files map[string]string `json:"files"`
-}
+// MaxAccessContent bounds what is published of them, bytes.
+const MaxAccessContent = maxContent
 
 // EncodeAccess is the access that Load has read as it is published, its files with those
 // they name, and its SHA-256 in hex. Equal files give equal bytes.
@@ -40,35 +30,20 @@ func EncodeAccess(a *Access) (content []byte, hash string, err error) {
 	if a.files == nil && len(names) > 0 {
 		return nil, "", errors.New("encoding access: it was not read from files")
 	}
-	c := accessContent{Files: map[string]string{}}
-	for _, name := range names {
-		b, err := fs.ReadFile(a.files, name)
-		if err != nil {
-			return nil, "", fmt.Errorf("encoding access: %w", err)
-		}
-		c.Files[name] = string(b)
-	}
-	if content, err = json.Marshal(c); err != nil {
+	if content, hash, err = (bundle{}).seal(a.files, names); err != nil {
 		return nil, "", fmt.Errorf("encoding access: %w", err)
 	}
-	if len(content) > MaxAccessContent {
-		return nil, "", fmt.Errorf("encoding access: %d bytes of principals and issuers, more than %d", len(content), MaxAccessContent)
-	}
-	sum := sha256.Sum256(content)
-	return content, hex.EncodeToString(sum[:]), nil
+	return content, hash, nil
 }
 
 // DecodeAccess reads what EncodeAccess wrote, as strictly as Load; but for keys that
 // sources have themselves, which are known to the door alone. The error joins every fault.
 func DecodeAccess(content []byte) (*Access, error) {
-	d := json.NewDecoder(bytes.NewReader(content))
-	d.DisallowUnknownFields()
-	var c accessContent
-	if err := d.Decode(&c); err != nil {
+	c, err := unseal(content)
+	if err != nil {
 		return nil, fmt.Errorf("decoding access: %w", err)
 	}
 	l := loader{fsys: memory(c.Files)}
-	var err error
 	if l.schemas, err = compileSchemas(); err != nil {
 		return nil, err
 	}

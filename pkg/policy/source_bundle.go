@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -27,18 +26,11 @@ const (
 	SourcePrefix = "source/"
 )
 
-// MaxSourceContent bounds what is published of a source, bytes: a record of policies.v1
-// holds it.
-const MaxSourceContent = 900_000
+// MaxSourceContent bounds what is published of a source, bytes.
+const MaxSourceContent = maxContent
 
-// sourceContent is a source as it travels: its file and those it names, without
-// samples, which no service reads.
-type sourceContent struct {
-	File  string            `json:"file"`
-	Files map[string]string `json:"files"`
-}
-
-// parts are the files a source is made of.
+// parts are the files a source is made of: its own and those it names, without samples,
+// which no service reads.
 func (s *Source) parts() []string {
 	out := []string{s.File}
 	for _, name := range []string{s.MappingFile, s.IDoc.Dictionary, s.ItemsFile, s.UnitAliasesFile} {
@@ -55,31 +47,17 @@ func EncodeSource(s *Source) (content []byte, hash string, err error) {
 	if s.files == nil {
 		return nil, "", fmt.Errorf("encoding source %s: it was not read from a file", s.Name)
 	}
-	c := sourceContent{File: s.File, Files: map[string]string{}}
-	for _, name := range s.parts() {
-		b, err := fs.ReadFile(s.files, name)
-		if err != nil {
-			return nil, "", fmt.Errorf("encoding source %s: %w", s.Name, err)
-		}
-		c.Files[name] = string(b)
-	}
-	if content, err = json.Marshal(c); err != nil {
+	if content, hash, err = (bundle{File: s.File}).seal(s.files, s.parts()); err != nil {
 		return nil, "", fmt.Errorf("encoding source %s: %w", s.Name, err)
 	}
-	if len(content) > MaxSourceContent {
-		return nil, "", fmt.Errorf("encoding source %s: %d bytes with its files, more than %d", s.Name, len(content), MaxSourceContent)
-	}
-	sum := sha256.Sum256(content)
-	return content, hex.EncodeToString(sum[:]), nil
+	return content, hash, nil
 }
 
 // DecodeSource reads what EncodeSource wrote, as strictly as Load. The error joins
 // every fault.
 func DecodeSource(content []byte) (*Source, error) {
-	d := json.NewDecoder(bytes.NewReader(content))
-	d.DisallowUnknownFields()
-	var c sourceContent
-	if err := d.Decode(&c); err != nil {
+	c, err := unseal(content)
+	if err != nil {
 		return nil, fmt.Errorf("decoding source: %w", err)
 	}
 	return loadSource(memory(c.Files), c.File)
