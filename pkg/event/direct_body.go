@@ -27,21 +27,11 @@ func decodeStateBalance(r *reader, x *inv.StateBalance) {
 	x.Quantity = r.quantity()
 }
 
-func encodeAccounts(w *writer, as []inv.Account) {
-	w.count(len(as))
-	if len(as) > 0 {
-		for _, a := range as {
-			w.account(a)
-		}
-		w.null()
-	}
-}
-
 func encodeCount(w *writer, x *inv.Count) {
 	w.text(string(x.Location))
 	w.text(string(x.Basis))
-	encodeAccounts(w, x.Includes)
-	encodeAccounts(w, x.Covers)
+	encodeList(w, x.Includes, (*writer).account)
+	encodeList(w, x.Covers, (*writer).account)
 	encodeAll(w, x.Balances, encodeStateBalance)
 	w.long(int64(x.AsOf))
 	w.text(x.AsOfBasis)

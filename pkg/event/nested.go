@@ -194,7 +194,18 @@ func decodeBody[V any](r *reader, dec func(*reader, *V)) *V {
 	return v
 }
 
-// decodeList reads an array of values without parts.
+// encodeList writes an array of values without parts.
+func encodeList[V any](w *writer, vs []V, enc func(*writer, V)) {
+	w.count(len(vs))
+	for _, v := range vs {
+		enc(w, v)
+	}
+	if len(vs) > 0 {
+		w.null()
+	}
+}
+
+// decodeList is the opposite of encodeList.
 func decodeList[V any](r *reader, dec func(*reader) V) []V {
 	var vs []V
 	for n := r.block(0, 1); n > 0; n = r.block(len(vs), 1) {

@@ -263,16 +263,7 @@ func hash32[T any](name string, get func(*T) *uint32) field[T] {
 // array is a list of values without parts.
 func array[T, V any](name, typ string, get func(*T) *[]V, enc func(w *writer, v V), dec func(r *reader) V) field[T] {
 	return simple(name, "["+typ+"]",
-		func(w *writer, x *T) {
-			vs := *get(x)
-			w.count(len(vs))
-			for _, v := range vs {
-				enc(w, v)
-			}
-			if len(vs) > 0 {
-				w.null()
-			}
-		},
+		func(w *writer, x *T) { encodeList(w, *get(x), enc) },
 		func(r *reader, x *T) { *get(x) = decodeList(r, dec) })
 }
 

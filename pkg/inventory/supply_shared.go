@@ -79,9 +79,9 @@ func (s *spreading) spread(l *Ledger, pl *plan, g *group) {
 	}
 	slices.SortStableFunc(lines, func(a, b *SupplyLine) int { return compareRefs(orderOf(a), orderOf(b)) })
 	pool := g.pool
-	slices.SortFunc(pool, func(a, b SupplyEntry) int {
+	slices.SortStableFunc(pool, func(a, b SupplyEntry) int { // those of one time stay by document
 		return cmp.Or(strings.Compare(string(a.Stage), string(b.Stage)), strings.Compare(string(a.Source), string(b.Source)),
-			strings.Compare(string(a.Location), string(b.Location)), cmp.Compare(a.At, b.At), cmp.Compare(a.Document, b.Document))
+			strings.Compare(string(a.Location), string(b.Location)), cmp.Compare(a.At, b.At))
 	})
 	for len(pool) > 0 {
 		n := 1 // documents that are spread as one: the sum of them over the room there is without any

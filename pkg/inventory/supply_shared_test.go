@@ -106,6 +106,15 @@ func TestSharedDocumentsAreRightInAnyOrder(t *testing.T) {
 	})
 }
 
+// suppliedAt is a document of a supply line at DC1, by its refs; what was received is a movement.
+func suppliedAt(n int, stage Stage, q int, at Instant, refs ...Ref) Event {
+	ev := lineAt(n, KindSupply, stage, q, "", at)
+	if ev.Refs = refs; stage == StageReceived {
+		ev.Kind, ev.Supply, ev.Movement = KindMovement, nil, &Movement{Type: Receipt, Location: "DC1", Quantity: units(q)}
+	}
+	return ev
+}
+
 // What several orders share is found as long as one of them is kept, and is forgotten
 // with the last.
 func TestSharedRefsGoWithTheirLastOrder(t *testing.T) {
@@ -126,12 +135,7 @@ func sharedRefsGo(t *testing.T, goes string, again bool) {
 	say := func(stage Stage, q int, refs ...Ref) {
 		n++
 		at += hour
-		ev := lineAt(n, KindSupply, stage, q, "", at)
-		ev.Refs = refs
-		if stage == StageReceived {
-			ev.Kind, ev.Supply, ev.Movement = KindMovement, nil, &Movement{Type: Receipt, Location: "DC1", Quantity: units(q)}
-		}
-		if _, err := g.append(ev); err != nil {
+		if _, err := g.append(suppliedAt(n, stage, q, at, refs...)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -176,6 +180,34 @@ func sharedRefsGo(t *testing.T, goes string, again bool) {
 	}
 }
 
+// Of documents that are spread together the earliest is of the first order, whatever its
+// number.
+func TestTheEarliestDocumentIsOfTheFirstOrder(t *testing.T) {
+	at, _ := clock("00:00")
+	first, second := Ref{Issuer: "buyer", Type: "purchase_order", Number: "77"}, Ref{Issuer: "buyer", Type: "purchase_order", Number: "78"}
+	asn := Ref{Issuer: "vendor", Type: "asn", Number: "A"}
+	for _, numbers := range [][2]int{{8, 9}, {9, 8}} {
+		g := newLog(t, scenarioKey, true)
+		say := func(due Day, ev Event) {
+			if ev.Supply != nil {
+				ev.Supply.Due = scenarioDay + due
+			}
+			if _, err := g.append(ev); err != nil {
+				t.Fatal(err)
+			}
+		}
+		say(5, suppliedAt(1, Ordered, 10, at, first))
+		say(5, suppliedAt(2, Ordered, 10, at, second))
+		say(1, suppliedAt(numbers[0], Expected, 8, at+hour, first, second, asn))
+		say(2, suppliedAt(numbers[1], Expected, 8, at+2*hour, first, second, asn))
+		say(0, suppliedAt(3, StageReceived, 4, at+3*hour, first)) // takes of what is due first of its order
+		p, _ := g.ledger.Position("DC1")
+		if want := []Bucket{{Due: scenarioDay + 1, Quantity: 4 * One}, {Due: scenarioDay + 2, Quantity: 8 * One}, {Due: scenarioDay + 5, Quantity: 4 * One}}; !slices.Equal(p.Supply, want) {
+			t.Errorf("documents %v: %v is to come, want %v", numbers, p.Supply, want)
+		}
+	}
+}
+
 // A document that more orders share than one may is refused, what was shared before stays
 // as it is, and the list of its orders does not grow on.
 func TestADocumentIsOfAtMostSoManyOrders(t *testing.T) {
@@ -183,43 +215,39 @@ func TestADocumentIsOfAtMostSoManyOrders(t *testing.T) {
 	at, _ := clock("00:00")
 	g := newLog(t, scenarioKey, true)
 	asn, n := Ref{Issuer: "vendor", Type: "asn", Number: "A"}, 0
-	say := func(stage Stage, q int, name Location, refs ...Ref) error {
+	say := func(stage Stage, q int, refs ...Ref) error {
 		n++
-		ev := lineAt(n, KindSupply, stage, q, "", at)
-		if ev.Refs, ev.Supply.Location = refs, name; stage == StageReceived {
-			ev.Kind, ev.Supply, ev.Movement = KindMovement, nil, &Movement{Type: Receipt, Location: name, Quantity: units(q)}
-		}
-		_, err := g.append(ev)
+		_, err := g.append(suppliedAt(n, stage, q, at, refs...))
 		return err
 	}
-	order := func(number int, name Location) {
+	order := func(number int) {
 		po := Ref{Issuer: "buyer", Type: "purchase_order", Number: strconv.Itoa(number)}
-		for _, err := range []error{say(Ordered, 1, name, po), say(Expected, 1, name, po, asn)} {
+		for _, err := range []error{say(Ordered, 1, po), say(Expected, 1, po, asn)} {
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	for i := range most {
-		order(i+1, "DC1")
+		order(i + 1)
 	}
-	if err := say(StageReceived, 10, "DC1", asn); err != nil || supplyAt(g, "DC1") != (most-10)*One {
+	if err := say(StageReceived, 10, asn); err != nil || supplyAt(g, "DC1") != (most-10)*One {
 		t.Fatalf("of %d orders: %v, %v is to come", most, err, supplyAt(g, "DC1"))
 	}
-	order(0, "DC1") // the first of them all
-	if err := say(StageReceived, 10, "DC1", asn); !strings.Contains(fmt.Sprint(err), string(FaultTooMany)) {
+	order(0) // the first of them all
+	if err := say(StageReceived, 10, asn); !strings.Contains(fmt.Sprint(err), string(FaultTooMany)) {
 		t.Errorf("of %d orders: %v", most+1, err)
 	}
 	if got := supplyAt(g, "DC1"); got != (most-9)*One {
 		t.Errorf("%v is to come, want what was and the new order", got)
 	}
-	if err := say(Closed, 1, "DC1", Ref{Issuer: "buyer", Type: "purchase_order", Number: "0"}); err != nil || supplyAt(g, "DC1") != (most-10)*One {
+	if err := say(Closed, 1, Ref{Issuer: "buyer", Type: "purchase_order", Number: "0"}); err != nil || supplyAt(g, "DC1") != (most-10)*One {
 		t.Errorf("%v: %v is to come, want what was: the new order has nothing of what was shared", err, supplyAt(g, "DC1"))
 	}
 	for i := range most {
-		order(100+i, "DC1")
+		order(100 + i)
 	}
-	if err := say(StageReceived, 10, "DC1", asn); !strings.Contains(fmt.Sprint(err), string(FaultTooMany)) {
+	if err := say(StageReceived, 10, asn); !strings.Contains(fmt.Sprint(err), string(FaultTooMany)) {
 		t.Errorf("of %d orders: %v", 2*most+1, err)
 	}
 	for k, p := range g.mem.pieces {
@@ -238,11 +266,7 @@ func TestAShipmentHasAtMostSoManyNames(t *testing.T) {
 	n := 0
 	say := func(stage Stage, q int, refs ...Ref) error {
 		n++
-		ev := lineAt(n, KindSupply, stage, q, "", at)
-		if ev.Refs = refs; stage == StageReceived {
-			ev.Kind, ev.Supply, ev.Movement = KindMovement, nil, &Movement{Type: Receipt, Location: "DC1", Quantity: units(q)}
-		}
-		_, err := g.append(ev)
+		_, err := g.append(suppliedAt(n, stage, q, at, refs...))
 		return err
 	}
 	load := func(i int) Ref { return Ref{Issuer: "carrier", Type: "shipment", Number: strconv.Itoa(i)} }
@@ -282,11 +306,7 @@ func TestAChainOfSharedDocumentsIsBounded(t *testing.T) {
 	n := 0
 	event := func(stage Stage, q int, refs ...Ref) Event {
 		n++
-		ev := lineAt(n, KindSupply, stage, q, "", at)
-		if ev.Refs = refs; stage == StageReceived {
-			ev.Kind, ev.Supply, ev.Movement = KindMovement, nil, &Movement{Type: Receipt, Location: "DC1", Quantity: units(q)}
-		}
-		return ev
+		return suppliedAt(n, stage, q, at, refs...)
 	}
 	po := func(i int) Ref { return Ref{Issuer: "buyer", Type: "purchase_order", Number: strconv.Itoa(i)} }
 	for i := range orders {
@@ -341,18 +361,13 @@ func TestSharedDocumentsLeaveEachOtherWhatTheyTake(t *testing.T) {
 		po := func(n int) Ref { return Ref{Issuer: "buyer", Type: "purchase_order", Number: strconv.Itoa(n)} }
 		asn := func(n int) Ref { return Ref{Issuer: "vendor", Type: "asn", Number: string(rune('A' + n))} }
 		var evs []Event
-		say := func(stage Stage, q Quantity, refs ...Ref) {
-			ev := lineAt(len(evs)+1, KindSupply, stage, 0, "", day+Instant(len(evs))*60_000)
-			ev.Refs, ev.Supply.Quantity, ev.Supply.Location = refs, q, "DC1"
-			if stage == StageReceived {
-				ev.Kind, ev.Supply, ev.Movement = KindMovement, nil, &Movement{Type: Receipt, Location: "DC1", Quantity: q}
-			}
-			evs = append(evs, ev)
+		say := func(stage Stage, q int, refs ...Ref) {
+			evs = append(evs, suppliedAt(len(evs)+1, stage, q, day+Instant(len(evs))*60_000, refs...))
 		}
-		var left, came, unadvised Quantity
+		var left, came, unadvised int
 		orders := pick("orders", 3) + 2
 		for i := range orders {
-			q := Quantity(pick("ordered", 9)+1) * One
+			q := pick("ordered", 9) + 1
 			say(Ordered, q, po(i))
 			left, unadvised = left+q, unadvised+q
 		}
@@ -361,7 +376,7 @@ func TestSharedDocumentsLeaveEachOtherWhatTheyTake(t *testing.T) {
 			all[i] = po(i)
 		}
 		for range pick("documents", 8) + 1 {
-			q := min(left, Quantity(pick("taken", 9)+1)*One)
+			q := min(left, pick("taken", 9)+1)
 			if q == 0 {
 				break
 			}
@@ -381,11 +396,11 @@ func TestSharedDocumentsLeaveEachOtherWhatTheyTake(t *testing.T) {
 			left -= q
 		}
 		g := replay(t, Policy{}, rapid.Permutation(evs).Draw(rt, "order"), true)
-		if got := supplyAt(g, "DC1"); got != left {
-			rt.Fatalf("%v is to come, want %v\n%s", got, left, tell(evs))
+		if got := supplyAt(g, "DC1"); got != units(left) {
+			rt.Fatalf("%v is to come, want %d\n%s", got, left, tell(evs))
 		}
-		if p, _ := g.ledger.Position("DC1"); p.States[OnHand] != came {
-			rt.Fatalf("%v came, want %v\n%s", p.States[OnHand], came, tell(evs))
+		if p, _ := g.ledger.Position("DC1"); p.States[OnHand] != units(came) {
+			rt.Fatalf("%v came, want %d\n%s", p.States[OnHand], came, tell(evs))
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 )
@@ -44,6 +45,8 @@ func (b bundle) seal(from fs.FS, names []string) (content []byte, hash string, e
 func unseal(content []byte) (b bundle, err error) {
 	d := json.NewDecoder(bytes.NewReader(content))
 	d.DisallowUnknownFields()
-	err = d.Decode(&b)
+	if err = d.Decode(&b); err == nil && d.InputOffset() < int64(len(content)) {
+		err = errors.New("more follows behind it")
+	}
 	return b, err //nolint:wrapcheck // the same
 }

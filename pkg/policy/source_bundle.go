@@ -113,7 +113,7 @@ type memory map[string]string
 func (m memory) ReadDir(name string) ([]fs.DirEntry, error) {
 	var out []fs.DirEntry
 	for _, file := range slices.Sorted(maps.Keys(m)) {
-		if path.Dir(file) == name && fs.ValidPath(file) {
+		if path.Dir(file) == name {
 			out = append(out, fs.FileInfoToDirEntry(&memoryFile{name: path.Base(file), size: int64(len(m[file]))}))
 		}
 	}

@@ -23,8 +23,10 @@ type fakeLog struct {
 	mu      sync.Mutex
 	ledgers map[inventory.Key]*inventory.Ledger
 	offset  int64
-	fails   int  // appends that fail
-	silent  bool // no answers
+	fails   int           // appends that fail
+	halves  int           // appends that fail behind their first record
+	late    time.Duration // answers, more than they are
+	silent  bool          // no answers
 	events  []string
 	client  *Client
 }
@@ -74,6 +76,11 @@ func (f *fakeLog) Produce(_ context.Context, recs ...*stream.Record) error {
 		f.fails--
 		return errors.New("no leader")
 	}
+	var fault error
+	if f.halves > 0 {
+		f.halves--
+		recs, fault = recs[:1], errors.New("no leader of the other partitions")
+	}
 	for _, rec := range recs {
 		var ev inventory.Event
 		if err := f.codecs.DecodeEvent(rec.Value, &ev); err != nil {
@@ -85,10 +92,10 @@ func (f *fakeLog) Produce(_ context.Context, recs ...*stream.Record) error {
 		a := f.apply(&ev)
 		f.events = append(f.events, fmt.Sprint(ev.Reservation.Action, " ", ev.Key.Item))
 		if !f.silent {
-			time.AfterFunc(5*time.Millisecond, func() { f.client.Answered(a) })
+			time.AfterFunc(5*time.Millisecond+f.late, func() { f.client.Answered(a) })
 		}
 	}
-	return nil
+	return fault
 }
 
 func (f *fakeLog) reserved(item string) inventory.Quantity {
@@ -166,6 +173,39 @@ func TestClient(t *testing.T) {
 			reply, err := f.client.Reserve(t.Context(), ask("1", 2, "a", "b"))
 			if err != nil || reply.Status != Granted {
 				t.Errorf("%+v, %v", reply, err)
+			}
+		},
+		// Whether the first of two stands is not known before its answer comes: until then both
+		// are appended again, and the copy changes nothing.
+		"a log that takes one of two": func(t *testing.T, f *fakeLog) {
+			f.halves, f.late = 1, time.Second
+			reply, err := f.client.Reserve(t.Context(), ask("1", 2, "a", "b"))
+			if err != nil || reply.Status != Granted || len(reply.Lines) != 2 || f.reserved("a") != 2*inventory.One || f.reserved("b") != 2*inventory.One {
+				t.Errorf("%+v, %v, and %v and %v are claimed", reply, err, f.reserved("a"), f.reserved("b"))
+			}
+			if got, want := fmt.Sprint(f.events), "[try a try a try b confirm a confirm b]"; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		},
+		"a log that takes one of two, and answers soon": func(t *testing.T, f *fakeLog) {
+			f.halves = 1
+			reply, err := f.client.Reserve(t.Context(), ask("1", 2, "a", "b"))
+			if err != nil || reply.Status != Granted || f.reserved("a") != 2*inventory.One || f.reserved("b") != 2*inventory.One {
+				t.Errorf("%+v, %v, and %v and %v are claimed", reply, err, f.reserved("a"), f.reserved("b"))
+			}
+			if got, want := fmt.Sprint(f.events), "[try a try b confirm a confirm b]"; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		},
+		"what cannot be encoded": func(t *testing.T, f *fakeLog) {
+			r := ask("1", 2, "a", "b")
+			r.Partner = "a\xff"
+			if _, err := f.client.Reserve(t.Context(), r); !errors.Is(err, ErrRequest) || f.count() != 0 {
+				t.Errorf("%v after %d events", err, f.count())
+			}
+			r.Partner = ""
+			if reply, err := f.client.Reserve(t.Context(), r); err != nil || reply.Status != Granted {
+				t.Errorf("the same in words that can be written: %+v, %v", reply, err)
 			}
 		},
 		"a caller who goes away and comes back": func(t *testing.T, f *fakeLog) {

@@ -31,7 +31,7 @@ func ServeBrief(listen string, handler http.Handler, brief Brief, bound func(net
 
 // briefs are what connections have together.
 type briefs struct {
-	handler http.Handler
+	srv     *http.Server
 	brief   Brief
 	base    *http.Request // with the context of all
 	closing atomic.Bool
@@ -50,7 +50,7 @@ type date struct {
 // answerBriefly makes a server's connections answer brief requests.
 func answerBriefly(ctx context.Context, srv *http.Server, ln net.Listener, brief Brief) net.Listener {
 	base := &http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody}
-	b := &briefs{handler: srv.Handler, brief: brief, base: base.WithContext(context.WithoutCancel(ctx)), open: map[*briefConn]struct{}{}}
+	b := &briefs{srv: srv, brief: brief, base: base.WithContext(context.WithoutCancel(ctx)), open: map[*briefConn]struct{}{}}
 	srv.ConnState = func(c net.Conn, s http.ConnState) {
 		if bc, ok := c.(*briefConn); ok && s == http.StateIdle {
 			bc.idle()
@@ -86,7 +86,7 @@ func (l *briefListener) Accept() (net.Conn, error) {
 	if !ok {
 		return c, nil
 	}
-	bc := &briefConn{TCPConn: tcp, briefs: l.briefs, between: true, from: c.RemoteAddr().String()}
+	bc := &briefConn{TCPConn: tcp, briefs: l.briefs, between: true, first: true, from: c.RemoteAddr().String()}
 	bc.answer.header = http.Header{}
 	l.briefs.mu.Lock()
 	defer l.briefs.mu.Unlock()
@@ -103,6 +103,7 @@ type briefConn struct {
 	// between says that net/http waits for a request, and has nothing of it yet. It and all
 	// down to answering belong to whoever reads.
 	between bool
+	first   bool  // it has waited since the connection began
 	given   int64 // bytes that net/http has of the request before
 	due     int64 // how many they should be; -1: that is not known, nor will be again
 	head    head
@@ -110,6 +111,7 @@ type briefConn struct {
 	answer  briefAnswer
 	read    time.Time // deadlines that were set here; zero: they are net/http's
 	write   time.Time
+	whole   time.Time // the next read deadline, in the place of net/http's; zero: that is right
 
 	answering sync.Mutex // held meanwhile: nobody closes it then
 
@@ -207,6 +209,9 @@ func (c *briefConn) watch(p []byte) error {
 
 // SetReadDeadline implements net.Conn, for net/http.
 func (c *briefConn) SetReadDeadline(t time.Time) error {
+	if !c.whole.IsZero() {
+		t, c.whole = c.whole, time.Time{}
+	}
 	expired := !t.IsZero() && !t.After(wall())
 	c.mu.Lock()
 	if c.expired = expired; expired {
@@ -258,7 +263,11 @@ func (c *briefConn) shut() {
 func (c *briefConn) leave() {
 	c.between = false
 	if !c.read.IsZero() { // it means to wait for the rest of a head no longer than that
-		_ = c.TCPConn.SetReadDeadline(wall().Add(readHeaderTimeout))
+		now := wall()
+		_ = c.TCPConn.SetReadDeadline(now.Add(c.briefs.srv.ReadHeaderTimeout))
+		if c.first { // it counts a first request from when the connection began; once it has the head it says so
+			c.whole = now.Add(c.briefs.srv.ReadTimeout)
+		}
 	}
 	c.read, c.write = time.Time{}, time.Time{}
 }
@@ -269,7 +278,7 @@ func (c *briefConn) idle() {
 	if c.between = c.given == c.due; !c.between {
 		c.due = -1 // from now on nobody knows
 	}
-	c.read, c.write = time.Time{}, time.Time{}
+	c.first, c.read, c.write = false, time.Time{}, time.Time{}
 }
 
 // exchange is a request that is answered here.
@@ -310,12 +319,12 @@ func (c *briefConn) reply(x *exchange) error {
 	defer c.answering.Unlock()
 	a := &c.answer
 	a.begin()
-	c.briefs.handler.ServeHTTP(a, &x.req)
+	c.briefs.srv.Handler.ServeHTTP(a, &x.req)
 	now := wall()
 	last := c.briefs.closing.Load()
 	a.end(c.briefs.dated(now), last)
-	if c.write.Sub(now) < writeTimeout {
-		c.write = now.Add(writeTimeout + slack)
+	if most := c.briefs.srv.WriteTimeout; c.write.Sub(now) < most {
+		c.write = now.Add(most + slack)
 		if err := c.SetWriteDeadline(c.write); err != nil {
 			return err //nolint:wrapcheck // net/http looks at it
 		}
@@ -326,10 +335,11 @@ func (c *briefConn) reply(x *exchange) error {
 	if last || a.last {
 		return io.EOF
 	}
-	if c.read.Sub(now) >= idleTimeout {
+	most := c.briefs.srv.IdleTimeout
+	if c.read.Sub(now) >= most {
 		return nil
 	}
-	c.read = now.Add(idleTimeout + slack)
+	c.read = now.Add(most + slack)
 	return c.TCPConn.SetReadDeadline(c.read) //nolint:wrapcheck // net/http looks at it
 }
 

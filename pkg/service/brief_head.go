@@ -85,7 +85,7 @@ func (h *head) field(line []byte) bool {
 			h.content = -1
 		}
 		h.plain = false
-	case "Transfer-Encoding", "Trailer", "Upgrade", "Expect", "Http2-Settings":
+	case "Transfer-Encoding":
 		h.content, h.plain = -1, false
 	case "Connection":
 		h.plain = h.plain && strings.EqualFold(string(value), "keep-alive")

@@ -62,7 +62,11 @@ func (t *Table) Run(ctx context.Context) error {
 }
 
 func (t *Table) load(ctx context.Context, reads *RestoreReads) (map[int32]int64, error) {
-	meta, err := reads.meta(ctx, true, t.cfg.Topic)
+	var meta topicMeta
+	err := t.insist(ctx, func() (err error) {
+		meta, err = reads.meta(ctx, true, t.cfg.Topic)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -78,14 +82,22 @@ func (t *Table) load(ctx context.Context, reads *RestoreReads) (map[int32]int64,
 		if int(id) >= len(meta.leaders) {
 			return nil, fmt.Errorf("%w: no partition %d among %d", ErrStop, id, len(meta.leaders))
 		}
-		if highs[id], err = reads.HighWatermark(ctx, t.cfg.Topic, id); err != nil {
+		err := t.insist(ctx, func() (err error) {
+			highs[id], err = reads.HighWatermark(ctx, t.cfg.Topic, id)
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
 	positions := make(map[int32]int64, len(ids))
 	for _, id := range ids {
 		tl := tail{reads: reads, topic: t.cfg.Topic, partition: id, committed: t.cfg.ReadCommitted}
-		if tl.offset, err = t.first(ctx, reads, id, highs[id]); err != nil {
+		err := t.insist(ctx, func() (err error) {
+			tl.offset, err = t.first(ctx, reads, id, highs[id])
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 		for failed := 0; tl.offset < highs[id]; {
@@ -111,6 +123,19 @@ func (t *Table) load(ctx context.Context, reads *RestoreReads) (map[int32]int64,
 		positions[id] = tl.offset
 	}
 	return positions, nil
+}
+
+// insist asks until the cluster answers: a topic that was made a moment ago, or whose broker
+// is restarting, has partitions without a leader. One that is not there is not waited for.
+func (t *Table) insist(ctx context.Context, ask func() error) error {
+	for failed := 1; ; failed++ {
+		err := ask()
+		if !kerr.IsRetriable(err) || errors.Is(err, kerr.UnknownTopicOrPartition) || ctx.Err() != nil {
+			return err
+		}
+		t.log.Warn("asking failed, trying again", slog.Any("error", err))
+		pause(ctx, backoff(failed+4))
+	}
 }
 
 // first is the offset a partition is read from; end where it has nothing to read.

@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestTable(t *testing.T) {
@@ -151,6 +154,53 @@ func TestTableSince(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A partition without a leader is waited for, as right behind the making of its topic; a
+// topic that is not there is not.
+func TestTableWaitsForLeaders(t *testing.T) {
+	inBubble(t, 2, func(b *bubble) {
+		b.put(1, "a=1")
+		run := func(ctx context.Context, topic string) (*Table, chan error) {
+			tb, err := NewTable(TableConfig{Config: b.config(""), Topic: topic, Apply: func(*Record) error { return nil }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() { done <- tb.Run(ctx) }()
+			return tb, done
+		}
+		h := b.c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: topicIn, Partitions: []int32{1}, Err: kerr.LeaderNotAvailable, Count: -1})
+		ctx, cancel := context.WithCancel(context.Background())
+		tb, done := run(ctx, topicIn)
+		time.Sleep(5 * time.Minute)
+		if tb.Ready() == nil || len(done) > 0 || h.Hits() == 0 {
+			t.Errorf("without a leader: ready %v, ended %d", tb.Ready(), len(done))
+		}
+		h.Remove()
+		began := time.Now()
+		b.until("loads", func() bool { return tb.Ready() == nil || len(done) > 0 })
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+
+		b.c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: topicIn, Partitions: []int32{1}, Err: kerr.LeaderNotAvailable, Count: -1})
+		ctx, cancel = context.WithCancel(context.Background())
+		_, done = run(ctx, topicIn)
+		time.Sleep(time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("stopped while it waited: %v", err)
+		}
+		_, done = run(context.Background(), "nothing")
+		if err := <-done; !errors.Is(err, kerr.UnknownTopicOrPartition) {
+			t.Errorf("no topic: %v", err)
 		}
 	})
 }

@@ -192,7 +192,7 @@ func (a *api) queries(r *http.Request, in *batchRoom) (shape, *problem) {
 		return shape{}, p
 	}
 	req := batchRequest{Items: in.items[:0]}
-	if plain := req.plain(string(body)); plain {
+	if req.plain(string(body)) {
 		in.items = req.Items
 	} else {
 		in.items, req = req.Items, batchRequest{}
@@ -200,9 +200,11 @@ func (a *api) queries(r *http.Request, in *batchRoom) (shape, *problem) {
 			return shape{}, p
 		}
 	}
-	for name, v := range map[string]string{"entity": req.Entity, "location": req.Location, "group": req.Group, "channel": req.Channel} {
-		if len(v) > maxName {
-			return bad("bad_parameter", "/"+name, "at most %d bytes", maxName)
+	for _, n := range [...]struct{ pointer, name string }{
+		{"/entity", req.Entity}, {"/location", req.Location}, {"/group", req.Group}, {"/channel", req.Channel},
+	} {
+		if len(n.name) > maxName {
+			return bad("bad_parameter", n.pointer, "at most %d bytes", maxName)
 		}
 	}
 	like := query{

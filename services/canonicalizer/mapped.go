@@ -64,7 +64,7 @@ func (p *x12Memories) get() *x12Memory {
 
 func (p *x12Memories) put(m *x12Memory) {
 	m.of.Forget()
-	if clear(m.values); cap(m.values) > x12.MostKept {
+	if clear(m.values[:cap(m.values)]); cap(m.values) > x12.MostKept {
 		m.values = nil
 	}
 	p.pool.Put(m)

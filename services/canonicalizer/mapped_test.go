@@ -111,12 +111,13 @@ func TestX12Override(t *testing.T) {
 // TestX12NoSet: what a mapping makes of a tree and is no set is refused, not read as one.
 func TestX12NoSet(t *testing.T) {
 	for mapping, want := range map[string]string{
-		`.tree.segments = 7 | x12_lines`:                                      "mapping_error: x12_lines: the segments of a set are an array, not number",
-		`.tree.segments[1] = {id: 7} | x12_lines`:                             "mapping_error: x12_lines: segment 1 of a set is {id, pos, e}, id a text and e an array",
-		`.tree.segments[1].e = "W12" | x12_lines`:                             "mapping_error: x12_lines: segment 1 of a set is {id, pos, e}, id a text and e an array",
-		`.tree.set = "810" | x12_lines`:                                       "unsupported_set: set 810 is not read here",
-		`.tree.segments = [] | x12_lines`:                                     "no_header: a 945 needs a W06",
-		`try (.tree.segments = [] | x12_lines) catch reject("mine"; .reason)`: "mine: a 945 needs a W06",
+		`.tree.segments = 7 | x12_lines`:                                                     "mapping_error: x12_lines: the segments of a set are an array, not number",
+		`.tree.segments[1] = {id: 7} | x12_lines`:                                            "mapping_error: x12_lines: segment 1 of a set is {id, pos, e}, id a text and e an array",
+		`.tree.segments[1].e = "W12" | x12_lines`:                                            "mapping_error: x12_lines: segment 1 of a set is {id, pos, e}, id a text and e an array",
+		`.tree.set = "810" | x12_lines`:                                                      "unsupported_set: set 810 is not read here",
+		`.tree.segments = [] | x12_lines`:                                                    "no_header: a 945 needs a W06",
+		`.tree.flags = [{code: "run_together", pos: [1]}] | x12_lines | reject("mine"; "x")`: "mine: x",
+		`try (.tree.segments = [] | x12_lines) catch reject("mine"; .reason)`:                "mine: a 945 needs a W06",
 	} {
 		src := standardX12()
 		src.Mapping = mapping

@@ -7,11 +7,15 @@ import (
 	"testing"
 )
 
-// TLS gives the server a certificate and its key, PEM, and switches TLS on for new
+// TLS gives the server a certificate and its key, files of PEM, and switches TLS on for new
 // connections; those without it still come in.
-func (s *PostgresServer) TLS(t testing.TB, cert, key []byte) {
+func (s *PostgresServer) TLS(t testing.TB, cert, key string) {
 	t.Helper()
-	for name, text := range map[string][]byte{"server.crt": cert, "server.key": key} {
+	for name, from := range map[string]string{"server.crt": cert, "server.key": key} {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
 		path := filepath.Join(s.data(), name)
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatalf("writing %s: %v", name, err)

@@ -119,16 +119,26 @@ func TestAccess(t *testing.T) {
 	apply(p.access(7, "seven"))
 	expect("mended", "seven", 7, "")
 
-	// A restart with a broken one: the newest before it that can be used, and no older.
-	again := &gate{in: "files"}
-	b := newAccess(t, again, slog.New(slog.DiscardHandler), nil)
-	for _, r := range []*stream.Record{p.access(3, "three"), p.access(4, "four"), broken} {
-		if err := b.Apply(r); err != nil {
-			t.Fatal(err)
+	// A restart with broken ones: the newest before them that can be used, of the last five,
+	// and none older.
+	for _, in := range []struct {
+		broken int64 // versions behind the newest that is good
+		want   string
+	}{{1, "four"}, {4, "four"}, {5, "files"}} {
+		again := &gate{in: "files"}
+		b := newAccess(t, again, slog.New(slog.DiscardHandler), nil)
+		recs := []*stream.Record{p.access(3, "three"), p.access(4, "four")}
+		for v := range in.broken {
+			recs = append(recs, p.record(policy.AccessName, 5+v, []byte("{}broken")))
 		}
-	}
-	b.Loaded()
-	if again.in != "four" || !strings.Contains(b.Refused()[policy.AccessName], "version 5") {
-		t.Errorf("after a restart %s, %v", again.in, b.Refused())
+		for _, r := range recs {
+			if err := b.Apply(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.Loaded()
+		if again.in != in.want || !strings.Contains(b.Refused()[policy.AccessName], fmt.Sprintf("version %d", 4+in.broken)) {
+			t.Errorf("after a restart with %d broken ones %s, %v", in.broken, again.in, b.Refused())
+		}
 	}
 }

@@ -26,6 +26,16 @@ func cluster(t *testing.T, partitions int32) *kfake.Cluster {
 	return c
 }
 
+func administer(t *testing.T, c *kfake.Cluster) *kadm.Client {
+	t.Helper()
+	cl, err := kadm.NewOptClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
 // fatal ends a test at an error.
 func fatal(t *testing.T) (must func(error)) {
 	return func(err error) {
@@ -148,11 +158,6 @@ func TestLogForgotten(t *testing.T) {
 	c := cluster(t, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
 	must := fatal(t)
 	mine, yours := process(t, c), process(t, c)
 	must(yours.Refresh(ctx))
@@ -162,9 +167,8 @@ func TestLogForgotten(t *testing.T) {
 	must(yours.Save(ctx, &event.Subscription{ID: "s3", Owner: "shop"}))
 	offsets := kadm.Offsets{}
 	offsets.AddOffset(event.TopicSubscriptions, 0, 2, -1)
-	if _, err := kadm.NewClient(cl).DeleteRecords(ctx, offsets); err != nil {
-		t.Fatal(err)
-	}
+	_, err := administer(t, c).DeleteRecords(ctx, offsets)
+	must(err)
 	if mine.Refresh(ctx) == nil {
 		t.Error("it goes on behind a gap")
 	}
@@ -180,13 +184,7 @@ func TestLogMadeAnew(t *testing.T) {
 	c := cluster(t, 3)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	admin := kadm.NewClient(cl)
-	must := fatal(t)
+	admin, must := administer(t, c), fatal(t)
 	mine := process(t, c)
 	must(mine.Refresh(ctx))
 	for _, id := range []string{"s1", "s2", "s3", "s4"} {

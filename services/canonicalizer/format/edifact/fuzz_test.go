@@ -102,8 +102,12 @@ func count(text string, c Service) int {
 	n := 0
 	var segment strings.Builder
 	end := func() {
-		s := format.SkipBlank(segment.String())
+		s := segment.String()
 		segment.Reset()
+		if strings.Contains(s, "\n") { // wrapped
+			s = strings.NewReplacer("\r", "", "\n", "").Replace(s)
+		}
+		s = format.SkipBlank(told(s, c))
 		tag, _, _ := strings.Cut(s, string([]byte{c.Element}))
 		tag, _, _ = strings.Cut(tag, string([]byte{c.Component}))
 		if s != "" && !slices.Contains([]string{"UNB", "UNG", "UNH", "UNT", "UNE", "UNZ"}, format.Trim(tag)) {
@@ -112,20 +116,33 @@ func count(text string, c Service) int {
 	}
 	released := false
 	for i := range len(text) {
-		switch b := text[i]; {
-		case released:
-			if released = false; !format.Alphanumeric(b) {
-				b = 'x' // it separates nothing
-			}
-			segment.WriteByte(b)
-		case b == c.Release && c.Release != 0:
-			released = true
-		case b == c.Terminator:
+		b := text[i]
+		if b == c.Terminator && !released {
 			end()
-		default:
-			segment.WriteByte(b)
+			continue
 		}
+		released = b == c.Release && c.Release != 0 && !released
+		segment.WriteByte(b)
 	}
 	end()
 	return n
+}
+
+// told is a segment less its release characters; what they release separates nothing.
+func told(segment string, c Service) string {
+	var out []byte
+	released := false
+	for i := range len(segment) {
+		switch b := segment[i]; {
+		case !released && b == c.Release && c.Release != 0:
+			released = true
+			continue
+		case released && !format.Alphanumeric(b):
+			out = append(out, 'x')
+		default:
+			out = append(out, b)
+		}
+		released = false
+	}
+	return string(out)
 }

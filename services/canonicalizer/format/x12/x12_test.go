@@ -91,6 +91,8 @@ func TestEnvelopes(t *testing.T) {
 		{"too many sets", head + strings.Repeat("ST~", maxSets+1), "x12_sets"},
 		{"too many interchanges", strings.Repeat("ISA"+strings.Repeat("*", 16)+">~IEA~", maxInterchanges+1), "x12_interchanges"},
 		{"letters as separators", "ISAX00X", "x12_isa"},
+		{"a blank as terminator", strings.ReplaceAll(whole, "~", " "), "x12_isa"},
+		{"a tab as terminator", strings.ReplaceAll(whole, "~", "\t"), "x12_isa"},
 		{"one delimiter for all", strings.Repeat("*", 1) + "ISA", "x12_no_isa"},
 		{"empty", " \n", "x12_no_isa"},
 	} {

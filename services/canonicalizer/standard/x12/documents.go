@@ -57,7 +57,7 @@ func revision(purpose, order string) string {
 	return ""
 }
 
-// reported is the same of order status (473) and reporting (514) codes.
+// reportRevision is the same of order status (473) and reporting (514) codes.
 func reportRevision(code string) string {
 	switch code {
 	case "N", "F", "O":

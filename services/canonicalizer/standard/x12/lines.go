@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/itchyny/gojq"
+
 	"github.com/stockweave/stockweave/pkg/jq"
 	"github.com/stockweave/stockweave/services/canonicalizer/x12set"
 )
@@ -158,10 +160,10 @@ func (r *reading) torn() {
 	if len(r.c.Flags) == 0 {
 		return
 	}
-	torn := map[any]bool{}
+	torn := map[int]bool{}
 	for _, f := range r.c.Flags {
-		if jq.Field(f, "code") == "run_together" {
-			torn[jq.Field(f, "pos")] = true
+		if pos, ok := gojq.ToInt(jq.Field(f, "pos")); ok && jq.Field(f, "code") == "run_together" {
+			torn[pos] = true
 		}
 	}
 	for i := range r.s {

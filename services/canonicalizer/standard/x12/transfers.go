@@ -60,14 +60,14 @@ func (r *reading) transfers() *Fault {
 			if len(item.pairs) == 0 || q.El(2) == "" {
 				return
 			}
-			status, moved := "", transferStatus(p.El(1), p.El(6))
+			status := ""
 			switch q.El(1) {
 			case "01", "02", "38": // what there is, of what moved
 			default:
 				status = quantityStatus(q.El(1))
 			}
-			if status == "" || status == sold && moved != sold {
-				status = moved
+			if status == "" || status == sold {
+				status = transferStatus(p.El(1), p.El(6))
 			}
 			l := r.m.add()
 			l.At, l.Document = q.Pos, document

@@ -43,11 +43,12 @@ const (
 const Most = 400
 
 // given are the fields that are given back as they came, and their widths.
-func given() map[string]int {
-	return map[string]int{
-		"DOCNUM": maxNumber, "MANDT": 3, "TEST": 1,
-		"SNDPOR": 10, "SNDPRT": 2, "SNDPFC": 2, "SNDPRN": 10, "RCVPOR": 10, "RCVPRT": 2, "RCVPFC": 2, "RCVPRN": 10,
-	}
+var given = [...]struct {
+	name string
+	most int
+}{
+	{"DOCNUM", maxNumber}, {"MANDT", 3}, {"TEST", 1},
+	{"SNDPOR", 10}, {"SNDPRT", 2}, {"SNDPFC", 2}, {"SNDPRN", 10}, {"RCVPOR", 10}, {"RCVPRT", 2}, {"RCVPFC", 2}, {"RCVPRN", 10},
 }
 
 // Told are those of received IDocs that are answered: not those without a number, which
@@ -73,9 +74,9 @@ func Answer(in []Received, o Options) ([]byte, error) {
 	var w writer
 	for i, r := range Told(in) {
 		docnum := r.field("DOCNUM")
-		for name, most := range given() {
-			if utf8.RuneCountInString(r.field(name)) > most {
-				return nil, fmt.Errorf("acknowledging: %s of IDoc %.16q has more than %d characters", name, docnum, most)
+		for _, f := range given {
+			if utf8.RuneCountInString(r.field(f.name)) > f.most {
+				return nil, fmt.Errorf("acknowledging: %s of IDoc %.16q has more than %d characters", f.name, docnum, f.most)
 			}
 		}
 		if r.field("SNDPRN") == "" || r.field("RCVPRN") == "" {

@@ -89,7 +89,8 @@ func TestRefused(t *testing.T) {
 			t.Errorf("without %s: %s", missing, b)
 		}
 	}
-	for name, most := range given() {
+	for _, f := range given {
+		name, most := f.name, f.most
 		c := map[string]any{"DOCNUM": "1", "SNDPRN": "A", "RCVPRN": "B"}
 		c[name] = strings.Repeat("ä", most)
 		b, err := Answer([]Received{{Control: c, Code: "idoc_field_twice", Reason: strings.Repeat("&", 100)}}, options)
