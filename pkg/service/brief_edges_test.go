@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -125,7 +126,9 @@ func TestFirstOfOthersHasItsTime(t *testing.T) {
 	go func() { done <- srv.Serve(answerBriefly(t.Context(), srv, ln, isBrief)) }()
 	defer func() {
 		_ = srv.Close()
-		<-done
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	}()
 	c, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {

@@ -47,8 +47,17 @@ var given = [...]struct {
 	name string
 	most int
 }{
-	{"DOCNUM", maxNumber}, {"MANDT", 3}, {"TEST", 1},
-	{"SNDPOR", 10}, {"SNDPRT", 2}, {"SNDPFC", 2}, {"SNDPRN", 10}, {"RCVPOR", 10}, {"RCVPRT", 2}, {"RCVPFC", 2}, {"RCVPRN", 10},
+	{"DOCNUM", maxNumber},
+	{"MANDT", 3},
+	{"TEST", 1},
+	{"SNDPOR", 10},
+	{"SNDPRT", 2},
+	{"SNDPFC", 2},
+	{"SNDPRN", 10},
+	{"RCVPOR", 10},
+	{"RCVPRT", 2},
+	{"RCVPFC", 2},
+	{"RCVPRN", 10},
 }
 
 // Told are those of received IDocs that are answered: not those without a number, which
