@@ -28,7 +28,7 @@ import (
 // class, which waits for the ledger before each: a few milliseconds of its work.
 const (
 	maxChunk  = 5_000
-	bulkChunk = 500
+	bulkChunk = 250
 )
 
 // Config is the service's configuration.
