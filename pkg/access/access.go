@@ -70,6 +70,11 @@ func (i Identity) Has(p Permission) bool {
 	return i.Principal != nil && i.Principal.Scopes.has(p) && (!i.token || i.narrowed.has(p))
 }
 
+// HasOf is Has of requests about an entity.
+func (i Identity) HasOf(p Permission, entity string) bool {
+	return i.Principal != nil && i.Principal.Scopes.hasOf(p, entity) && (!i.token || i.narrowed.hasOf(p, entity))
+}
+
 // holder is a key and whose it is.
 type holder struct {
 	key       StoredKey

@@ -176,8 +176,30 @@ func TestScopes(t *testing.T) {
 			t.Errorf("%q is a scope: %v", bad, s)
 		}
 	}
-	if (Identity{}).May(Need{Permission: ATPRead}) {
+	if (Identity{}).May(Need{Permission: ATPRead}) || (Identity{}).HasOf(ATPRead, "acme") {
 		t.Error("nobody may something")
+	}
+	owner := &Principal{Scopes: scopes(t, "atp:read:entity=acme:channel=web", "reservations:read", "messages:write")}
+	for _, tc := range []struct {
+		id     Identity
+		p      Permission
+		entity string
+		want   bool
+	}{
+		{Identity{Principal: owner}, ATPRead, "acme", true},
+		{Identity{Principal: owner}, ATPRead, "other", false},
+		{Identity{Principal: owner}, ATPRead, "", false},
+		{Identity{Principal: owner}, ReservationsRead, "other", true},
+		{Identity{Principal: owner}, ReservationsRead, "", true},
+		{Identity{Principal: owner}, ReservationsWrite, "acme", false},
+		{Identity{Principal: owner, token: true, narrowed: scopes(t, "reservations:read:entity=acme")}, ReservationsRead, "acme", true},
+		{Identity{Principal: owner, token: true, narrowed: scopes(t, "reservations:read:entity=acme")}, ReservationsRead, "other", false},
+		{Identity{Principal: owner, token: true, narrowed: scopes(t, "atp:read")}, ATPRead, "other", false},
+		{Identity{Principal: owner, token: true}, ATPRead, "acme", false},
+	} {
+		if tc.id.HasOf(tc.p, tc.entity) != tc.want {
+			t.Errorf("%s of %q, narrowed to %v: %v", tc.p, tc.entity, tc.id.narrowed, !tc.want)
+		}
 	}
 }
 

@@ -183,6 +183,13 @@ func (s Scopes) has(p Permission) bool {
 	return slices.ContainsFunc(s, func(one Scope) bool { return one.Permission == p })
 }
 
+func (s Scopes) hasOf(p Permission, entity string) bool {
+	return slices.ContainsFunc(s, func(one Scope) bool {
+		of := one.limits[limitIndex(LimitEntity)]
+		return one.Permission == p && (of == "" || of == entity)
+	})
+}
+
 // ParseScopes reads a list of scopes.
 func ParseScopes(texts []string) (Scopes, error) {
 	if len(texts) > maxScopes {

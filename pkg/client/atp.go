@@ -90,6 +90,10 @@ type BatchQuery struct {
 type BatchItem struct {
 	Item   string `json:"item"`
 	Entity string `json:"entity,omitempty"`
+	// ETag of an answer that is held, or its Version: the result has the status 304 and no
+	// answer while that holds. By version a change of policy or of the day is not seen.
+	ETag         string `json:"etag,omitempty"`
+	SinceVersion int64  `json:"since_version,omitempty"`
 }
 
 // Batch asks about many items. Each has a result, in the order asked: some may have an

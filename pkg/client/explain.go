@@ -29,13 +29,19 @@ type PastQuery struct {
 	Entity string // the API's own when empty
 	Where
 	When
+	// On, a day such as 2026-12-01, and Quantity are those of Get, of a KnownAt alone.
+	On       string
+	Quantity string
 }
 
-// AsOf asks what stood of an item at a time in the past: quantities by state, not what
-// was promised then. Before what the log holds it is the problem log_expired, whose
+// AsOf asks what stood of an item at a time in the past: quantities by state and, of a
+// KnownAt alone, what was promised then, or why that is not told. Before what the log holds it is the problem log_expired, whose
 // Earliest is the first time that can be asked for.
 func (c *Client) AsOf(ctx context.Context, q PastQuery) (*Past, error) {
-	v := values(q.Entity, q.Where, "", nil, 0)
+	v := values(q.Entity, q.Where, q.On, nil, 0)
+	if q.Quantity != "" {
+		v.Set("quantity", q.Quantity)
+	}
 	q.set(v)
 	out := &Past{}
 	if _, err := c.do(ctx, &call{method: http.MethodGet, path: "/v1/atp/" + url.PathEscape(q.Item), query: v, again: true}, out); err != nil {
@@ -70,7 +76,8 @@ func (c *Client) Explain(ctx context.Context, q ExplainQuery) (*Explanation, err
 	return out, nil
 }
 
-// Past is what stood of an item at a past time, by the names of states.
+// Past is what stood of an item at a past time, by the names of states, and what was
+// promised then: Promise, or in its place Untold.
 type Past struct {
 	Entity    string            `json:"entity"`
 	Item      string            `json:"item"`
@@ -81,7 +88,28 @@ type Past struct {
 	Version   int64             `json:"version"` // of the item, now
 	States    map[string]string `json:"states"`  // of all these locations
 	Locations []PastLocation    `json:"locations"`
+	Promise   *PastPromise      `json:"promise,omitempty"`
+	Untold    *Untold           `json:"untold,omitempty"`
 	Log       PastLog           `json:"log"`
+}
+
+// PastPromise is what was promised at a past time, by the policy of then.
+type PastPromise struct {
+	ATP           string      `json:"atp"`
+	On            string      `json:"on,omitempty"`
+	PolicyVersion int64       `json:"policy_version"`
+	Formula       string      `json:"formula"` // of now
+	Frozen        bool        `json:"frozen,omitempty"`
+	Override      *Override   `json:"override,omitempty"`
+	Locations     []Location  `json:"locations"` // but for those that have an Untold
+	Promisable    *Promisable `json:"promisable,omitempty"`
+	Channel       *Channel    `json:"channel,omitempty"`
+}
+
+// Untold is why what was promised is not told: its stable code, and for people.
+type Untold struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
 }
 
 // PastLocation is what stood at a location.
@@ -89,6 +117,7 @@ type PastLocation struct {
 	Location    string            `json:"location"`
 	States      map[string]string `json:"states"`
 	Publishable bool              `json:"publishable"`
+	Untold      string            `json:"untold,omitempty"` // code of why its states alone are told
 }
 
 // PastLog is the outcomes of a partition that it was told from: from one offset up to

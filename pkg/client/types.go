@@ -98,7 +98,7 @@ type BatchAnswer struct {
 	Results  []BatchResult `json:"results"`
 }
 
-// BatchResult has an answer or a problem.
+// BatchResult has an answer or a problem, or a freshness where what is held holds still.
 type BatchResult struct {
 	Item    string   `json:"item"`
 	Entity  string   `json:"entity"`
@@ -106,6 +106,8 @@ type BatchResult struct {
 	ETag    string   `json:"etag,omitempty"`
 	Answer  *Answer  `json:"answer,omitempty"`
 	Problem *Problem `json:"problem,omitempty"`
+	// Freshness is of what is held, where the status is 304.
+	Freshness *Freshness `json:"freshness,omitempty"`
 }
 
 // Page is a page of a list.

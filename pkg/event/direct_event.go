@@ -285,6 +285,7 @@ func encodePosition(w *writer, x *inv.Position) {
 	w.long(x.Lineage)
 	w.long(int64(x.Partition))
 	w.long(x.Offset)
+	w.optLong(x.Previous)
 }
 
 func decodePosition(r *reader, x *inv.Position) {
@@ -306,4 +307,5 @@ func decodePosition(r *reader, x *inv.Position) {
 	x.Lineage = r.long()
 	x.Partition = r.int()
 	x.Offset = r.long()
+	x.Previous = r.optLong()
 }

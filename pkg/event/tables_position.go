@@ -41,6 +41,7 @@ var positionBody = record("Position",
 	long("lineage", func(x *inv.Position) *int64 { return &x.Lineage }),
 	integer("partition", func(x *inv.Position) *int32 { return &x.Partition }),
 	long("offset", func(x *inv.Position) *int64 { return &x.Offset }),
+	optLong("previous", func(x *inv.Position) *int64 { return &x.Previous }),
 ).direct(encodePosition, decodePosition)
 
 var positionTable = record("PositionRecord",

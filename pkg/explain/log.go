@@ -89,8 +89,9 @@ func (l *log) span(ctx context.Context, topic string) (start, end int64, err err
 // entry is an outcome of the item, and its offset among outcomes.
 type entry struct {
 	inventory.Outcome
-	at   int64
-	size int64 // bytes of its record's value
+	at      int64
+	size    int64             // bytes of its record's value
+	written inventory.Instant // when its record was
 }
 
 // outcomes calls f with the item's outcomes from an offset up to below another.
@@ -100,7 +101,7 @@ func (l *log) outcomes(ctx context.Context, from, until int64, f func(*entry) er
 		if string(rec.Key) != key {
 			return nil
 		}
-		e := entry{at: rec.Offset, size: int64(len(rec.Value))}
+		e := entry{at: rec.Offset, size: int64(len(rec.Value)), written: inventory.Instant(rec.Timestamp.UnixMilli())}
 		if err := l.codecs.DecodeOutcome(rec.Value, &e.Outcome); err != nil {
 			return unreadable("an outcome", rec.Offset, err)
 		}

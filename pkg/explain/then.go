@@ -23,6 +23,10 @@ type ThenConfig struct {
 	// them.
 	Positions []inventory.Position
 	Since     inventory.Instant
+	// Held asks for the positions as they stood, too: of a KnownAt alone. They are told
+	// of Locations; none: all.
+	Held      bool
+	Locations []inventory.Location
 	Budget    Budget
 	Spent     *Spent // counts what is read, where it is set
 }
@@ -39,6 +43,10 @@ type Past struct {
 type Stood struct {
 	Location inventory.Location
 	States   States
+	// Position is all that was known of it, where that was asked for; nil: nothing was,
+	// or, with a Gap, it is not told.
+	Position *inventory.Position
+	Gap      Gap
 }
 
 // stood follows a location back to the time.
@@ -47,6 +55,9 @@ type stood struct {
 	base    States // as the position has it
 	version int64  // of the position: it has the outcomes up to that
 	told    States // of the base, by the outcomes at hand
+
+	position *inventory.Position
+	gap      Gap
 }
 
 // Then tells what stood at a past time, from the positions and the outcomes written since:
@@ -73,10 +84,17 @@ func Then(ctx context.Context, cfg ThenConfig) (*Past, error) {
 		return nil, err
 	}
 	from := floor
-	if before := cfg.Since - clocksApart; before < since {
-		if from, err = l.floor(ctx, before, start, until); err != nil {
+	if cfg.Held { // with what one transaction wrote before
+		if from, err = l.floor(ctx, since-within, start, until); err != nil {
 			return nil, err
 		}
+	}
+	if before := cfg.Since - clocksApart; before < since {
+		further, err := l.floor(ctx, before, start, until)
+		if err != nil {
+			return nil, err
+		}
+		from = min(from, further)
 	}
 	if cfg.Budget.Records > 0 && until-from > cfg.Budget.Records {
 		return nil, ErrTooMuch
@@ -93,9 +111,14 @@ func Then(ctx context.Context, cfg ThenConfig) (*Past, error) {
 	if floor == start && !t.whole() {
 		return nil, l.forgotten(ctx, cfg.When, start, until, cfg.Now)
 	}
+	if cfg.Held {
+		if err := t.hold(ctx, l, &cfg, from == start && start > 0 && !t.whole()); err != nil {
+			return nil, fmt.Errorf("reading positions: %w", err)
+		}
+	}
 	out := &Past{Partition: l.partition, From: from, To: until, Version: t.version}
 	for name, s := range t.at { // in any order: sorted below
-		out.Locations = append(out.Locations, Stood{name, s.States})
+		out.Locations = append(out.Locations, Stood{name, s.States, s.position, s.gap})
 	}
 	slices.SortFunc(out.Locations, func(a, b Stood) int { return strings.Compare(string(a.Location), string(b.Location)) })
 	return out, nil
@@ -107,10 +130,15 @@ type then struct {
 	clock   clock
 	version int64
 	first   int64 // version after the item's first outcome at hand; -1: none is
+	bound   bound
 }
 
 func (t *then) take(e *entry) error {
-	if e.Kind == inventory.Rejected { // it has no version, and moves nothing
+	if e.Kind == inventory.Rejected { // it moves nothing
+		if e.Version > 0 { // it had waited, and is dropped
+			t.version = max(t.version, e.Version)
+			t.bound.pass(e, t.m.known(inventory.Instant(t.clock)))
+		}
 		return nil
 	}
 	if t.first < 0 {
@@ -118,6 +146,7 @@ func (t *then) take(e *entry) error {
 	}
 	t.version = max(t.version, e.Version)
 	known := t.m.known(t.clock.pass(e))
+	t.bound.pass(e, known)
 	moves := e.moves()
 	e.places(func(name inventory.Location) {
 		s := t.at[name]

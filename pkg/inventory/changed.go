@@ -101,7 +101,7 @@ func (l *Ledger) AppendChangedPositions(ps []Position) []Position {
 		c := &l.changes[i]
 		p := &ps[from+i]
 		l.fill(p, l.location(c.location))
-		p.Version = l.head.Version
+		p.Version, p.Previous = l.head.Version, c.previous
 		p.Part, p.Parts = int32(i+1), int32(len(l.changes))
 		p.RecordedAt, p.EventID, p.PolicyVersion = c.recordedAt, c.eventID, c.policyVersion
 		p.Lineage, p.Partition, p.Offset = c.at.Lineage, c.at.Partition, c.at.Offset
@@ -125,7 +125,8 @@ func (l *Ledger) fill(p *Position, st *LocationState) {
 }
 
 // Position is what is known of a location now; false where nothing is. Its version
-// is that of the location's last change. It does not say which event that was.
+// is that of the location's last change. It does not say which event that was, nor
+// what was before it.
 func (l *Ledger) Position(name Location) (Position, bool) {
 	st := l.location(name)
 	if st == nil {

@@ -333,3 +333,96 @@ func TestRequestAskedAgainOfAFrozenKey(t *testing.T) {
 		}
 	}
 }
+
+// A copy that is rejected was taken: when it comes again it is a repeat, and what is left
+// stays left.
+func TestARejectedCopyIsTakenOnce(t *testing.T) {
+	for _, reload := range []bool{false, true} {
+		g := newLog(t, scenarioKey, reload)
+		g.policy.Limits.Parked = 1
+		now, _ := clock("10:00")
+		send := func(ev Event, want OutcomeKind) {
+			t.Helper()
+			if out, err := g.append(ev); err != nil || out.Kind != want {
+				t.Fatalf("%s: %s %v, %v; want %s", ev.Document.Number, out.Kind, out.Codes, err, want)
+			}
+		}
+		copyOf := func(ev Event, original int64) (Outcome, error) {
+			place := At{Lineage: 1, Offset: g.offset, Copy: true, Original: original}
+			g.offset++
+			out, err := g.ledger.Apply(&g.policy, &ev, place)
+			if g.reload {
+				g.reopen()
+			}
+			return out, err
+		}
+		first := movedAt(1, OpeningBalance, 10, now)
+		send(first, Applied)
+		send(reversalOf(2, first.ID, now+1), Applied)
+		waits, full := reversalOf(3, "a", now+2), reversalOf(4, "b", now+3)
+		send(waits, Parked)
+		send(full, Parked) // at 3, and freezes the key
+		again, left := reversalOf(5, first.ID, now+4), movedAt(6, Receipt, 5, now+5)
+		send(again, Parked) // at 4
+		send(left, Parked)  // at 5
+		send(approvalAt(7, ReleaseDrop, waits.ID, now+6), Applied)
+		if out, err := copyOf(full, 3); err != nil || out.Kind != Parked {
+			t.Fatalf("the first copy: %s, %v", out.Kind, err)
+		}
+		if out, err := copyOf(again, 4); err == nil {
+			t.Fatalf("reversed twice: %s", out.Kind)
+		}
+		if out, err := copyOf(again, 4); err != nil || out.Kind != Duplicate {
+			t.Errorf("the same copy again: %s, %v", out.Kind, err)
+		}
+		send(approvalAt(8, ReleaseUnfreeze, "", now+7), Denied)
+		if out, err := copyOf(left, 5); err != nil || out.Kind != Applied {
+			t.Fatalf("the last copy: %s, %v", out.Kind, err)
+		}
+		send(approvalAt(9, ReleaseUnfreeze, "", now+8), Applied)
+		if p := g.positions()[0]; p.States[OnHand] != 14*One {
+			t.Errorf("afterwards %v on hand", p.States[OnHand])
+		}
+	}
+}
+
+// What has waited leaves room for as much, whatever became of it.
+func TestWhatWaitedLeavesRoom(t *testing.T) {
+	for _, reload := range []bool{false, true} {
+		g := newLog(t, scenarioKey, reload)
+		g.policy.Limits.ParkedBytes = 4000
+		now, _ := clock("10:00")
+		n := 0
+		park := func() (ids []string) {
+			t.Helper()
+			for {
+				n++
+				ev := reversalOf(n, fmt.Sprint("none-", n), now)
+				out, err := g.append(ev)
+				if err != nil || out.Kind != Parked {
+					t.Fatalf("%s, %v", out.Kind, err)
+				}
+				if g.ledger.Frozen().Since != 0 {
+					return ids
+				}
+				ids = append(ids, ev.ID)
+			}
+		}
+		first := park()
+		for round := range 3 {
+			before := first
+			if round > 0 {
+				before = park()
+			}
+			if len(before) != len(first) || len(first) < 3 {
+				t.Fatalf("after %d rounds there is room for %d, and was for %d", round, len(before), len(first))
+			}
+			for _, id := range append(before, "") {
+				n++
+				if out, err := g.append(approvalAt(n, ReleaseDrop, id, now)); err != nil || out.Kind != Applied {
+					t.Fatalf("dropping %q: %s %v, %v", id, out.Kind, out.Codes, err)
+				}
+			}
+		}
+	}
+}

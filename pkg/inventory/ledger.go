@@ -77,6 +77,7 @@ type change struct {
 	recordedAt    Instant
 	policyVersion int64
 	at            At
+	previous      int64 // as of Position
 }
 
 // NewLedger opens the ledger of a key over its stored pieces.

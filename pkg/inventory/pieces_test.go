@@ -22,6 +22,7 @@ func newMemory(k Key) *memory { return &memory{key: k, pieces: map[string]Piece{
 // store takes over what a ledger changed and makes the ledger let go of it.
 func (m *memory) store(t testing.TB, l *Ledger) {
 	t.Helper()
+	m.checkPrevious(t, l)
 	seen := map[string]bool{}
 	l.Changed(func(p Piece) {
 		k := StateKey(m.key, p.Kind, p.N...)
@@ -40,6 +41,36 @@ func (m *memory) store(t testing.TB, l *Ledger) {
 	})
 	l.ClearChanged()
 	l.Changed(func(p Piece) { t.Errorf("piece %s %v still changed", p.Kind, p.N) })
+}
+
+// checkPrevious fails where a position does not name the change of its location before
+// those that are being stored.
+func (m *memory) checkPrevious(t testing.TB, l *Ledger) {
+	t.Helper()
+	for _, p := range l.ChangedPositions() {
+		want := int64(NoPrevious)
+		if had := m.version(p.Location); had != 0 {
+			want = had
+		}
+		if p.Previous != want || p.Previous >= p.Version {
+			t.Errorf("%s of version %d takes the place of version %d, want %d", p.Location, p.Version, p.Previous, want)
+		}
+	}
+}
+
+// version is that of a location as it is stored; 0: it is not.
+func (m *memory) version(name Location) int64 {
+	if p, ok := m.pieces[StateKey(m.key, PieceLocation, string(name))]; ok {
+		return p.Location.Version
+	}
+	if p, ok := m.pieces[StateKey(m.key, PieceHead)]; ok {
+		for i := range p.Head.Locations {
+			if p.Head.Locations[i].Location == name {
+				return p.Head.Locations[i].Version
+			}
+		}
+	}
+	return 0
 }
 
 // checkSame fails where something that is said to be the same is not.

@@ -44,10 +44,14 @@ func (l *Ledger) post(p *Policy, ev *Event, pl *plan, at At) {
 		if pl.setting && ev.Setting.Location == lc.location {
 			st.HasSafety, st.Safety = true, ev.Setting.SafetyStock
 		}
+		previous := st.Version
+		if previous == 0 {
+			previous = NoPrevious
+		}
 		st.Version = l.head.Version
 		lc.location = st.Location
 		l.dirtyLocation(st.Location)
-		l.note(change{st.Location, ev.ID, max(ev.RecordedAt, pl.now), p.Version, at})
+		l.note(change{st.Location, ev.ID, max(ev.RecordedAt, pl.now), p.Version, at, previous})
 	}
 	for a, d := range pl.outside {
 		l.head.Outside[a] += d
@@ -140,6 +144,7 @@ func viewName(s Source, l Location) string { return Escape(string(s)) + "|" + Es
 func (l *Ledger) note(c change) {
 	for i := range l.changes {
 		if l.changes[i].location == c.location {
+			c.previous = l.changes[i].previous
 			l.changes[i] = c
 			return
 		}

@@ -467,6 +467,7 @@ type Position struct {
 	Frozen      bool     // events of the key wait; numbers are of before
 	SafetyStock Quantity
 	Version     int64 // item version of the commit that last changed this location
+	Previous    int64 // item version of the location's last change before that commit; NoPrevious: there was none; 0: it is not said
 	Part, Parts int32 // this is location Part of the Parts that commit changed, from 1
 
 	RecordedAt    Instant // the key clock with the last event that changed it: it never falls
@@ -476,6 +477,9 @@ type Position struct {
 	Partition     int32
 	Offset        int64
 }
+
+// NoPrevious is the previous version of a location's first position.
+const NoPrevious = -1
 
 // StateSequence is the place of a state's snapshot in its source's own order.
 type StateSequence struct {

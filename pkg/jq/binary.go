@@ -109,7 +109,7 @@ func (c *compiler) object(o *gojq.Object, p place) (node, error) {
 		fixed = fixed && k.constant && text
 	}
 	if fixed {
-		return fixedObject(parts), nil
+		return c.fixedObject(parts), nil
 	}
 	return c.strict(parts, func(_ *vm, _ any, vs []any) (any, error) {
 		for i := len(vs) - 2; i >= 0; i -= 2 {
@@ -157,12 +157,13 @@ func (c *compiler) keyValue(kv *gojq.ObjectKeyVal, p place) (k, v node, err erro
 }
 
 // fixedObject is an object whose keys are known.
-func fixedObject(parts []node) node {
+func (c *compiler) fixedObject(parts []node) node {
 	n := len(parts) / 2
 	keys, values := make([]string, n), make([]node, n)
 	single, known := true, true
 	for i := range n {
-		keys[i], _ = parts[2*i].val.(string)
+		key, _ := parts[2*i].val.(string)
+		keys[i] = c.word(key)
 		values[i] = parts[2*i+1]
 		single = single && values[i].one != nil
 		known = known && values[i].constant
@@ -197,6 +198,16 @@ func fixedObject(parts []node) node {
 			return out(o)
 		})
 	}}
+}
+
+// word is a key as one text in all of the program: whoever reads its objects tells one by
+// where it stands.
+func (c *compiler) word(k string) string {
+	if one, ok := c.words[k]; ok {
+		return one
+	}
+	c.words[k] = k
+	return k
 }
 
 // table is an object that is known: a map where it is large, which is what is looked

@@ -64,6 +64,7 @@ type compiler struct {
 	shared    map[*gojq.FuncDef]proc // those compiled once: of the library
 	procs     map[*gojq.FuncDef]proc // and of the program
 	shortcuts map[*gojq.FuncDef]Shortcut
+	words     map[string]string // keys of objects, see word
 	slots     int
 	sites     int    // where programs look up members, see vm.member
 	used      []span // slots of functions compiled once that are called

@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -57,7 +58,7 @@ type Library struct {
 // name; one that has none is left out.
 func NewLibrary(defs []*gojq.FuncDef, functions []Function, shortcuts ...Shortcut) *Library {
 	l := &Library{defs: defs}
-	l.c = compiler{asks: &l.asks, functions: map[string]Function{}, shared: map[*gojq.FuncDef]proc{}, shortcuts: map[*gojq.FuncDef]Shortcut{}}
+	l.c = compiler{asks: &l.asks, functions: map[string]Function{}, shared: map[*gojq.FuncDef]proc{}, shortcuts: map[*gojq.FuncDef]Shortcut{}, words: map[string]string{}}
 	for _, s := range shortcuts {
 		for _, d := range slices.Backward(defs) {
 			if d.Name == s.Name && len(d.Args) == s.Args {
@@ -100,7 +101,7 @@ type Program struct {
 // the program is not changed.
 func (l *Library) Compile(program *gojq.Query) (*Program, error) {
 	c := l.c
-	c.procs, c.used = map[*gojq.FuncDef]proc{}, nil
+	c.procs, c.used, c.words = map[*gojq.FuncDef]proc{}, nil, maps.Clone(l.c.words)
 	n, err := c.program(program, l.scope)
 	var no *notCompiled
 	if err != nil && !errors.As(err, &no) {

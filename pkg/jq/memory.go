@@ -2,6 +2,7 @@ package jq
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/stockweave/stockweave/pkg/slab"
@@ -52,6 +53,10 @@ type memory struct {
 	objects slab.Of[Object]
 	members slab.Of[Member]
 	values  slab.Of[any]
+	lists   slab.Boxes[[]any]
+	strings slab.Boxes[string]
+	texts   slab.Texts
+	text    []byte // one on its way
 }
 
 // again lets the next run have the memory of the one before.
@@ -59,12 +64,17 @@ func (r *memory) again() {
 	r.objects.Again()
 	r.members.Again()
 	r.values.Again()
+	r.lists.Again()
+	r.strings.Again()
 }
 
 func (r *memory) forget() {
 	r.objects.Forget()
 	r.members.Forget()
 	r.values.Forget()
+	r.lists.Forget()
+	r.strings.Forget()
+	r.texts = slab.Texts{}
 }
 
 // object is an empty object with room for n members.
@@ -92,6 +102,30 @@ func (m *vm) list(n int) []any {
 	return m.room.values.Take(n)
 }
 
+// boxed is a list of the run as a value.
+func (m *vm) boxed(list []any) any {
+	if !m.room.lent {
+		return list
+	}
+	return m.room.lists.Any(list)
+}
+
+// joined is the text of texts, the last one first.
+func (m *vm) joined(backward []any) any {
+	text := m.room.text[:0]
+	for _, v := range slices.Backward(backward) {
+		s, _ := v.(string)
+		text = append(text, s...)
+	}
+	if cap(text) <= mostKept {
+		m.room.text = text
+	}
+	if !m.room.lent {
+		return string(text)
+	}
+	return m.room.strings.Any(m.room.texts.Of(text))
+}
+
 // Objects makes many objects in few pieces of memory. The zero value is ready; it is not
 // safe for concurrent use.
 type Objects struct {
@@ -106,10 +140,4 @@ func (os *Objects) Copy(members []Member) (*Object, []Member) {
 	o.members = os.members.Take(len(members))
 	copy(o.members, members)
 	return o, o.members
-}
-
-// Again lets the next objects have the memory of those before, which nobody has any more.
-func (os *Objects) Again() {
-	os.objects.Again()
-	os.members.Again()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/itchyny/gojq"
 )
@@ -27,7 +28,7 @@ func TestRunner(t *testing.T) {
 	}
 	shown := func(v any) string { return fmt.Sprint(Plain(v)) }
 
-	p := compiled(`[{a: ., b: [.]}]`)
+	p := compiled(`[{a: "\(.)/", b: (if . == "2" then [., .] else [.] end)}]`)
 	r := p.Runner()
 	one := func(in any) any {
 		t.Helper()
@@ -37,16 +38,22 @@ func TestRunner(t *testing.T) {
 		}
 		return v
 	}
-	first := one(1)
-	if shown(first) != "[map[a:1 b:[1]]]" {
+	first := one("1")
+	if shown(first) != "[map[a:1/ b:[1]]]" {
 		t.Errorf("it gives %s", shown(first))
 	}
-	if allocs := testing.AllocsPerRun(100, func() { first = one(1) }); allocs > 2 {
+	if allocs := testing.AllocsPerRun(100, func() { first = one("1") }); allocs > 0 {
 		t.Errorf("a run in lent memory makes %.0f allocations", allocs)
 	}
-	own, _, err := p.One(t.Context(), time.Minute, 1)
-	if second := one(2); err != nil || shown(second) != "[map[a:2 b:[2]]]" || shown(first) == "[map[a:1 b:[1]]]" || shown(own) != "[map[a:1 b:[1]]]" {
+	lines, _ := first.([]any)
+	text, inner := Field(lines[0], "a"), Field(lines[0], "b")
+	own, _, err := p.One(t.Context(), time.Minute, "1")
+	if second := one("2"); err != nil || shown(second) != "[map[a:2/ b:[2 2]]]" || shown(first) == "[map[a:1/ b:[1]]]" || shown(own) != "[map[a:1/ b:[1]]]" {
 		t.Errorf("the second run gives %s, the first value is %s then, one of its own %s", shown(second), shown(first), shown(own))
+	}
+
+	if text != "2/" || shown(inner) != "[2 2]" {
+		t.Errorf("memory of a text and a list of the first run has %v and %s then, not those of the second", text, shown(inner))
 	}
 
 	r = compiled(`if .bad then error({code: "c", of: [.]}) else [{a: .}] end`).Runner()
@@ -58,6 +65,20 @@ func TestRunner(t *testing.T) {
 	}
 	if v, ok := errors.AsType[gojq.ValueError](failed); !ok || shown(v.Value()) != "map[code:c of:[map[bad:true]]]" {
 		t.Errorf("the error became %v", failed)
+	}
+
+	// Keys are one text in all of a program.
+	v, _, err := compiled(`[{a: ., b: 1}, {b: ., a: 2}]`).One(t.Context(), time.Minute, 7)
+	list, _ := v.([]any)
+	if len(list) != 2 || err != nil {
+		t.Fatal(v, err)
+	}
+	one1, _ := Members(list[0])
+	one2, _ := Members(list[1])
+	for i := range one1 {
+		if k, l := one1[i].Key, one2[i].Key; k != l || unsafe.StringData(k) != unsafe.StringData(l) {
+			t.Errorf("%s and %s are two texts", k, l)
+		}
 	}
 
 	r = compiled(`[range(50000) | {a: .}] | length`).Runner()

@@ -270,7 +270,7 @@ func collect(body node) node {
 			}
 			list := m.list(1)
 			list[0] = v
-			return list, nil
+			return m.boxed(list), nil
 		}}
 	}
 	if body.parts != nil {
@@ -286,7 +286,7 @@ func collect(body node) node {
 					list = append(list, v)
 				}
 			}
-			return list, nil
+			return m.boxed(list), nil
 		}}
 	}
 	if l := body.loop; l != nil {
@@ -299,7 +299,7 @@ func collect(body node) node {
 			list := m.list(len(m.args) - base)
 			copy(list, m.args[base:])
 			m.args = m.args[:base]
-			return list, err
+			return m.boxed(list), err
 		}}
 	}
 	return node{one: func(m *vm, in any) (any, error) {

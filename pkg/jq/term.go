@@ -3,7 +3,6 @@ package jq
 import (
 	"math"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/itchyny/gojq"
@@ -373,20 +372,7 @@ func (c *compiler) text(s *gojq.String, p place) (node, error) {
 	if len(parts) == 1 {
 		return parts[0], nil
 	}
-	return c.strict(parts, func(_ *vm, _ any, vs []any) (any, error) {
-		n := 0
-		for _, v := range vs {
-			s, _ := v.(string)
-			n += len(s)
-		}
-		var b strings.Builder
-		b.Grow(n)
-		for _, v := range slices.Backward(vs) {
-			s, _ := v.(string)
-			b.WriteString(s)
-		}
-		return b.String(), nil
-	}), nil
+	return c.strict(parts, func(m *vm, _ any, vs []any) (any, error) { return m.joined(vs), nil }), nil
 }
 
 // terms counts the terms of a query, up to about most.

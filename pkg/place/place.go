@@ -27,19 +27,23 @@ type Places struct {
 
 	mu      sync.RWMutex
 	byKey   map[string]Place // by the topic's key
+	since   map[string]inventory.Instant
 	changes atomic.Int64
 }
 
 // New makes Places that know nothing yet.
-func New(c *event.Codecs) *Places { return &Places{codecs: c, byKey: map[string]Place{}} }
+func New(c *event.Codecs) *Places {
+	return &Places{codecs: c, byKey: map[string]Place{}, since: map[string]inventory.Instant{}}
+}
 
 // Apply takes one record of the topic.
 func (p *Places) Apply(rec *stream.Record) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.changes.Add(1)
+	at := inventory.Instant(max(0, rec.Timestamp.UnixMilli()))
 	if rec.Value == nil {
-		delete(p.byKey, string(rec.Key))
+		p.put(string(rec.Key), nil, at)
 		return nil
 	}
 	var m event.MasterLocation
@@ -48,15 +52,44 @@ func (p *Places) Apply(rec *stream.Record) error {
 	}
 	k := key(m.Entity, m.Location)
 	if m.Deleted {
-		delete(p.byKey, k)
+		p.put(k, nil, at)
 		return nil
 	}
 	pl := Place{Publishable: m.Publishable}
 	if zone, err := time.LoadLocation(m.Zone); err == nil && m.Zone != "" {
 		pl.Zone = zone // the canonicalizer lets no unknown zone in
 	}
-	p.byKey[k] = pl
+	p.put(k, &pl, at)
 	return nil
+}
+
+// put takes what is known of a location from a time on; nil: nothing. It needs the lock.
+func (p *Places) put(k string, now *Place, at inventory.Instant) {
+	before, had := p.byKey[k]
+	_, known := p.since[k]
+	if !known || had != (now != nil) || had && !before.same(now) {
+		p.since[k] = at
+	}
+	if now == nil {
+		delete(p.byKey, k)
+		return
+	}
+	p.byKey[k] = *now
+}
+
+func (pl *Place) same(o *Place) bool {
+	if pl.Publishable != o.Publishable || (pl.Zone == nil) != (o.Zone == nil) {
+		return false
+	}
+	return pl.Zone == nil || pl.Zone.String() == o.Zone.String()
+}
+
+// Since is from when on all that is said of a location has been so, at the latest: the
+// time of the record that changed it last, of those that were read. 0: there is none.
+func (p *Places) Since(e inventory.Entity, l inventory.Location) inventory.Instant {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.since[key(e, l)]
 }
 
 // Changes counts the records taken. While it stays the same, so does all else that is said.

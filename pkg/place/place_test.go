@@ -57,3 +57,47 @@ func TestPlaces(t *testing.T) {
 		t.Error("junk is taken")
 	}
 }
+
+// TestSince: from when on what is said has been so is told, also of what is gone; what says
+// the same again changes nothing.
+func TestSince(t *testing.T) {
+	codecs := event.TestCodecs()
+	p := New(codecs)
+	put := func(at int64, m *event.MasterLocation) {
+		t.Helper()
+		rec := &stream.Record{Key: []byte("acme|DC1"), Timestamp: time.UnixMilli(at)}
+		if m != nil {
+			var err error
+			m.Entity, m.Location = "acme", "DC1"
+			if rec.Value, err = codecs.AppendLocation(nil, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Apply(rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := p.Since("acme", "DC1"); got != 0 {
+		t.Errorf("of what never was: %d", got)
+	}
+	for i, tt := range []struct {
+		m    *event.MasterLocation
+		want int64 // index + 1 of the record
+	}{
+		{&event.MasterLocation{Zone: "UTC", Publishable: true}, 1},
+		{&event.MasterLocation{Zone: "UTC", Publishable: true, Description: "other"}, 1},
+		{&event.MasterLocation{Zone: "UTC"}, 3},
+		{&event.MasterLocation{Zone: "Europe/Berlin"}, 4},
+		{&event.MasterLocation{Zone: "Europe/Berlin"}, 4},
+		{&event.MasterLocation{}, 6},
+		{&event.MasterLocation{Deleted: true}, 7},
+		{nil, 7},
+		{&event.MasterLocation{}, 9},
+		{nil, 10},
+	} {
+		put(int64(i+1), tt.m)
+		if got := int64(p.Since("acme", "DC1")); got != tt.want {
+			t.Errorf("after record %d: since %d, want %d", i+1, got, tt.want)
+		}
+	}
+}

@@ -2,7 +2,7 @@
 // together, many at a time: those of a message, or of one run of a program.
 package slab
 
-import "strings"
+import "unsafe"
 
 // Of is memory for values of a type. A piece that is full is left to whatever stands in
 // it; the next one is larger. The zero value is ready. It is not safe for concurrent use.
@@ -49,11 +49,41 @@ func (s *Of[T]) Forget() {
 // Room is how many values the piece that is kept has room for.
 func (s *Of[T]) Room() int { return len(s.piece) }
 
+// Boxes are values of a type as any, many in one piece of memory: any(v) takes a piece for
+// each, and rows of a table have several. T is no pointer, map, channel or function. The
+// zero value is ready. It is not safe for concurrent use.
+type Boxes[T any] struct {
+	of   Of[T]
+	zero any // of the type
+}
+
+// New is a value, and where it stands: it is whatever is written there.
+func (b *Boxes[T]) New() (v any, at *T) {
+	if b.zero == nil {
+		b.zero = *new(T)
+	}
+	v, at = b.zero, b.of.New()
+	// An any of such a type is the type and the address of the value.
+	(*[2]unsafe.Pointer)(unsafe.Pointer(&v))[1] = unsafe.Pointer(at)
+	return v, at
+}
+
+// Any is v as an any.
+func (b *Boxes[T]) Any(v T) any {
+	boxed, at := b.New()
+	*at = v
+	return boxed
+}
+
+// Again is that of Of.
+func (b *Boxes[T]) Again() { b.of.Again() }
+
+// Forget is that of Of.
+func (b *Boxes[T]) Forget() { b.of.Forget() }
+
 // Texts is memory for texts. They are texts like others: nothing is ever written over
 // them. The zero value is ready; it must not be copied.
-type Texts struct {
-	b *strings.Builder
-}
+type Texts struct{ piece []byte }
 
 // textPiece is the size of a piece of texts, bytes.
 const textPiece = 4 << 10
@@ -63,11 +93,10 @@ func (t *Texts) Of(b []byte) string {
 	if len(b) > textPiece/4 {
 		return string(b)
 	}
-	if t.b == nil || t.b.Cap()-t.b.Len() < len(b) {
-		t.b = &strings.Builder{}
-		t.b.Grow(textPiece)
+	if len(b) > cap(t.piece)-len(t.piece) {
+		t.piece = make([]byte, 0, textPiece)
 	}
-	from := t.b.Len()
-	t.b.Write(b)
-	return t.b.String()[from:]
+	from := len(t.piece)
+	t.piece = append(t.piece, b...)
+	return unsafe.String(unsafe.SliceData(t.piece[from:]), len(b))
 }

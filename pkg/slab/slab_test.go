@@ -2,6 +2,8 @@ package slab_test
 
 import (
 	"bytes"
+	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
@@ -64,6 +66,40 @@ func TestOf(t *testing.T) {
 	s.Forget()
 	if allocs := testing.AllocsPerRun(100, func() { s.Take(7); s.New(); s.Forget() }); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
+	}
+}
+
+// TestBoxes: a value in an any is the value, and the any that it is without; it stands where
+// New says; the memory comes again.
+func TestBoxes(t *testing.T) {
+	var texts slab.Boxes[string]
+	var lists slab.Boxes[[]any]
+	var numbers slab.Boxes[int]
+	for range 3 {
+		var made []any
+		for i := range 300 {
+			made = append(made, texts.Any(strconv.Itoa(i)), numbers.Any(i), lists.Any([]any{i, nil}))
+		}
+		runtime.GC() // looks at what they point to
+		for i := range 300 {
+			if made[3*i] != any(strconv.Itoa(i)) || made[3*i+1] != any(i) || !reflect.DeepEqual(made[3*i+2], any([]any{i, nil})) {
+				t.Fatalf("%d became %v", i, made[3*i:3*i+3])
+			}
+		}
+		texts.Forget()
+		lists.Forget()
+		numbers.Again()
+	}
+	v, at := texts.New()
+	for _, s := range []string{"a", "", "b"} {
+		if *at = s; v != any(s) {
+			t.Errorf("%q is %v", s, v)
+		}
+	}
+	texts.Again()
+	text := strconv.Itoa(1000)
+	if allocs := testing.AllocsPerRun(100, func() { v = texts.Any(text); texts.Again() }); allocs != 0 || v != any("1000") {
+		t.Errorf("%v allocations for %v", allocs, v)
 	}
 }
 

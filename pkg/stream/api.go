@@ -177,6 +177,15 @@ type Owner interface {
 	Disowned(partition int32)
 }
 
+// A Settler is an Owner that is told how transactions end, by the goroutine that calls
+// the processor and before it calls it again. Where the outcome of one is in doubt
+// nothing is said: Owned comes again for what is restored then.
+type Settler interface {
+	// Settled says whether what was flushed since it was last called is the state now,
+	// or never will be.
+	Settled(committed bool)
+}
+
 // RunnerConfig is what a transactional worker is made of.
 type RunnerConfig struct {
 	Config

@@ -547,6 +547,7 @@ func (s *session) advance() {
 	}
 	m.txnRecords.Observe(float64(t.records + t.noops))
 	m.txnSeconds.Observe(s.r.now().Sub(t.began).Seconds())
+	s.settled(true)
 }
 
 // discard drops what was staged and takes the partitions back to where the
@@ -558,6 +559,14 @@ func (s *session) discard() {
 	}
 	for _, p := range t.parts {
 		p.open, p.last, p.pos = false, nil, p.begin
+	}
+	s.settled(false)
+}
+
+// settled tells the owner how the transaction has ended.
+func (s *session) settled(committed bool) {
+	if o, ok := s.r.cfg.Owner.(Settler); ok {
+		o.Settled(committed)
 	}
 }
 

@@ -101,6 +101,11 @@ func parts(cfg Config, env service.Env) (ledger []service.Task, closing service.
 		return nil, nil, err
 	}
 	remind := newReminders(cfg.Codecs, env.Log)
+	if reg := cfg.Kafka.Metrics; reg != nil {
+		if err := reg.Register(remind.variances.metrics(policies.compared, env.Now)); err != nil {
+			return nil, nil, fmt.Errorf("registering metrics of variances: %w", err)
+		}
+	}
 	ticks, closeTicks, err := newTicker(cfg, remind, env)
 	if err != nil {
 		return nil, nil, err

@@ -2,6 +2,8 @@ package atp
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,6 +60,17 @@ func (p *policies) apply(rec *stream.Record) error {
 	close(p.grown)
 	p.grown = make(chan struct{})
 	return nil
+}
+
+// compared are the sources whose claimed views the newest version compares.
+func (p *policies) compared() (sources []inventory.Source) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	newest := p.versions[slices.Max(slices.Collect(maps.Keys(p.versions)))].policy
+	for i := range newest.Authority.Compare {
+		sources = append(sources, newest.Authority.Compare[i].Source)
+	}
+	return sources
 }
 
 // Ledger returns a version's content. A hash, where given, must be its own. A

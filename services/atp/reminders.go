@@ -38,6 +38,8 @@ type reminders struct {
 	mu     sync.Mutex
 	parts  map[int32]*reminderHeap
 	frozen frozenKeys // see frozen.go
+
+	variances variances
 }
 
 // reminder is a key that waits for time to pass.
@@ -53,12 +55,17 @@ func newReminders(codecs *event.Codecs, log *slog.Logger) *reminders {
 	return &reminders{codecs: codecs, log: log, parts: map[int32]*reminderHeap{}}
 }
 
-// Owned notes what waits in the state of a partition. Only a key with lines or with
-// events set aside has anything that time decides, so only their heads are decoded.
+// Owned notes what waits in the state of a partition, and which variances are open. Only
+// a key with lines or with events set aside has anything that time decides, so only their
+// heads are decoded.
 func (r *reminders) Owned(partition int32, each func(yield func(key string, value []byte) bool)) {
-	wait := map[string]bool{}
-	each(func(key string, _ []byte) bool {
+	wait, views := map[string]bool{}, r.variances.owned(partition)
+	each(func(key string, value []byte) bool {
 		group, rest := split(key)
+		if strings.HasPrefix(rest, inventory.PieceView+"|") {
+			r.viewRead(views, key, value)
+			return true
+		}
 		if strings.HasPrefix(rest, inventory.PieceLine+"|") || strings.HasPrefix(rest, inventory.PieceWaiting+"|") ||
 			strings.HasPrefix(rest, inventory.PieceParked+"|") {
 			if !wait[group] {
@@ -107,7 +114,11 @@ func (r *reminders) Disowned(partition int32) {
 	defer r.mu.Unlock()
 	delete(r.parts, partition)
 	delete(r.frozen, partition)
+	r.variances.disowned(partition)
 }
+
+// Settled is stream.Settler's.
+func (r *reminders) Settled(committed bool) { r.variances.settled(committed) }
 
 // note takes what a key's head says: the earliest expiry, 0 for none.
 func (r *reminders) note(partition int32, key inventory.Key, expires inventory.Instant) {

@@ -31,9 +31,9 @@ const oneKeyAt = inventory.Instant(1_790_000_000_000)
 func newOneKey(t *testing.T, k inventory.Key, p inventory.Policy) *oneKey {
 	t.Helper()
 	codecs := event.TestCodecs()
-	return &oneKey{t: t, key: k, st: stream.NewState(k.String()), proc: &processor{
-		codecs: codecs, policies: decreed{&p}, remind: newReminders(codecs, slog.New(slog.DiscardHandler)),
-	}}
+	w := &oneKey{t: t, key: k, st: stream.NewState(k.String()), proc: &processor{codecs: codecs, policies: decreed{&p}}}
+	w.proc.remind = w.restored()
+	return w
 }
 
 // decide steps and flushes an event of the key, and gives its outcome.
@@ -69,6 +69,7 @@ func (w *oneKey) commit(at inventory.Instant, evs ...*inventory.Event) {
 	for _, ev := range evs {
 		w.decide(at, ev)
 		w.st.Merge()
+		w.proc.remind.Settled(true)
 	}
 }
 
@@ -77,6 +78,7 @@ func (w *oneKey) divert(at inventory.Instant, ev *inventory.Event) {
 	w.t.Helper()
 	w.decide(at, ev)
 	w.st.Drop()
+	w.proc.remind.Settled(false)
 }
 
 // ticks lets the ticks that are due at a time reach the log, and says how many.

@@ -133,6 +133,7 @@ func (f *simFold) step(rec *stream.Record) {
 	}
 	var out inventory.Outcome
 	var err error
+	took := led.Frozen().Since == 0
 	if isBulky(&ev) && f.bare[rec.Offset] { // that a worker could not write its outcome does not stand in the log
 		led.Freeze(&out, f.policies[f.policy], &ev, at, diverts(&ev))
 	} else {
@@ -170,6 +171,9 @@ func (f *simFold) step(rec *stream.Record) {
 	st.Merge()
 	if err := f.pieces[ev.Key].err; err != nil {
 		f.w.t.Fatal(err)
+	}
+	if took || led.Frozen().Since == 0 {
+		f.checkRoom(ev.Key, led.Frozen().Code == inventory.CodeParkedFull)
 	}
 	f.judge(&ev, &out, led.Also(), rec.Offset, original)
 }
@@ -398,6 +402,7 @@ func (f *simFold) checkPositions(recs []*stream.Record) {
 	for _, r := range recs {
 		latest[string(r.Key)] = r
 	}
+	f.checkPrevious(recs)
 	for key, want := range f.positions {
 		var got inventory.Position
 		if r := latest[key]; r == nil || f.w.codecs.DecodePosition(r.Value, &got) != nil {
@@ -408,7 +413,7 @@ func (f *simFold) checkPositions(recs []*stream.Record) {
 		if got.Version < want.Version || got.Version > f.ledgers[want.Key].Version() {
 			f.fail(want.Key, "position %s has version %d, changed by %d", key, got.Version, want.Version)
 		}
-		got.Version, got.Part, got.Parts = want.Version, want.Part, want.Parts
+		got.Version, got.Previous, got.Part, got.Parts = want.Version, want.Previous, want.Part, want.Parts
 		a, err := f.w.codecs.AppendPosition(nil, &got)
 		b, err2 := f.w.codecs.AppendPosition(nil, &want)
 		if err := errors.Join(err, err2); err != nil {
@@ -420,6 +425,26 @@ func (f *simFold) checkPositions(recs []*stream.Record) {
 	}
 	for key := range latest {
 		f.w.t.Errorf("seed %d: position %s is of no event", f.w.seed, key)
+	}
+}
+
+// checkPrevious wants each position to say of which commit the one before it is, so that
+// who has missed one knows.
+func (f *simFold) checkPrevious(recs []*stream.Record) {
+	versions := map[string][2]int64{} // of the last position and the one before
+	for _, r := range recs {
+		var p inventory.Position
+		if err := f.w.codecs.DecodePosition(r.Value, &p); err != nil {
+			f.w.t.Fatal(err)
+		}
+		had, known := versions[string(r.Key)]
+		switch {
+		case !known && p.Previous != inventory.NoPrevious:
+			f.fail(p.Key, "the first position %s says that %d was before it", r.Key, p.Previous)
+		case known && (p.Previous > had[0] || p.Previous <= had[1]):
+			f.fail(p.Key, "position %s of version %d says that %d was before it, which was %d, after %d", r.Key, p.Version, p.Previous, had[0], had[1])
+		}
+		versions[string(r.Key)] = [2]int64{p.Version, had[0]}
 	}
 }
 

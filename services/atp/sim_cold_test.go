@@ -41,6 +41,23 @@ func panicsOn(ev *inventory.Event) bool {
 	return len(ev.Attributes) > 0 && ev.Attributes[0].Name == simPanics
 }
 
+// checkRoom wants no more to wait on a key than may, and a key that froze for that to have
+// had no room for one event more.
+func (f *simFold) checkRoom(k inventory.Key, full bool) {
+	const largest = 16 << 10 // of those that wait
+	waits := 0
+	ps := f.pieces[k]
+	ps.st.Each(func(key string, value []byte) bool {
+		if _, rest := split(key); strings.HasPrefix(rest, inventory.PieceParked+"|") || strings.HasPrefix(rest, inventory.PieceWaiting+"|") {
+			waits += len(value)
+		}
+		return true
+	})
+	if waits > simParked+largest/2 || full && waits < simParked-largest {
+		f.fail(k, "%d bytes wait, of %d that may; frozen for them: %v", waits, simParked, full)
+	}
+}
+
 // diverts is the reason for which a worker diverts an event that it cannot work on.
 func diverts(ev *inventory.Event) inventory.Code {
 	if panicsOn(ev) {
@@ -228,6 +245,7 @@ func (o *simOperator) word(k inventory.Key, id string, release inventory.Release
 // longer.
 type simLink struct {
 	clock   inventory.Instant
+	ends    map[inventory.Instant]bool // of all waits there were
 	seen    map[string]bool
 	ordered map[string]bool
 	waits   map[string]simLinked
@@ -239,12 +257,15 @@ type simLinked struct {
 }
 
 func newSimLink() *simLink {
-	return &simLink{seen: map[string]bool{}, ordered: map[string]bool{}, waits: map[string]simLinked{}}
+	return &simLink{ends: map[inventory.Instant]bool{}, seen: map[string]bool{}, ordered: map[string]bool{}, waits: map[string]simLinked{}}
 }
 
 // step says what is wrong with the outcomes of an event and of those it let go on.
 func (m *simLink) step(w *simWorld, ev *inventory.Event, o *inventory.Outcome, also []inventory.Outcome) string {
 	m.clock = max(m.clock, ev.RecordedAt)
+	if ev.Kind == inventory.KindTick && !m.ends[ev.OccurredAt] {
+		return fmt.Sprintf("a tick for %d, at which no wait ends", ev.OccurredAt)
+	}
 	want := map[string]inventory.OutcomeKind{}
 	again := m.seen[ev.ID]
 	if ev.Demand != nil {
@@ -265,7 +286,8 @@ func (m *simLink) step(w *simWorld, ev *inventory.Event, o *inventory.Outcome, a
 		}
 		if want[ev.ID] == inventory.Parked {
 			defer func() {
-				m.waits[ev.ID] = simLinked{order, ev.RecordedAt + inventory.Instant(simLinkWait.Milliseconds())}
+				until := ev.RecordedAt + inventory.Instant(simLinkWait.Milliseconds())
+				m.waits[ev.ID], m.ends[until] = simLinked{order, until}, true
 			}()
 		}
 	}

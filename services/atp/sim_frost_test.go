@@ -39,11 +39,16 @@ func (p *simPlan) frost(e int, begin time.Duration) {
 		}
 		p.contend(begin+p.between(0, simEpisode), frost(n))
 		if p.oneIn(2) && !slices.Contains(simFrozenIn, e) && e != simShelfIn { // there is room for it
-			p.bulky(begin+p.between(0, simEpisode), n)
+			p.bulky(begin+p.between(0, simEpisode), n, p.oneIn(4))
 		}
 		if slices.Contains(simFrozenIn, e) {
-			for range 1 + p.rng.IntN(2) {
-				p.bulky(begin+p.between(0, time.Minute), n)
+			if e == simFrozenIn[0] && n == 0 { // frozen by what has no copy, and then there is one that is too much
+				p.bulky(begin+p.between(0, 20*time.Second), n, true)
+				p.bulky(begin+p.between(30*time.Second, time.Minute), n, false)
+			} else {
+				for range 1 + p.rng.IntN(2) {
+					p.bulky(begin+p.between(0, time.Minute), n, p.oneIn(4))
+				}
 			}
 			for range 4 { // while it is thawed
 				p.fact(begin+simThaw+p.between(-10*time.Second, 10*time.Second), frost(n))
@@ -53,10 +58,10 @@ func (p *simPlan) frost(e int, begin time.Duration) {
 	}
 }
 
-// bulky is an event whose outcome is larger than a tight worker may write.
-func (p *simPlan) bulky(at time.Duration, n int) {
+// bulky is an event, or a request, whose outcome is larger than a tight worker may write.
+func (p *simPlan) bulky(at time.Duration, n int, request bool) {
 	ev := p.event(at, inventory.KindMovement, frost(n), "wms")
-	if p.oneIn(4) {
+	if request {
 		ev = p.event(at, inventory.KindReservation, frost(n), "api")
 		ev.Reservation = &inventory.Reservation{
 			ID: "B" + ev.Document.Number, Action: inventory.Try, Partner: "partner-0", ReplyTo: int32(p.rng.IntN(8)),

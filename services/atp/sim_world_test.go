@@ -162,10 +162,13 @@ func (w *simWorld) crash() {
 	}
 }
 
-// policies writes a version of the ledger's policy, and then to every partition that it
+// policies decrees a version of the simulation's policy.
+func (w *simWorld) policies(version int64) { w.decree(simLedger(version)) }
+
+// decree writes a version of the ledger's policy, and then to every partition that it
 // holds from there on.
-func (w *simWorld) policies(version int64) {
-	p := simLedger(version)
+func (w *simWorld) decree(p inventory.Policy) {
+	version := p.Version
 	content, hash, err := policy.EncodeLedger(p)
 	if err != nil {
 		w.t.Error(err)

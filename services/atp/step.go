@@ -229,6 +229,9 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 			fail = errors.Join(fail, fmt.Errorf("state %s is %d bytes, over %d: %w", key, len(value), maxPieceBytes, stream.ErrTooLarge))
 		default:
 			st.Put(key, value)
+			if piece.View != nil && p.remind != nil {
+				p.remind.variances.stage(led.partition, key, piece.View)
+			}
 		}
 	})
 	if fail != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/stockweave/stockweave/pkg/access"
 	"github.com/stockweave/stockweave/pkg/access/lease"
 	"github.com/stockweave/stockweave/pkg/access/limit"
+	"github.com/stockweave/stockweave/pkg/inventory"
 )
 
 // porter says who may come in, and how often. It is safe for concurrent use.
@@ -78,6 +79,11 @@ type visitor struct {
 
 // may says whether the visitor's scopes reach a request.
 func (v visitor) may(n access.Need) bool { return v.open || v.id.May(n) }
+
+// mayOf says whether there is any request about an entity that the visitor's scopes reach.
+func (v visitor) mayOf(p access.Permission, e inventory.Entity) bool {
+	return v.open || v.id.HasOf(p, string(e))
+}
 
 // name is the principal's; empty where everybody is let in.
 func (v visitor) name() string {

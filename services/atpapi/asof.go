@@ -12,8 +12,8 @@ import (
 	"github.com/stockweave/stockweave/pkg/inventory"
 )
 
-// pastAnswer is what stood of an item at a past time: quantities by state. What was claimed
-// then, expected then and so promised then is not told: outcomes keep what moved.
+// pastAnswer is what stood of an item at a past time: quantities by state and, by when things
+// were recorded, what was promised, or why that is not told.
 type pastAnswer struct {
 	Entity    string            `json:"entity"`
 	Item      string            `json:"item"`
@@ -24,6 +24,8 @@ type pastAnswer struct {
 	Version   int64             `json:"version"` // of the item, now
 	States    map[string]string `json:"states"`  // of all locations
 	Locations []pastLocation    `json:"locations"`
+	Promise   *pastPromise      `json:"promise,omitempty"`
+	Untold    *untold           `json:"untold,omitempty"` // in its place
 	Log       pastLog           `json:"log"`
 }
 
@@ -32,6 +34,7 @@ type pastLocation struct {
 	Location    string            `json:"location"`
 	States      map[string]string `json:"states"`
 	Publishable bool              `json:"publishable"`
+	Untold      string            `json:"untold,omitempty"` // code of why no more was told of it then
 }
 
 // pastLog is what it was told from: outcomes of a partition, from an offset up to below
@@ -78,13 +81,16 @@ func (a *api) pastItem(c echo.Context) error {
 	if now.problem != nil {
 		return a.problem(c, now.problem)
 	}
-	told, bad := a.then(c, w, m, &now)
+	told, b, bad := a.then(c, w, m, &now)
 	if bad != nil {
 		return a.unproved(c, bad)
 	}
 	out := a.pastAnswer(w, m, told)
 	if q.location != "" && len(out.Locations) == 0 {
 		return a.problem(c, unknownLocation(q.location))
+	}
+	if bad := a.promisedThen(out, w, &b, told); bad != nil {
+		return a.problem(c, bad)
 	}
 	return a.said(c, out)
 }
@@ -94,7 +100,7 @@ func (a *api) pastQuery(r *http.Request) (q query, m explain.When, bad *problem)
 	if bad != nil {
 		return q, m, bad
 	}
-	v, bad := params(r, "entity", "location", "group", "channel", "as_of", "known_at")
+	v, bad := params(r, "entity", "location", "group", "channel", "on", "quantity", "as_of", "known_at")
 	if bad != nil {
 		return q, m, bad
 	}
@@ -102,20 +108,29 @@ func (a *api) pastQuery(r *http.Request) (q query, m explain.When, bad *problem)
 		return q, m, bad
 	}
 	q.key.Item = item
-	m, bad = a.when(v)
+	if q.quantity, bad = quantityOf(v.Get("quantity")); bad != nil {
+		return q, m, bad
+	}
+	if m, bad = a.when(v); bad == nil && m.AsOf != 0 && (q.on != 0 || q.quantity != 0) {
+		bad = badRequest("conflicting_parameters", "what was promised is told by known_at alone")
+	}
 	return q, m, bad
 }
 
-// then takes the item back to the time.
-func (a *api) then(c echo.Context, w *wanted, m explain.When, now *standing) (told *explain.Past, bad *problem) {
+// then takes the item back to the time, and the question with it.
+func (a *api) then(c echo.Context, w *wanted, m explain.When, now *standing) (told *explain.Past, b before, bad *problem) {
 	bad = a.prove(c, kindAsOf, func(ctx context.Context, spent *explain.Spent) (err error) {
+		if b, err = a.asked(ctx, w, m, spent); err != nil {
+			return err
+		}
 		told, err = explain.Then(ctx, explain.ThenConfig{
 			Reads: a.prover.reads, Codecs: a.reader.codecs, Key: w.key, When: m, Now: inventory.Instant(w.now.UnixMilli()),
 			Positions: now.positions, Since: inventory.Instant(now.mark.watermark), Budget: a.prover.cfg.budget(), Spent: spent,
+			Held: b.w != nil, Locations: b.within(),
 		})
 		return err //nolint:wrapcheck // it becomes a problem
 	})
-	return told, bad
+	return told, b, bad
 }
 
 func (a *api) pastAnswer(w *wanted, m explain.When, told *explain.Past) *pastAnswer {
@@ -134,7 +149,7 @@ func (a *api) pastAnswer(w *wanted, m explain.When, told *explain.Past) *pastAns
 			sum[s] += q
 		}
 		out.Locations = append(out.Locations, pastLocation{
-			string(l.Location), explain.StatesText(&l.States), a.reader.publishable(w.key.Entity, l.Location),
+			string(l.Location), explain.StatesText(&l.States), a.reader.publishable(w.key.Entity, l.Location), "",
 		})
 	}
 	out.States = explain.StatesText(&sum)

@@ -1,12 +1,8 @@
 package atpapi
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -39,6 +35,16 @@ type batchRequest struct {
 type batchItem struct {
 	Item   string `json:"item"`
 	Entity string `json:"entity"` // empty: the request's
+	// What the caller holds of it, of which an answer would say nothing new; empty, 0: nothing.
+	ETag         string `json:"etag"`
+	SinceVersion int64  `json:"since_version"`
+}
+
+// holds says whether the caller has an answer, by its name, or the facts that it is made of.
+// A kit's parts have versions of their own, so a version says nothing of it.
+func (it *batchItem) holds(a *answer, etag string) bool {
+	byVersion := it.SinceVersion > 0 && len(a.Kit) == 0 && a.Version <= it.SinceVersion
+	return byVersion || it.ETag != "" && matches([]string{it.ETag}, etag)
 }
 
 // batchAnswer has a result for each item, in the order asked: some may be answered
@@ -56,6 +62,8 @@ type batchResult struct {
 	ETag    string       `json:"etag,omitempty"`
 	Answer  any          `json:"answer,omitempty"` // an *answer, or what was selected of one
 	Problem *problemBody `json:"problem,omitempty"`
+	// Freshness is of what the caller holds, where that is so still: there is no answer then.
+	Freshness *freshness `json:"freshness,omitempty"`
 }
 
 // append adds the whole, encoded, to b.
@@ -126,7 +134,7 @@ func (a *api) batch(c echo.Context) error {
 			p = shape.fresh(&got[i].answer.Freshness)
 		}
 		if p == nil {
-			p = r.say(got[i].answer, shape.fields)
+			p = r.say(got[i].answer, shape.fields, &in.items[i])
 		}
 		if p != nil {
 			out.Failed++
@@ -138,7 +146,6 @@ func (a *api) batch(c echo.Context) error {
 		}
 		whole = nil
 		out.Answered++
-		r.Status = http.StatusOK
 	}
 	if whole != nil { // of none is anything known: whoever asked should come again
 		return a.problem(c, whole)
@@ -158,12 +165,17 @@ func (a *api) batch(c echo.Context) error {
 	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, *p)
 }
 
-// say names the answer, and takes what is selected of it.
-func (r *batchResult) say(a *answer, fields selection) *problem {
+// say names the answer, and takes what is selected of it, unless the caller holds it.
+func (r *batchResult) say(a *answer, fields selection, it *batchItem) *problem {
 	var err error
 	if r.ETag, err = a.tag(); err != nil {
 		return unwritable(err)
 	}
+	if it.holds(a, r.ETag) {
+		r.Status, r.Freshness = http.StatusNotModified, &a.Freshness
+		return nil
+	}
+	r.Status = http.StatusOK
 	if r.Answer, err = fields.of(a); err != nil {
 		r.ETag = ""
 		return unwritable(err)
@@ -192,13 +204,13 @@ func (a *api) queries(r *http.Request, in *batchRoom) (shape, *problem) {
 		return shape{}, p
 	}
 	req := batchRequest{Items: in.items[:0]}
-	if req.plain(string(body)) {
-		in.items = req.Items
-	} else {
-		in.items, req = req.Items, batchRequest{}
+	plain := req.plain(string(body))
+	if in.items = req.Items; !plain {
+		req = batchRequest{}
 		if p := decodeBody(body, &req); p != nil {
 			return shape{}, p
 		}
+		in.items = req.Items
 	}
 	for _, n := range [...]struct{ pointer, name string }{
 		{"/entity", req.Entity}, {"/location", req.Location}, {"/group", req.Group}, {"/channel", req.Channel},
@@ -246,6 +258,10 @@ func (a *api) queries(r *http.Request, in *batchRoom) (shape, *problem) {
 			return bad("bad_item", at+"/item", "an item has between 1 and %d bytes", maxName)
 		case len(it.Entity) > maxName:
 			return bad("bad_parameter", at+"/entity", "at most %d bytes", maxName)
+		case len(it.ETag) > maxName:
+			return bad("bad_parameter", at+"/etag", "at most %d bytes", maxName)
+		case it.SinceVersion < 0:
+			return bad("bad_parameter", at+"/since_version", "a version is 0 or more")
 		case q.key.Entity == "":
 			return bad("entity_required", at+"/entity", "which legal entity's item?")
 		}
@@ -285,52 +301,4 @@ func asked(names ...string) (n int) {
 		}
 	}
 	return n
-}
-
-// readJSON reads a body of at most limit bytes into v, whose every field it knows.
-func readJSON(r *http.Request, limit int64, v any) *problem {
-	body, bad := readBody(r, limit)
-	if bad != nil {
-		return bad
-	}
-	return decodeBody(body, v)
-}
-
-// readBody reads a body, which says that it is JSON, of at most limit bytes.
-func readBody(r *http.Request, limit int64) ([]byte, *problem) {
-	if typ, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || typ != echo.MIMEApplicationJSON {
-		return nil, &problem{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", title: "Unsupported media type", detail: "send application/json"}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
-	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
-		return nil, &problem{status: http.StatusRequestEntityTooLarge, code: "body_too_large", title: "Body too large", detail: fmt.Sprintf("at most %d bytes", limit)}
-	}
-	if err != nil {
-		return nil, &problem{status: http.StatusBadRequest, code: "incomplete_body", title: "Incomplete body", detail: "the body ended before its time"}
-	}
-	return body, nil
-}
-
-// decodeBody is decodeStrict as an answer has it.
-func decodeBody(body []byte, v any) *problem {
-	if err := decodeStrict(body, v); err != nil {
-		return &problem{status: http.StatusBadRequest, code: "bad_body", title: "Bad request", detail: err.Error()}
-	}
-	return nil
-}
-
-// decodeStrict takes one JSON value that is not null, with no field that is not known.
-func decodeStrict(body []byte, v any) error {
-	if bytes.Equal(bytes.TrimSpace(body), []byte("null")) {
-		return errors.New("body: null is none")
-	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
-		return fmt.Errorf("body: at byte %d: %w", dec.InputOffset(), err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("body: more than one value, at byte %d", dec.InputOffset())
-	}
-	return nil
 }

@@ -180,10 +180,11 @@ func Build(_ context.Context, cfg Config, env service.Env) ([]service.Task, erro
 			if !wait(ctx, permitted, porter.leases.Ready(), table.Loaded(), published.Loaded(), sources.Loaded(), views.Loaded()) {
 				return nil
 			}
+			handler := withHead(a.handler())
 			if cfg.Local.First {
-				return service.ServeBrief(cfg.Listen, a.handler(), brief, listening)(ctx)
+				return service.ServeBrief(cfg.Listen, handler, brief, listening)(ctx)
 			}
-			return service.Serve(cfg.Listen, a.handler(), listening)(ctx)
+			return service.Serve(cfg.Listen, handler, listening)(ctx)
 		},
 	}
 	tasks = append(tasks, telling...)

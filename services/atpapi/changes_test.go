@@ -162,6 +162,7 @@ func at(instance string, change ...func(*Config)) func(*Config) {
 // TestChangesResume: whatever breaks a stream and whichever replica goes on, no
 // change is missing at the end and no version falls.
 func TestChangesResume(t *testing.T) {
+	t.Parallel()
 	r := newRoad(t)
 	mini := miniredis.RunT(t)
 	small := func(c *Config) { c.Changes.Recent = 4 } // so that what is older comes from the log
@@ -414,6 +415,7 @@ func TestChangesOfAnotherLog(t *testing.T) {
 // TestChangesAndCopies: where copies answer first, what is read after open may be of a
 // bound ago, so it is told no sooner than that.
 func TestChangesAndCopies(t *testing.T) {
+	t.Parallel()
 	const bound = 500 * time.Millisecond
 	r := newRoad(t)
 	url, _ := r.serve(t, miniredis.RunT(t).Addr(), func(c *Config) { c.Local.First, c.Local.Bound = true, bound })
@@ -430,6 +432,7 @@ func TestChangesAndCopies(t *testing.T) {
 
 // TestChangesBeat: a stream without changes shows that it lives, and where it stands.
 func TestChangesBeat(t *testing.T) {
+	t.Parallel()
 	r := newRoad(t)
 	url, _ := r.serve(t, miniredis.RunT(t).Addr(), func(c *Config) { c.Changes.Heartbeat = time.Second })
 	l := listen(t, url+"/v1/changes?item=A", "")

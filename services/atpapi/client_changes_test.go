@@ -45,10 +45,11 @@ func (b *cutter) RoundTrip(r *http.Request) (*http.Response, error) {
 // TestClientFollowsChanges: over connections that break in the middle of a line the client
 // goes on from where it was, and hears of every change.
 func TestClientFollowsChanges(t *testing.T) {
+	t.Parallel()
 	r := newRoad(t)
 	url, _ := r.serve(t, miniredis.RunT(t).Addr())
 	cut := &cutter{after: []int{2000, 1500, 700, 3000, 1}, ids: make(chan string, 100)}
-	c, err := client.New(client.Config{URL: url, HTTP: &http.Client{Transport: cut}})
+	c, err := client.New(client.Config{URL: url, HTTP: &http.Client{Transport: cut}, MaxWait: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,6 +69,11 @@ func TestClient(t *testing.T) {
 		b.Results[1].Problem.Code != "unknown_item" || b.Results[2].Problem.Code != "insufficient_scope" {
 		t.Errorf("batch: %+v %v", b, err)
 	}
+	held := []client.BatchItem{{Item: "A", ETag: b.Results[0].ETag}, {Item: "a/b %|c", SinceVersion: 4}, {Item: "A", SinceVersion: 2}}
+	if b, err = c.Batch(ctx, client.BatchQuery{Where: client.Where{Group: "web"}, Quantity: "1", On: "2026-12-01", Items: held}); err != nil || b.Answered != 3 ||
+		b.Results[0].Status != 304 || b.Results[0].Answer != nil || !b.Results[0].Freshness.CaughtUp || b.Results[1].Status != 304 || b.Results[2].Answer.Version != 3 {
+		t.Errorf("batch of what is held: %+v %v", b, err)
+	}
 	got := map[string]bool{}
 	for a, err := range c.List(ctx, client.ListQuery{Below: "3", Limit: 1, RecordedSince: time.UnixMilli(1), Fields: []string{"item"}}) {
 		if err != nil {

@@ -154,7 +154,7 @@ func (a *api) d365Unreserve(ctx context.Context, c echo.Context, client *reserva
 		return d365.Failed(in.ID, bad)
 	}
 	t, n, p := a.recall(ctx, partnerOf(c), r.ID, false)
-	if p == nil && t.items[0].Entity != r.Entity {
+	if p == nil && (t.items[0].Entity != r.Entity || !caller(c).mayAll(access.ReservationsWrite, t)) {
 		p = unknownReservation()
 	}
 	if p == nil {

@@ -28,9 +28,13 @@ func (a *api) saySterling(c echo.Context, p *problem) error {
 	return c.JSON(p.status, sterling.Refuse(faultOf(p)))
 }
 
-// tenant is whose items the tenant of the path has.
-func (a *api) tenant(c echo.Context) (inventory.Entity, *problem) {
+// tenant is whose items the tenant of the path has. Who may ask of some entities alone is
+// not told which tenants there are beside.
+func (a *api) tenant(c echo.Context, needs access.Permission) (inventory.Entity, *problem) {
 	e, ok := a.dialects.sterling.Entity(c.Param("tenantId"))
+	if !caller(c).mayOf(needs, e) {
+		return "", forbidden()
+	}
 	if !ok {
 		return "", problemOf(&doors.Fault{Status: http.StatusNotFound, Code: "unknown_tenant", Detail: "there is no such tenant here"})
 	}
@@ -41,7 +45,7 @@ func (a *api) tenant(c echo.Context) (inventory.Entity, *problem) {
 func sterlingQuery[T any](a *api, read func(*sterling.Door, inventory.Entity, *T, inventory.Day) (*sterling.Query, *doors.Fault)) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		var in T
-		entity, p := a.tenant(c)
+		entity, p := a.tenant(c, access.ATPRead)
 		if p == nil {
 			p = readJSON(c.Request(), maxBatchBody, &in)
 		}
@@ -78,7 +82,7 @@ func (a *api) sterlingAnswer(c echo.Context, q *sterling.Query, bad *doors.Fault
 // without one, as in the dialect, the same request sent again is another.
 func (a *api) sterlingReserve(c echo.Context, client *reservation.Client) error {
 	var in sterling.ReserveRequest
-	entity, p := a.tenant(c)
+	entity, p := a.tenant(c, access.ReservationsWrite)
 	if p == nil {
 		p = readJSON(c.Request(), maxReserveBody, &in)
 	}
@@ -114,7 +118,7 @@ func (a *api) sterlingReserve(c echo.Context, client *reservation.Client) error 
 }
 
 func (a *api) sterlingCancel(c echo.Context, client *reservation.Client) error {
-	entity, p := a.tenant(c)
+	entity, p := a.tenant(c, access.ReservationsWrite)
 	if p != nil {
 		return a.problem(c, p)
 	}

@@ -73,8 +73,20 @@ func newProved(t *testing.T) *proved {
 
 func (p *proved) write(t *testing.T) {
 	t.Helper()
+	p.onKafka(t)
+	for _, rec := range p.world.Positions {
+		one := *rec
+		one.Offset = p.flog.end
+		p.flog.recs, p.flog.end = append(p.flog.recs, &one), p.flog.end+1
+	}
+	p.run(t, 10)
+}
+
+// onKafka puts the world's log, and more, where questions are answered from.
+func (p *proved) onKafka(t *testing.T, more ...*stream.Record) {
+	t.Helper()
 	var err error
-	if p.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, event.TopicEvents, event.TopicOutcomes, event.TopicState, event.TopicPositions)); err != nil {
+	if p.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, event.TopicEvents, event.TopicOutcomes, event.TopicState, event.TopicPositions, event.TopicPolicies)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.cluster.Close)
@@ -88,15 +100,9 @@ func (p *proved) write(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := producer.Produce(t.Context(), slices.Concat(p.world.Events, p.world.Outcomes, p.world.Positions, state)...); err != nil {
+	if err := producer.Produce(t.Context(), slices.Concat(p.world.Events, p.world.Outcomes, p.world.Positions, state, more)...); err != nil {
 		t.Fatal(err)
 	}
-	for _, rec := range p.world.Positions {
-		one := *rec
-		one.Offset = p.flog.end
-		p.flog.recs, p.flog.end = append(p.flog.recs, &one), p.flog.end+1
-	}
-	p.run(t, 10)
 	p.api.prover, err = newProver(&Config{Kafka: p.kafka, Explain: DefaultExplain()}, &service.Env{Now: func() time.Time { return p.now }})
 	if err != nil {
 		t.Fatal(err)
@@ -353,7 +359,10 @@ func TestExplainProblems(t *testing.T) {
 		"/v1/atp/A?known_at=2026-11-24T12:00:01Z":                {400, "bad_time"},
 		"/v1/atp/A?as_of=2026-11-01T10:00:00+01:00":              {400, "bad_time"}, // + is a space
 		"/v1/atp/A?as_of=1969-11-01T10:00:00Z":                   {400, "bad_time"},
-		"/v1/atp/A?as_of=" + past + "&on=2026-12-01":             {400, "unknown_parameter"},
+		"/v1/atp/A?as_of=" + past + "&on=2026-12-01":             {400, "conflicting_parameters"},
+		"/v1/atp/A?as_of=" + past + "&quantity=2":                {400, "conflicting_parameters"},
+		"/v1/atp/A?known_at=" + past + "&quantity=-2":            {400, "bad_quantity"},
+		"/v1/atp/A?known_at=" + past + "&fields=atp":             {400, "unknown_parameter"},
 		"/v1/atp/A?as_of=" + past + "&as_of=" + past:             {400, "bad_parameter"},
 		"/v1/atp/A?as%5Fof=" + past:                              {400, "unknown_parameter"},
 		"/v1/atp/A?as_of=" + past + "&group=web&channel=s":       {400, "conflicting_parameters"},

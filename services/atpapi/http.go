@@ -74,11 +74,25 @@ func (a *api) handler() http.Handler {
 	e.GET("/v1/atp/:item", a.authorised(access.ATPRead, a.orPast(a.item)))
 	e.GET("/v1/atp/:item/explain", a.authorised(access.ATPExplain, a.explained))
 	e.POST("/v1/atp/batch", a.authorised(access.ATPRead, a.batch))
-	e.GET("/v1/changes", a.authorised(access.ATPRead, a.changed))
+	e.GET(changesPath, a.authorised(access.ATPRead, a.changed))
 	a.reservations(e)
 	a.webhooks(e)
 	a.behindDoors(e)
 	return e
+}
+
+const changesPath = "/v1/changes"
+
+// withHead answers HEAD as GET, of which the server sends all but the body (RFC 9110
+// §9.3.2). A stream would never end.
+func withHead(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead && r.URL.Path != changesPath {
+			r = r.WithContext(r.Context()) // by its own the server knows what not to send
+			r.Method = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // brief says that a request is a read of one item as it is now, which is answered from
@@ -102,11 +116,25 @@ func (a *api) uncompressed(c echo.Context) bool {
 	if streamed(c) {
 		return true
 	}
-	if strings.Contains(c.Request().Header.Get(echo.HeaderAcceptEncoding), "gzip") {
+	if takesGzip(c.Request().Header.Get(echo.HeaderAcceptEncoding)) {
 		return false
 	}
 	c.Response().Header()[echo.HeaderVary] = a.fixed.vary
 	return true
+}
+
+// takesGzip says whether a header Accept-Encoding (RFC 9110 §12.5.3) takes gzip.
+func takesGzip(header string) bool {
+	for one := range strings.SplitSeq(header, ",") {
+		coding, weight, _ := strings.Cut(one, ";")
+		if strings.TrimSpace(coding) != "gzip" {
+			continue
+		}
+		_, q, stated := strings.Cut(weight, "=")
+		n, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
+		return !stated || err != nil || n > 0
+	}
+	return false
 }
 
 // problemBody is a problem detail (RFC 9457), with its code beside the type.
@@ -180,6 +208,10 @@ func (a *api) failed(err error, c echo.Context) {
 			p = &problem{status: he.Code, code: "no_such_path", title: "No such path"}
 		case http.StatusMethodNotAllowed:
 			p = &problem{status: he.Code, code: "method_not_allowed", title: "Method not allowed"}
+			h := c.Response().Header()
+			if allow := h.Get(echo.HeaderAllow); strings.Contains(allow, http.MethodGet) && c.Request().URL.Path != changesPath {
+				h.Set(echo.HeaderAllow, allow+", "+http.MethodHead)
+			}
 		}
 	}
 	if err := a.problem(c, p); err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,9 +56,13 @@ func newWebOn(t *testing.T, codecs *event.Codecs, s *store) *web {
 	return &web{rig: r, api: a, router: a.handler(), doc: readDocument(t)}
 }
 
+// documentText is the document as JSON: it is the same for all, and takes long to make.
+var documentText = sync.OnceValues(func() ([]byte, error) { return apidoc.FromYAML(openAPI) })
+
+// readDocument is a document of a test's own: one is not for two at a time.
 func readDocument(t *testing.T) *apidoctest.Document {
 	t.Helper()
-	text, err := apidoc.FromYAML(openAPI)
+	text, err := documentText()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -172,7 +172,7 @@ func TestAnswersAreWrittenAsTheyAreEncoded(t *testing.T) {
 			t.Errorf("%+v is written %s, want %s", f, got, want)
 		}
 		r := batchResult{Item: text, Entity: "acme", Status: 200, Answer: &answer{Item: text, Locations: []atLocation{}, Freshness: f}}
-		if bad := r.say(r.Answer.(*answer), nil); bad != nil { //nolint:forcetypeassert // ours
+		if bad := r.say(r.Answer.(*answer), nil, &batchItem{}); bad != nil { //nolint:forcetypeassert // ours
 			t.Fatal(bad)
 		}
 		out := batchAnswer{Answered: 1, Failed: 1, Results: []batchResult{r, {Item: text, Status: 404, Problem: &problemBody{Code: "x"}}}}

@@ -236,6 +236,13 @@ func TestCompression(t *testing.T) {
 	if rec := w.get(t, "/v1/atp/A", "Accept-Encoding", "gzip", "If-None-Match", plain.Header().Get("ETag")); rec.Code != http.StatusNotModified || rec.Body.Len() != 0 {
 		t.Errorf("unchanged: %d %q", rec.Code, rec.Body)
 	}
+	for accepts, packed := range map[string]bool{
+		"br, gzip;q=0.5": true, "gzip; q=0.001, identity": true, "gzip;q=0": false, "gzip; q=0.000, br": false, "identity": false, "xgzip": false, "": false,
+	} {
+		if rec := w.get(t, "/v1/atp/A", "Accept-Encoding", accepts); (rec.Header().Get("Content-Encoding") == "gzip") != packed || rec.Header().Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%q: %v", accepts, rec.Header())
+		}
+	}
 	if rec := w.get(t, "/v1/atp/A", "Accept-Encoding", "gzip", "Accept", "text/event-stream"); rec.Header().Get("Content-Encoding") != "" {
 		t.Errorf("a stream: %v", rec.Header())
 	}

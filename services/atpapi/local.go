@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -364,7 +363,7 @@ func (l *local) instead(of placed, now time.Time, stood *stood) (standing, bool)
 	if !ok || now.Sub(when.at) > l.cfg.Stale {
 		return standing{}, false
 	}
-	if stood != nil && stood.found && strings.TrimPrefix(stood.mark.topic, wiping) != when.mark.topic {
+	if stood != nil && stood.found && stood.mark.log() != when.mark.topic {
 		return standing{}, false // the log is another one
 	}
 	return standing{positions: k.positions, kept: k, mark: when.mark, copied: now.Sub(when.at), stale: true}, true

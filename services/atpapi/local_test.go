@@ -419,8 +419,10 @@ func TestGather(t *testing.T) {
 // read is answered from the copy, as it was and marked so, what was not is refused; a
 // Redis that comes back empty gives the same answers again.
 func TestRedisAway(t *testing.T) {
+	t.Parallel()
 	for _, first := range []bool{true, false} {
 		t.Run(fmt.Sprintf("first=%v", first), func(t *testing.T) {
+			t.Parallel()
 			srv := newServer(t)
 			srv.start(t)
 			r := newRoad(t)

@@ -108,15 +108,21 @@ func (p *projector) begin(ctx context.Context, topic string, partition int32, s 
 	if err != nil {
 		return 0, err
 	}
-	m, ok, err := p.store.retarget(ctx, partition, id, end)
+	m, err := p.store.retarget(ctx, partition, id, end)
 	if err != nil {
 		return 0, err
 	}
-	if !ok {
-		m = mark{next: start, target: end, topic: id}
-		p.count.reloads.Inc()
-		p.logger.Warn("loading a partition into redis from its start", slog.Int64("partition", int64(partition)), slog.Int64("end", end))
-		if err := p.store.restart(ctx, partition, m); err != nil {
+	for m.emptied() { // until one of those who empty it is done
+		begin := mark{next: start, target: end, topic: id}
+		done, err := p.store.empty(ctx, partition, m, begin)
+		if err != nil {
+			return 0, err
+		}
+		if done {
+			p.count.reloads.Inc()
+			p.logger.Warn("loading a partition into redis from its start", slog.Int64("partition", int64(partition)), slog.Int64("end", end))
+			m = begin
+		} else if m, err = p.store.retarget(ctx, partition, id, end); err != nil {
 			return 0, err
 		}
 	}
@@ -224,7 +230,7 @@ func (p *projector) batch(ctx context.Context, recs []*stream.Record) ([]*stream
 // write makes the calls that bring the partition to read. It needs the lock.
 func (p *projector) write(ctx context.Context, partition int32, s *projection, calls []call, read int64) error {
 	for i := range calls {
-		calls[i].since = s.reached
+		calls[i].since, calls[i].target = s.reached, s.target
 	}
 	calls[len(calls)-1].reached = read
 	if err := p.store.apply(ctx, partition, s.topic, s.believed, calls); err != nil {

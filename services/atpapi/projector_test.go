@@ -395,7 +395,7 @@ func TestAnInterruptedRestartIsFound(t *testing.T) {
 		r := newRig(t, s, &fakeLog{topic: "t1"})
 		r.flog.commit(t, r.codecs, "A", 1, map[inventory.Location]int64{"DC1": 5})
 		s.rdb.HSet(t.Context(), itemKey(0, "acme|A"), "DC1", number(99)+"left over")
-		s.rdb.Set(t.Context(), markKey(0), mark{topic: wiping + "t1"}.String(), 0)
+		s.rdb.Set(t.Context(), markKey(0), mark{topic: emptying("t1")}.String(), 0)
 		r.get(t, "A", "not_caught_up")
 		r.run(t, 10)
 		if a := r.get(t, "A", ""); a.Version != 1 {

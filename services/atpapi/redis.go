@@ -2,6 +2,7 @@ package atpapi
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,18 +54,37 @@ type mark struct {
 	recorded  int64  // ledger time of the last applied record, ms
 	watermark int64  // every record that was in the log at this time has been applied, ms
 	reached   int64  // offset behind the last record taken in: beyond next while parts of a commit are waited for
-	topic     string // id of the topic; prefixed with '!' while the leftovers of another one are removed
+	topic     string // id of the topic; see emptying
 }
 
 // caughtUp says whether reads may be answered.
-func (m mark) caughtUp() bool { return m.next >= m.target && !strings.HasPrefix(m.topic, wiping) }
+func (m mark) caughtUp() bool { return m.next >= m.target && !m.emptied() }
+
+// emptied says whether what another log, or the same one before, left is being removed.
+func (m mark) emptied() bool { return strings.HasPrefix(m.topic, wiping) }
+
+// log is the id of the topic, whether its partition is being emptied for it or not.
+func (m mark) log() string {
+	if m.emptied() && len(m.topic) >= len(wiping)+nonceWidth {
+		return m.topic[len(wiping)+nonceWidth:]
+	}
+	return m.topic
+}
 
 // behind says whether a mark is of a Redis that fell back to before another one.
 func (m mark) behind(seen mark) bool {
 	return m.topic == seen.topic && (m.next < seen.next || m.reached < seen.reached)
 }
 
-const wiping = "!"
+const (
+	wiping     = "!"
+	nonceWidth = 16
+)
+
+// emptying is the topic of a mark while its partition is emptied for a topic: no topic's
+// id, and no two times the same, so that who still empties it for an earlier time removes
+// nothing of what stands there since.
+func emptying(topic string) string { return wiping + rand.Text()[:nonceWidth] + topic }
 
 func (m mark) String() string {
 	return number(m.next) + " " + number(m.target) + " " + number(m.recorded) + " " + number(m.watermark) + " " + number(m.reached) + " " + m.topic
@@ -95,11 +115,13 @@ func parseMark(s string) (mark, error) {
 // Redis is not where the caller believes it to be.
 //
 // KEYS: mark, item…  ARGV: topic id, offset believed, next offset, recorded,
-// watermark, reached believed, reached, then for each item the count of its fields and
-// field, value of each. It returns ok, missing, foreign, or behind and the mark.
+// watermark, reached believed, reached, target believed, then for each item the count of
+// its fields and field, value of each. It returns ok, missing, foreign, or behind and the
+// mark.
 //
 // next alone does not tell a Redis that fell back: while parts of a commit are waited
-// for, items behind them are written and next stands still. reached moves with each.
+// for, items behind them are written and next stands still. reached moves with each. A
+// target that fell is of another's loading: what the caller takes for hidden may be seen.
 //
 // Invariant 5: a field is written only when its version is greater than the one
 // that stands there. Nothing here ever moves the mark back.
@@ -108,8 +130,8 @@ local cur = redis.call('GET', KEYS[1])
 if not cur then return 'missing' end
 if string.sub(cur, 106) ~= ARGV[1] then return 'foreign' end
 local next = string.sub(cur, 1, 20)
-if next < ARGV[2] or string.sub(cur, 85, 104) < ARGV[6] then return 'behind ' .. cur end
-local a = 8
+if next < ARGV[2] or string.sub(cur, 85, 104) < ARGV[6] or string.sub(cur, 22, 41) < ARGV[8] then return 'behind ' .. cur end
+local a = 9
 for k = 2, #KEYS do
   local n = tonumber(ARGV[a])
   a = a + 1
@@ -148,6 +170,7 @@ type call struct {
 	watermark int64
 	reached   int64
 	since     int64 // reached, as believed before it
+	target    int64 // as believed
 }
 
 // What a call of apply may find.
@@ -173,9 +196,9 @@ func (s *store) apply(ctx context.Context, partition int32, topic string, believ
 				c := &calls[i]
 				keys := make([]string, 1, 1+len(c.items))
 				keys[0] = markKey(partition)
-				args := make([]any, 7, 7+8*len(c.items))
+				args := make([]any, 8, 8+8*len(c.items))
 				args[0], args[1], args[2], args[3], args[4] = topic, number(at), number(c.next), number(c.recorded), number(c.watermark)
-				args[5], args[6] = number(c.since), number(c.reached)
+				args[5], args[6], args[7] = number(c.since), number(c.reached), number(c.target)
 				for _, it := range c.items {
 					keys = append(keys, itemKey(partition, it.key))
 					args = append(args, len(it.names))
@@ -246,79 +269,103 @@ func (s *store) mark(ctx context.Context, partition int32) (m mark, found bool, 
 	return m, true, nil
 }
 
-// retarget makes reads of a partition wait until its projection has reached end.
-// It returns the offset to go on from, or false when what Redis holds does not
-// belong to the log: missing, of another topic, or ahead of the log's end.
+// retargetScript makes reads of a partition wait until its projection has reached the
+// log's end. What Redis holds and does not belong to the log, since the mark is missing,
+// of another topic or ahead of the end, is to be emptied: then the mark says so.
 //
-// KEYS: mark. ARGV: topic id, end.
+// KEYS: mark. ARGV: topic id, end, mark of a partition that is emptied for the topic. It
+// returns the mark that stands there then.
+//
+// The target never falls: another projector may be loading up to a later end, and shows
+// commits in part until it is there. Who comes second joins in the emptying.
 const retargetScript = `
 local cur = redis.call('GET', KEYS[1])
-if not cur or #cur < 106 or string.sub(cur, 106) ~= ARGV[1] then return '' end
-if string.sub(cur, 1, 20) > ARGV[2] then return '' end
-cur = string.sub(cur, 1, 21) .. ARGV[2] .. string.sub(cur, 42)
-redis.call('SET', KEYS[1], cur)
-return cur
+if cur and #cur >= 106 then
+  if string.sub(cur, 106) == ARGV[1] and string.sub(cur, 1, 20) <= ARGV[2] then
+    if string.sub(cur, 22, 41) >= ARGV[2] then return cur end
+    cur = string.sub(cur, 1, 21) .. ARGV[2] .. string.sub(cur, 42)
+    redis.call('SET', KEYS[1], cur)
+    return cur
+  end
+  if string.sub(cur, 106, 106) == '!' and string.sub(cur, 123) == ARGV[1] then return cur end
+end
+redis.call('SET', KEYS[1], ARGV[3])
+return ARGV[3]
 `
 
-func (s *store) retarget(ctx context.Context, partition int32, topic string, end int64) (m mark, ok bool, err error) {
-	text, err := redis.NewScript(retargetScript).Run(ctx, s.rdb, []string{markKey(partition)}, topic, number(end)).Text()
+// retarget says where a projection goes on from, or, where the mark is emptied, that
+// empty comes first.
+func (s *store) retarget(ctx context.Context, partition int32, topic string, end int64) (mark, error) {
+	undone := mark{target: end, topic: emptying(topic)}
+	text, err := redis.NewScript(retargetScript).Run(ctx, s.rdb, []string{markKey(partition)}, topic, number(end), undone.String()).Text()
 	if err != nil {
-		return m, false, fmt.Errorf("setting target: %w", err)
+		return mark{}, fmt.Errorf("setting target: %w", err)
 	}
-	if text == "" {
-		return m, false, nil
+	m, err := parseMark(text)
+	if err != nil { // numbers that are none: as good as no mark
+		if err := s.rdb.Set(ctx, markKey(partition), undone.String(), 0).Err(); err != nil {
+			return mark{}, fmt.Errorf("marking partition as empty: %w", err)
+		}
+		return undone, nil
 	}
-	if m, err = parseMark(text); err != nil {
-		return m, false, nil // unreadable: start over
-	}
-	return m, true, nil
+	return m, nil
 }
 
-// restart empties a partition and sets its mark to begin. While it runs the mark
-// names no topic, so that neither a reader nor another projector takes what is
-// left for something; a crash on the way is found by the next one.
-func (s *store) restart(ctx context.Context, partition int32, begin mark) error {
-	undone := begin
-	undone.topic = wiping + begin.topic
-	if err := s.rdb.Set(ctx, markKey(partition), undone.String(), 0).Err(); err != nil {
-		return fmt.Errorf("marking partition as empty: %w", err)
+// emptyScript removes items and sets the mark, unless the mark is another one by now.
+//
+// KEYS: mark, item…  ARGV: mark of the emptying, the mark to begin with or nothing.
+const emptyScript = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for k = 2, #KEYS do redis.call('UNLINK', KEYS[k]) end
+if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[2]) end
+return 1
+`
+
+// empty removes what is in a partition and sets its mark to begin, or is not done, since
+// another projector was before. While the mark is undone it names no topic, so that
+// neither a reader nor another projector takes what is left for something; a crash on
+// the way is found by the next one.
+func (s *store) empty(ctx context.Context, partition int32, undone, begin mark) (done bool, err error) {
+	script := redis.NewScript(emptyScript)
+	errTaken := errors.New("the mark is another one")
+	remove := func(ctx context.Context, items []string, then string) error {
+		n, err := script.Run(ctx, s.rdb, append([]string{markKey(partition)}, items...), undone.String(), then).Int()
+		if err == nil && n == 0 {
+			return errTaken
+		}
+		return err //nolint:wrapcheck // below
 	}
 	wipe := func(ctx context.Context, node redis.UniversalClient) error {
 		it := node.Scan(ctx, 0, fmt.Sprintf("sw:{p%d}:i:*", partition), wipeCount).Iterator()
 		batch := make([]string, 0, wipeCount)
-		flush := func() error {
-			if len(batch) == 0 {
-				return nil
-			}
-			err := s.rdb.Unlink(ctx, batch...).Err() // one slot: one call on a cluster too
-			batch = batch[:0]
-			return err
-		}
 		for it.Next(ctx) {
 			if batch = append(batch, it.Val()); len(batch) == wipeCount {
-				if err := flush(); err != nil {
+				if err := remove(ctx, batch, ""); err != nil { // one slot: one call on a cluster too
 					return err
 				}
+				batch = batch[:0]
 			}
 		}
 		if err := it.Err(); err != nil {
-			return err
+			return err //nolint:wrapcheck // below
 		}
-		return flush()
+		return remove(ctx, batch, "")
 	}
-	var err error
 	if cluster, ok := s.rdb.(*redis.ClusterClient); ok {
 		err = cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return wipe(ctx, node) })
 	} else {
 		err = wipe(ctx, s.rdb)
 	}
+	if err == nil {
+		err = remove(ctx, nil, begin.String())
+	}
+	if errors.Is(err, errTaken) {
+		return false, nil
+	}
 	if err != nil {
-		return fmt.Errorf("removing what another log left: %w", err)
+		return false, fmt.Errorf("removing what another log left: %w", err)
 	}
-	if err := s.rdb.Set(ctx, markKey(partition), begin.String(), 0).Err(); err != nil {
-		return fmt.Errorf("writing first mark: %w", err)
-	}
-	return nil
+	return true, nil
 }
 
 // warnEviction logs when the server may throw items away by itself.

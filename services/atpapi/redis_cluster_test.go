@@ -3,7 +3,6 @@ package atpapi
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -22,12 +21,7 @@ func clusterOfThree(t *testing.T) (nodes [3]*server, clients [3]*redis.Client, i
 	t.Helper()
 	ctx := t.Context()
 	for i := range nodes {
-		bus, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, port, _ := net.SplitHostPort(bus.Addr().String())
-		_ = bus.Close()
+		port := freePort(t)
 		nodes[i] = newServer(t, "--cluster-enabled", "yes", "--cluster-port", port, "--cluster-node-timeout", "3000")
 		nodes[i].start(t)
 		clients[i] = redis.NewClient(&redis.Options{Addr: nodes[i].addr})
@@ -58,6 +52,7 @@ func clusterOfThree(t *testing.T) (nodes [3]*server, clients [3]*redis.Client, i
 // TestListOnACluster: the pages of a list go through all servers, each item is on one, and
 // a place in the keys of a server that was another process is none.
 func TestListOnACluster(t *testing.T) {
+	t.Parallel()
 	nodes, clients, _ := clusterOfThree(t)
 	r := newRoad(t)
 	const items = 120

@@ -68,8 +68,8 @@ func everything(ctx context.Context, t *testing.T, s *store) {
 	if err := s.apply(ctx, 0, "t1", 0, one); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok, err := s.retarget(ctx, 0, "t1", 9); err != nil || !ok {
-		t.Fatalf("retarget: %v, %v", ok, err)
+	if m, err := s.retarget(ctx, 0, "t1", 9); err != nil || m.emptied() || m.target != 9 {
+		t.Fatalf("retarget: %+v, %v", m, err)
 	}
 	if values, m, found, err := s.item(ctx, "acme|A"); err != nil || !found || m.next != 8 || values["DC1"] != number(7)+"x" {
 		t.Fatalf("read %v %+v %v %v", values, m, found, err)
@@ -148,6 +148,7 @@ func words(s string) (out []any) {
 
 // TestRedisTLS speaks TLS with a certificate of ours to a server with one of a CA of its own.
 func TestRedisTLS(t *testing.T) {
+	t.Parallel()
 	srv := newServer(t)
 	ca := connecttest.NewAuthority(t)
 	cert, key := ca.Certify(t, "server", "server")

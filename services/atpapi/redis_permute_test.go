@@ -254,6 +254,7 @@ func TestPermutedFlushesAndKills(t *testing.T) {
 // TestPermutedFailover kills a master whose replica has been cut off: Sentinel, told of
 // by the configuration, makes the replica that lags the master.
 func TestPermutedFailover(t *testing.T) {
+	t.Parallel()
 	master, replica := newServer(t), newServer(t)
 	master.start(t)
 	replica.args = []string{"--replicaof", "127.0.0.1 " + master.port(), "--repl-diskless-sync-delay", "0"}
@@ -301,6 +302,7 @@ func TestPermutedFailover(t *testing.T) {
 // TestPermutedSlots moves the slot of the partition around a cluster of three, key by
 // key, while all goes on.
 func TestPermutedSlots(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	nodes, clients, ids := clusterOfThree(t)
 	slot := clients[0].ClusterKeySlot(ctx, markKey(0)).Val()

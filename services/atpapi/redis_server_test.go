@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -27,12 +29,27 @@ func newServer(t *testing.T, args ...string) *server {
 		}
 		t.Skip("NOT RUN: redis-server is not installed; only the in-process Redis was tested")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	return &server{addr: net.JoinHostPort("127.0.0.1", freePort(t)), dir: t.TempDir(), args: args}
+}
+
+// portsGiven is how many ports have been tried: no two servers of a run get the same.
+var portsGiven atomic.Int64
+
+// freePort is one that nobody listens on. It lies below those from which the kernel serves
+// outgoing connections, so that a server that was killed finds it free again, whatever tests
+// run beside.
+func freePort(t *testing.T) string {
+	t.Helper()
+	const lowest, many = 20_000, 12_000
+	for range many {
+		port := strconv.FormatInt(lowest+(int64(os.Getpid())*97+portsGiven.Add(1))%many, 10)
+		if ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+			_ = ln.Close()
+			return port
+		}
 	}
-	defer ln.Close()
-	return &server{addr: ln.Addr().String(), dir: t.TempDir(), args: args}
+	t.Fatal("no free port on loopback")
+	return ""
 }
 
 func (s *server) port() string {

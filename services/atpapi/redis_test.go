@@ -62,6 +62,19 @@ func (s *store) item(ctx context.Context, key string) (values map[string]string,
 	return out[0].values, out[0].mark, out[0].found, nil
 }
 
+// restart empties a partition and begins it anew.
+func (s *store) restart(ctx context.Context, partition int32, begin mark) error {
+	undone := begin
+	undone.topic = emptying(begin.topic)
+	if err := s.rdb.Set(ctx, markKey(partition), undone.String(), 0).Err(); err != nil {
+		return err
+	}
+	if done, err := s.empty(ctx, partition, undone, begin); err != nil || !done {
+		return fmt.Errorf("emptied %v: %w", done, err)
+	}
+	return nil
+}
+
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
@@ -198,18 +211,19 @@ func TestVersionsNeverFall(t *testing.T) {
 // TestApplyRefusesALostPartition says what a projector learns when Redis is not
 // what it was, and that nothing is written then.
 func TestApplyRefusesALostPartition(t *testing.T) {
-	one := []call{{items: []*fields{{key: "acme|A", names: []string{"DC1"}, values: []string{number(7) + "x"}}}, next: 8}}
+	one := []call{{items: []*fields{{key: "acme|A", names: []string{"DC1"}, values: []string{number(7) + "x"}}}, next: 8, target: 8}}
 	tests := map[string]struct {
 		stands   *mark
 		believed int64
 		want     string
 	}{
 		"no mark":          {nil, 0, errMissing.Error()},
-		"another topic":    {&mark{topic: "t0", next: 50}, 0, errForeign.Error()},
-		"being emptied":    {&mark{topic: "!t1"}, 0, errForeign.Error()},
-		"behind":           {&mark{topic: "t1", next: 3}, 5, "redis is back at offset 3"},
-		"where it was":     {&mark{topic: "t1", next: 5}, 5, ""},
-		"ahead by another": {&mark{topic: "t1", next: 9}, 5, ""},
+		"another topic":    {&mark{topic: "t0", next: 50, target: 8}, 0, errForeign.Error()},
+		"being emptied":    {&mark{topic: emptying("t1"), target: 8}, 0, errForeign.Error()},
+		"behind":           {&mark{topic: "t1", next: 3, target: 8}, 5, "redis is back at offset 3"},
+		"target fell":      {&mark{topic: "t1", next: 9, target: 7}, 5, "redis is back at offset 9"},
+		"where it was":     {&mark{topic: "t1", next: 5, target: 8}, 5, ""},
+		"ahead by another": {&mark{topic: "t1", next: 9, target: 8}, 5, ""},
 	}
 	onRedis(t, func(t *testing.T, s *store) {
 		for name, tt := range tests {
@@ -237,6 +251,73 @@ func TestApplyRefusesALostPartition(t *testing.T) {
 					}
 				}
 			})
+		}
+	})
+}
+
+// TestTwoEmptyOnePartition holds what two projectors do that find Redis empty at once:
+// what stands there afterwards is nobody's to remove, and a target does not fall.
+func TestTwoEmptyOnePartition(t *testing.T) {
+	onRedis(t, func(t *testing.T, s *store) {
+		ctx := t.Context()
+		retarget := func(topic string, end int64) mark {
+			t.Helper()
+			m, err := s.retarget(ctx, 0, topic, end)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m
+		}
+		empty := func(undone, begin mark) bool {
+			t.Helper()
+			done, err := s.empty(ctx, 0, undone, begin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return done
+		}
+		stands := func(when string, want int) {
+			t.Helper()
+			if n, err := s.rdb.Exists(ctx, itemKey(0, "acme|A")).Result(); err != nil || int(n) != want {
+				t.Errorf("%s: %d items, %v, want %d", when, n, err, want)
+			}
+		}
+		item := call{items: []*fields{{key: "acme|A", names: []string{"DC1"}, values: []string{number(7) + "x"}}}, next: 8, target: 8}
+
+		s.rdb.HSet(ctx, itemKey(0, "acme|A"), "DC1", number(99)+"left over")
+		first, second := retarget("t1", 8), retarget("t1", 9)
+		if first != second || !first.emptied() || first.log() != "t1" || first.caughtUp() {
+			t.Fatalf("the second of two finds %+v, the first %+v", second, first)
+		}
+		begin := mark{topic: "t1", target: 8}
+		if !empty(first, begin) {
+			t.Fatal("the first is not done")
+		}
+		stands("emptied", 0)
+		if err := s.apply(ctx, 0, "t1", 0, []call{item}); err != nil {
+			t.Fatal(err)
+		}
+		if empty(second, mark{topic: "t1", target: 9}) {
+			t.Error("the second, which comes too late, is done")
+		}
+		stands("loaded", 1)
+		if m := retarget("t1", 9); m.emptied() || m.target != 9 || m.next != 8 {
+			t.Errorf("the second goes on from %+v", m)
+		}
+		if m := retarget("t1", 8); m.target != 9 {
+			t.Errorf("the target fell: %+v", m)
+		}
+
+		// The same once more, for another reason: who still empties it for the first removes nothing.
+		if m := retarget("t1", 5); !m.emptied() || m == first {
+			t.Errorf("ahead of the log: %+v", m)
+		}
+		if empty(first, begin) {
+			t.Error("the one of before is done")
+		}
+		stands("for the second time", 1)
+		if m := retarget("t2", 5); !m.emptied() || m.log() != "t2" {
+			t.Errorf("another log: %+v", m)
 		}
 	})
 }

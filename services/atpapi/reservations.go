@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -104,8 +105,18 @@ func unknownReservation() *problem {
 }
 
 // named reads the id of the path.
-func (a *api) named(c echo.Context, needsBook bool) (*ticket, *noted, *problem) {
-	return a.recall(c.Request().Context(), partnerOf(c), c.Param("id"), needsBook)
+func (a *api) named(c echo.Context, needs access.Permission, needsBook bool) (*ticket, *noted, *problem) {
+	t, n, bad := a.recall(c.Request().Context(), partnerOf(c), c.Param("id"), needsBook)
+	if bad == nil && !caller(c).mayAll(needs, t) {
+		bad = unknownReservation()
+	}
+	return t, n, bad
+}
+
+// mayAll says whether a visitor may something of the entity of each item. Of which channel
+// a reservation is its id does not say (ADR 30).
+func (v visitor) mayAll(needs access.Permission, t *ticket) bool {
+	return !slices.ContainsFunc(t.items, func(k inventory.Key) bool { return !v.mayOf(needs, k.Entity) })
 }
 
 // recall reads an id that a partner presents. What the book knows is there where it is
@@ -133,7 +144,7 @@ func (a *api) recall(ctx context.Context, partner, id string, needsBook bool) (*
 
 // reservation answers GET /v1/reservations/{id}.
 func (a *api) reservation(c echo.Context, _ *reservation.Client) error {
-	_, n, bad := a.named(c, true)
+	_, n, bad := a.named(c, access.ReservationsRead, true)
 	if bad != nil {
 		return a.problem(c, bad)
 	}
@@ -146,7 +157,7 @@ func (a *api) reservation(c echo.Context, _ *reservation.Client) error {
 // cancel answers DELETE /v1/reservations/{id}: when it returns 204 the ledger has been
 // told, whether anything was held or not.
 func (a *api) cancel(c echo.Context, client *reservation.Client) error {
-	t, n, bad := a.named(c, false)
+	t, n, bad := a.named(c, access.ReservationsWrite, false)
 	if bad != nil {
 		return a.problem(c, bad)
 	}
@@ -200,7 +211,7 @@ func (a *api) confirm(c echo.Context, client *reservation.Client) error {
 			return a.problem(c, bad)
 		}
 	}
-	t, n, bad := a.named(c, false)
+	t, n, bad := a.named(c, access.ReservationsWrite, false)
 	if bad == nil && n != nil && n.view.Status == statusPending {
 		bad = notAnswered()
 	}
@@ -227,7 +238,7 @@ func (a *api) extend(c echo.Context, client *reservation.Client) error {
 	if bad := readJSON(c.Request(), maxReserveBody, &req); bad != nil {
 		return a.problem(c, bad)
 	}
-	t, n, bad := a.named(c, true)
+	t, n, bad := a.named(c, access.ReservationsWrite, true)
 	if bad != nil {
 		return a.problem(c, bad)
 	}

@@ -272,7 +272,7 @@ func TestBadReservations(t *testing.T) {
 	long := strings.Repeat("x", 256)
 	for _, tt := range []struct{ body, code, pointer string }{
 		{`{`, "bad_body", ""},
-		{`{"lines":[` + line + `],"x":1}`, "bad_body", ""},
+		{`{"lines":[` + line + `],"x":1}`, "bad_body", "/x"},
 		{`{"lines":[]}`, "bad_lines", "/lines"},
 		{`{"lines":[` + line + `,` + line + `,` + line + `,` + line + `]}`, "bad_lines", "/lines"},
 		{`{"mode":"some","lines":[` + line + `]}`, "bad_mode", "/mode"},
@@ -315,6 +315,7 @@ func TestBadReservations(t *testing.T) {
 
 // Stock is not hoarded: open reservations and requests under way are bounded.
 func TestCaps(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.stock("A", "DC1", 100)
 	r := b.replica(func(c *ReservationsConfig) { c.MaxOpen, c.MaxUnderWay, c.Wait = 2, 2, 700*time.Millisecond })
@@ -381,6 +382,7 @@ func TestUnanswered(t *testing.T) {
 
 // A request that takes long, while the log is away say, is made by nobody else.
 func TestLeaseIsRenewed(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.stock("A", "DC1", 10)
 	r, other := b.replica(func(c *ReservationsConfig) { c.Wait = 20 * time.Millisecond }), b.replica()
@@ -464,6 +466,7 @@ func FuzzReadTicket(f *testing.F) {
 // What the ledger does not answer in time is given back, and its caller told so, also when
 // the replica ends.
 func TestNotInTime(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(b *bench, r *replica){
 		"too late": func(b *bench, _ *replica) {
 			b.ahead.Store(26_000)
@@ -476,6 +479,7 @@ func TestNotInTime(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			b.stock("A", "DC1", 10)
 			b.stock("B", "DC1", 10)

@@ -220,6 +220,9 @@ func TestFromTheLogToTheAnswer(t *testing.T) {
 	if code, _ := get(t, url, "NOPE"); code != 404 {
 		t.Errorf("an unknown item: %d", code)
 	}
+	if code, body := fetched(t, http.MethodHead, url+"/v1/atp/I0", ""); code != 200 || len(body) > 0 {
+		t.Errorf("its head: %d %s", code, body)
+	}
 }
 
 // send commits a record.
@@ -255,6 +258,7 @@ func (r *road) hold(topic string) (release chan struct{}) {
 // TestOwnersOnTheLog: receipts make an owner heard, those from before the start and
 // those that come, and until then a view takes its place.
 func TestOwnersOnTheLog(t *testing.T) {
+	t.Parallel()
 	r := newRoad(t)
 	r.write(t, kgo.TryCommit, "A", 1, map[inventory.Location]int64{"DC1": 9, "DC2": 4})
 	receipt := func(s inventory.Source) {

@@ -194,7 +194,7 @@ func TestSubscribeRequests(t *testing.T) {
 	for _, c := range []struct{ body, code, pointer string }{
 		{`{`, "bad_body", ""},
 		{`{}`, "bad_url", "/url"},
-		{`{"url":"https://h.example","secret":"mine"}`, "bad_body", ""},
+		{`{"url":"https://h.example","secret":"mine"}`, "bad_body", "/secret"},
 		{`{"url":"http://hooks.example/"}`, "bad_url", "/url"},
 		{`{"url":"ftp://hooks.example/"}`, "bad_url", "/url"},
 		{`{"url":"hooks.example"}`, "bad_url", "/url"},
@@ -228,7 +228,7 @@ func TestSubscribeRequests(t *testing.T) {
 	path := "/v1/subscriptions/" + mine.ID
 	for _, c := range []struct{ method, path, body, code, pointer string }{
 		{"PATCH", path, `{}`, "nothing_to_change", ""},
-		{"PATCH", path, `{"items":["B"]}`, "bad_body", ""},
+		{"PATCH", path, `{"items":["B"]}`, "bad_body", "/items"},
 		{"PATCH", path, `{"url":"https://10.0.0.1/"}`, "url_not_allowed", "/url"},
 		{"PATCH", path, `{"description":"a\u0000"}`, "bad_description", "/description"},
 		{"POST", path + "/secret", `{"keep_old":-1}`, "bad_keep_old", "/keep_old"},

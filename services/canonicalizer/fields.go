@@ -18,7 +18,7 @@ const (
 )
 
 // fields reads an object of a mapping strictly: it remembers the first fault, and
-// close reports keys that nobody asked for.
+// close reports keys that nobody asked for. Its memory is kept from line to line.
 type fields struct {
 	members []jq.Member
 	layout  *layout // nil: of no members
@@ -29,25 +29,44 @@ type fields struct {
 	up  *fields
 	key word
 	nth int // -1: of no list
+
+	in *fields // the object in it that is read
 }
 
 // reading is what the objects of a line share: the first fault, and the layouts of the
-// objects before, by the word they stand under. It is kept from line to line.
+// objects before, by the word they stand under.
 type reading struct {
+	line    fields
 	fault   string
 	layouts [numWords + 1]layouts // the last are of the line itself
 }
 
-func (r *reading) fields(members []jq.Member, up *fields, key word, nth int) fields {
-	f := fields{members: members, reading: r, up: up, key: key, nth: nth}
+// of reads a line.
+func (r *reading) of(members []jq.Member) *fields {
+	r.fault, r.line.reading = "", r
+	r.line.read(members, numWords, -1)
+	return &r.line
+}
+
+// inner reads an object in this one, where the one before was read.
+func (f *fields) inner(members []jq.Member, key word, nth int) *fields {
+	if f.in == nil {
+		f.in = &fields{reading: f.reading, up: f}
+	}
+	f.in.read(members, key, nth)
+	return f.in
+}
+
+func (f *fields) read(members []jq.Member, key word, nth int) {
+	f.members, f.key, f.nth = members, key, nth
+	f.layout, f.asked = nil, 0
 	switch {
 	case len(members) == 0:
 	case len(members) > int(numWords): // it has others, and is refused
 		f.layout = layoutOf(members)
 	default:
-		f.layout = r.layouts[key].of(members)
+		f.layout = f.reading.layouts[key].of(members)
 	}
-	return f
 }
 
 func (f *fields) path() string {
@@ -166,9 +185,7 @@ func (f *fields) texts(w word, out []string) []string {
 	return out
 }
 
-func (f *fields) object(w word) fields {
-	return f.reading.fields(f.membersOf(w), f, w, -1)
-}
+func (f *fields) object(w word) *fields { return f.inner(f.membersOf(w), w, -1) }
 
 func (f *fields) membersOf(w word) []jq.Member {
 	v := f.get(w)
@@ -177,11 +194,6 @@ func (f *fields) membersOf(w word) []jq.Member {
 		f.wrong(w, "must be an object")
 	}
 	return members
-}
-
-// bare is an object whose keys are any.
-func (f *fields) bare(w word) fields {
-	return fields{members: f.membersOf(w), reading: f.reading, up: f, key: w, nth: -1}
 }
 
 // list is a list of objects, which element reads.
@@ -204,9 +216,9 @@ func (f *fields) list(w word) []any {
 }
 
 // element is the nth of a list, which is empty where it is no object.
-func (f *fields) element(w word, nth int, v any) fields {
+func (f *fields) element(w word, nth int, v any) *fields {
 	members, _ := jq.Members(v)
-	return f.reading.fields(members, f, w, nth)
+	return f.inner(members, w, nth)
 }
 
 // close reports keys that are not part of the line: a misspelt one must not pass

@@ -37,6 +37,10 @@ const flatFile = "standard/flat"
 var (
 	decimalComma = regexp.MustCompile(`^[+-]?[0-9.]*[0-9],[0-9]+$`)
 	decimalPoint = regexp.MustCompile(`^[+-]?[0-9,]*[0-9]\.[0-9]+$`)
+	// Groups of three, each behind the same mark: more than one are thousands, and one
+	// may be a fraction as well.
+	commaGroups = regexp.MustCompile(`^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+$`)
+	pointGroups = regexp.MustCompile(`^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+$`)
 	// A name has a letter; a code of a type of row is short.
 	letter  = regexp.MustCompile(`\pL`)
 	rowType = regexp.MustCompile(`^[A-Z0-9]{1,6}$`)
@@ -46,7 +50,11 @@ var (
 // them. The fault says why nothing can tell its columns: a layout must be declared, by
 // csv.columns, csv.records or fixed.
 func flatOf(src *policy.Source, body []byte) (*policy.Source, *format.Fault) {
-	text, err := format.Decode(body, src.Encoding)
+	encoding := src.Encoding
+	if encoding == "" {
+		encoding = encodingOf(body)
+	}
+	text, err := format.Decode(body, encoding)
 	if err != nil {
 		return nil, format.Faultf("csv_encoding", "%v", err)
 	}
@@ -63,12 +71,21 @@ func flatOf(src *policy.Source, body []byte) (*policy.Source, *format.Fault) {
 		return nil, format.Faultf(codeNoLayout, "its first row names no columns: csv.columns must declare them")
 	}
 	out := *src
-	out.CSV.Delimiter = string(comma)
-	out.Defaults = map[string]string{"decimal": "."}
-	if commas, points := decimalMarks(rows[1:], comma); commas > 0 && points == 0 {
-		out.Defaults["decimal"] = ","
-	}
+	out.CSV.Delimiter, out.Encoding = string(comma), encoding
+	out.Defaults = map[string]string{"decimal": decimalMark(rows[1:], comma)}
 	return &out, nil
+}
+
+// encodingOf is what a table is written in: as its mark says, else UTF-8; what is none
+// and has no mark is what spreadsheets write in western Europe and America.
+func encodingOf(body []byte) string {
+	switch {
+	case bytes.HasPrefix(body, []byte{0xff, 0xfe}), bytes.HasPrefix(body, []byte{0xfe, 0xff}):
+		return policy.UTF16
+	case utf8.Valid(body):
+		return policy.UTF8
+	}
+	return policy.Windows1252
 }
 
 // delimiterOf is the character that divides the rows into the most equal fields.
@@ -148,12 +165,20 @@ func headed(rows [][]string) bool {
 	return true
 }
 
-// decimalMarks counts the numbers with a decimal comma, and with a point.
-func decimalMarks(rows [][]string, comma rune) (commas, points int) {
+// decimalMark is that of the numbers of a table; empty where each that has a mark may be
+// one with thousands as well. Where commas divide the columns they are no decimal mark.
+func decimalMark(rows [][]string, comma rune) string {
+	commas, points, either := 0, 0, 0
 	for _, r := range rows {
 		for _, c := range r {
 			c = strings.TrimSpace(c)
 			switch {
+			case commaGroups.MatchString(c) && (comma == ',' || strings.Count(c, ",") > 1), comma == ',' && pointGroups.MatchString(c):
+				points++
+			case pointGroups.MatchString(c) && strings.Count(c, ".") > 1:
+				commas++
+			case commaGroups.MatchString(c), pointGroups.MatchString(c):
+				either++
 			case comma != ',' && decimalComma.MatchString(c):
 				commas++
 			case decimalPoint.MatchString(c):
@@ -161,5 +186,11 @@ func decimalMarks(rows [][]string, comma rune) (commas, points int) {
 			}
 		}
 	}
-	return commas, points
+	switch {
+	case commas > 0 && points == 0:
+		return ","
+	case points > 0 || either == 0:
+		return "."
+	}
+	return ""
 }

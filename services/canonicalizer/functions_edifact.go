@@ -2,6 +2,7 @@ package canonicalizer
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -285,6 +286,9 @@ func hierarchy(name, id string, v any) any {
 	return list
 }
 
+// thousands is a number whose mark may as well divide thousands.
+var thousands = regexp.MustCompile(`^[-+]?[1-9][0-9]{0,2}[.,][0-9]{3}$`)
+
 // Layouts of time.Parse for UN/EDIFACT's list 2379 (date or time or period format
 // code). A zone (ZZZ) is read apart.
 var edifactLayouts = map[string]string{
@@ -425,20 +429,21 @@ func edifactPeriod(_ any, args []any) any {
 }
 
 // edifact_number(mark) is a number with a decimal point. ISO 9735 takes a comma and
-// a point for the decimal mark and has no thousands; where UNA declares one (the
-// tree's decimal), the other is an error, and so are two.
+// a point for the decimal mark and has no thousands. Where UNA declares one (the tree's
+// decimal), a number with the other that may be one with thousands is an error, and so
+// is one with two marks.
 func edifactNumber(v any, args []any) any {
 	text, ok := v.(string)
 	if !ok {
 		return v
 	}
 	mark, _ := args[0].(string)
-	other := map[string]string{",": ".", ".": ","}[mark]
-	if other != "" && strings.Contains(text, other) {
-		return fmt.Errorf("edifact_number: %.64q, and the interchange declares %q the decimal mark", text, mark)
-	}
 	if strings.Count(text, ",")+strings.Count(text, ".") > 1 {
 		return fmt.Errorf("edifact_number: %.64q has more than one decimal mark", text)
+	}
+	other := map[string]string{",": ".", ".": ","}[mark]
+	if other != "" && strings.Contains(text, other) && thousands.MatchString(text) {
+		return fmt.Errorf("edifact_number: %.64q, and the interchange declares %q the decimal mark", text, mark)
 	}
 	return strings.Replace(text, ",", ".", 1)
 }

@@ -143,8 +143,7 @@ func (l *line) read(v any) (reason string) {
 	if l.reading == nil {
 		l.reading = &reading{}
 	}
-	l.reading.fault = ""
-	f := l.reading.fields(members, nil, numWords, -1)
+	f := l.reading.of(members)
 	l.kind = inventory.Kind(f.text(wKind))
 	if n, ok := f.get(wAt).(int); ok && n > 0 {
 		l.pos = n
@@ -155,11 +154,11 @@ func (l *line) read(v any) (reason string) {
 	case kindError:
 		l.code, l.reason = f.text(wCode), f.text(wReason)
 	case kindItem:
-		l.readItem(&f)
+		l.readItem(f)
 	case kindLocation:
-		l.readLocation(&f)
+		l.readLocation(f)
 	case inventory.KindMovement, inventory.KindCount, inventory.KindDemand, inventory.KindSupply, kindMilestone:
-		l.readEvent(&f)
+		l.readEvent(f)
 	case inventory.KindSetting, inventory.KindControl:
 		f.wrong(wKind, "%s comes from policies, never from a message", l.kind)
 	case inventory.KindReservation, inventory.KindApproval, inventory.KindTick:
@@ -189,17 +188,17 @@ func (l *line) readEvent(f *fields) {
 		l.refs = append(l.refs, inventory.Ref{Issuer: r.text(wIssuer), Type: r.text(wType), Number: r.text(wNumber), Line: r.text(wLine)})
 		r.close()
 	}
-	a := f.bare(wAttributes)
-	for _, m := range a.members { // in the order of their names
+	attributes := f.membersOf(wAttributes)
+	for _, m := range attributes { // in the order of their names
 		value, ok := asText(m.Value)
 		if !ok {
-			a.fail(m.Key, "must be a text")
+			f.fail(words[wAttributes]+"."+m.Key, "must be a text")
 		}
 		if value == "" {
 			continue
 		}
 		if l.attributes == nil {
-			l.attributes = l.ofAttributes.Take(len(a.members) + 1)[:0] // the status is another
+			l.attributes = l.ofAttributes.Take(len(attributes) + 1)[:0] // the status is another
 		}
 		l.attributes = append(l.attributes, inventory.Attribute{Name: m.Key, Value: value})
 	}

@@ -215,5 +215,13 @@ func TestSalesReportsMoveNothing(t *testing.T) {
 				t.Errorf("%s: a sale is %+v", name, res.Events[i])
 			}
 		}
+
+		// Where nobody else tells of them, its source says that they move stock.
+		src.Defaults = map[string]string{"sales": "movement"}
+		res, err = canonicalize(t.Context(), programOf(t, &src), &event.RawMessage{ID: "r", Source: "wms", Body: []byte(tc.body), ReceivedAt: sampleTime}, m)
+		if err != nil || len(res.Events) != 1 || res.Events[0].Kind != inventory.KindMovement || res.Events[0].Movement.Type != inventory.Ship ||
+			res.Events[0].Movement.Quantity != 5*inventory.One {
+			t.Errorf("%s as movements: %v %+v", name, err, res)
+		}
 	}
 }

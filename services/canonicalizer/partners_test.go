@@ -30,6 +30,12 @@ func TestPartners(t *testing.T) {
 		{"a basket", "vendure", "", `{"order":{"code":"V","state":"AddingItems","lines":[]}}`, "draft"},
 		{"an issue", "erpnext", "", `{"doctype":"Stock Entry","name":"S","docstatus":1,"purpose":"Material Issue","posting_date":"2026-11-02","items":[{"item_code":"SKU-1","qty":2,"uom":"EA","s_warehouse":"W"}]}`, "milestone issued -2 EA [sku:SKU-1] @W 2026-11-02"},
 		{"variant of a product", "dynamics", "", `{"id":"c","productId":"P","dimensions":{"LocationId":"L","ColorId":"red"},"quantities":{"pos":{"outbound":1}}}`, "milestone outbound 1  [sku:P{colorId=red} product:P] @L"},
+		{"a refund", "woocommerce", "", `{"id":726,"refunded_by":1,"line_items":[{"id":3,"quantity":-1,"sku":"A"}]}`, "no_stock_fact"},
+		{"what has left", "bigcommerce", "", `{"id":1,"order_id":115,"items":[{"order_product_id":194,"product_id":159,"quantity":2}]}`, "milestone shipped 2  [product:159 line:194] @"},
+		{"stock by place", "bigcommerce", "", `{"data":[{"identity":{"sku":"B"},"locations":[{"location_id":1,"available_to_sell":3}]}]}`, "count available 3  [sku:B] @1"},
+		{"a list of something else", "bigcommerce", "", `[{"id":1}]`, "no_stock_fact"},
+		{"what an order has", "amazon", "", `{"payload":{"AmazonOrderId":"9","OrderItems":[{"SellerSKU":"S","OrderItemId":"1","QuantityOrdered":3,"QuantityShipped":1}]}}`, "demand ordered 3  [SellerSKU:S] @milestone shipped 1  [SellerSKU:S] @"},
+		{"inbound to FBA", "amazon", "", `{"payload":{"ItemData":[{"ShipmentId":"F","SellerSKU":"S","QuantityShipped":10,"QuantityReceived":0}]}}`, "milestone shipped 10  [SellerSKU:S] @"},
 		{"no parcel", "shippo", "", `{"event":"transaction_created","data":{"object_id":"x"}}`, "no_stock_fact"},
 		{"a table of something else", "cdc", "", `{"database":"d","table":"product","type":"insert","ts":1,"data":{"id":1,"quantity":2}}`, "unknown_table"},
 	} {

@@ -53,6 +53,11 @@ func edifactMessage(set, body string) string {
 func TestStandardEDIFACT(t *testing.T) {
 	t.Parallel()
 	standardReads(t, "edifact", []standardCase{
+		{"a place of all of a line", edifactMessage("INVRPT",
+			"BGM+35+R1+9'DTM+137:20261101:102'NAD+BY+B1::92'LIN+1++SKU-1:SA'LOC+14+W2'INV+++1'QTY+145:10:PCE'INV++2+1'QTY+145:2:PCE'"), []string{
+			"count on_hand 10 PCE [SA:SKU-1] @W2 2026-11-01",
+			"count damaged 2 PCE [SA:SKU-1] @W2 2026-11-01",
+		}},
 		{"stock and movements", edifactMessage("INVRPT",
 			"BGM+35+R1+9'DTM+137:20261101:102'NAD+WH+W1::92'LIN+1++SKU-1:SA'QTY+145:10:PCE'INV++2'QTY+145:2:PCE'INV+1+1+4'QTY+1:3:PCE'LIN+2++SKU-2:SA'LOC+14+W2'QTY+17:4:PCE'"), []string{
 			"count on_hand 10 PCE [SA:SKU-1] @W1 2026-11-01",

@@ -41,6 +41,11 @@ func TestEPCISLines(t *testing.T) {
 			"",
 		},
 		{
+			"a place by its Digital Link, whose check digit is wrong", `"type":"ObjectEvent","action":"ADD","bizStep":"storing","epcList":["https://id.gs1.org/01/04012345111118/21/9"],"bizLocation":{"id":"https://id.gs1.org/414/4012345000017/254/1"}`,
+			[]string{"milestone storing 1  [gtin:04012345111118 epc:https://id.gs1.org/01/04012345111118/21/9] @4012345000017|gln:4012345000017|https://id.gs1.org/414/4012345000017/254/1" + when},
+			"",
+		},
+		{
 			"a transformation consumes and produces", `"type":"TransformationEvent","inputQuantityList":[{"epcClass":"urn:epc:idpat:sgtin:4012345.011111.*","quantity":3}],"outputEPCList":["urn:epc:id:sgtin:4012345.011111.8"]`,
 			[]string{
 				"milestone consumed -3  [idpat:sgtin:4012345.011111.* gtin:04012345111118] @" + when,

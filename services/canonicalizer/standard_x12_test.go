@@ -159,6 +159,15 @@ func x12Cases() []x12Case {
 			},
 			[]string{"ship_to=S1", "buyer=CH"},
 		},
+		{
+			"850 by its schedule", "850",
+			"BEG*00*RL*PO-3*7*20261102~PO1*1**EA***VN*SKU-1~SCH*10*EA***002*20261110~SCH*15*CA***002*20261117~PO1*2*9*EA***VN*SKU-2~SCH*4*EA***002*20261110~SCH*5*EA***002*20261117~",
+			[]string{
+				"demand/ordered ordered 10 EA [VN:SKU-1] @ 2026-11-02", "demand/ordered ordered 15 CA [VN:SKU-1] @ 2026-11-02",
+				"demand/ordered ordered 9 EA [VN:SKU-2] @ 2026-11-02",
+			},
+			nil,
+		},
 		{"850 cancelled", "850", "BEG*01*SA*PO-1**20261102~PO1*1*10*EA***VN*SKU-1~", []string{"demand/cancelled cancelled 10 EA [VN:SKU-1] @ 2026-11-02"}, nil},
 		{
 			"860", "860",
@@ -270,6 +279,14 @@ func x12Cases() []x12Case {
 				"milestone returned 1 BX [MG:SKU-1] @D1|Dealer 2026-10-31", "milestone transfer_out 2 EA [MG:SKU-3] @D1|Dealer 2026-10-31",
 			},
 			[]string{"ship_to=C1", "transfer=SS"},
+		},
+		{
+			"867, items in front of their quantities", "867",
+			"BPT*00*RS-2*20261102~PTD*SS~LIN**MG*SKU-1~QTY*32*5*BX~DTM*003*20261005~QTY*76*1*BX~LIN**MG*SKU-2~QTY*32*6*BX~",
+			[]string{
+				"milestone sold 5 BX [MG:SKU-1] @ 2026-10-05", "milestone returned 1 BX [MG:SKU-1] @ 2026-11-02", "milestone sold 6 BX [MG:SKU-2] @ 2026-11-02",
+			},
+			nil,
 		},
 		{
 			"180", "180",

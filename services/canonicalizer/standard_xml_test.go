@@ -46,6 +46,31 @@ func TestStandardXML(t *testing.T) {
 			"Amazon feed", `<AmazonEnvelope><MessageType>Inventory</MessageType><Message><MessageID>1</MessageID><Inventory><SKU>S1</SKU><Quantity>4</Quantity></Inventory></Message></AmazonEnvelope>`,
 			[]string{"count available 4  [sku:S1] @"},
 		},
+		{
+			"Amazon feed of what was shipped", `<AmazonEnvelope><MessageType>OrderFulfillment</MessageType><Message><MessageID>1</MessageID><OrderFulfillment><AmazonOrderID>1-2-3</AmazonOrderID>` +
+				`<FulfillmentDate>2026-11-02T10:00:00Z</FulfillmentDate><Item><AmazonOrderItemCode>77</AmazonOrderItemCode><Quantity>2</Quantity></Item></OrderFulfillment></Message></AmazonEnvelope>`,
+			[]string{"milestone shipped 2  [line:77] @ 2026-11-02T10:00:00Z"},
+		},
+		{
+			"DHL", `<r:TrackingResponse xmlns:r="http://www.dhl.com"><AWBInfo><AWBNumber>88</AWBNumber><ShipmentInfo><ShipmentEvent><Date>2026-11-02</Date><Time>12:08:00</Time><ServiceEvent><EventCode>PU</EventCode></ServiceEvent>` +
+				`<ServiceArea><ServiceAreaCode>BOM</ServiceAreaCode><Description>Mumbai - India</Description></ServiceArea></ShipmentEvent></ShipmentInfo></AWBInfo>` +
+				`<AWBInfo><AWBNumber>89</AWBNumber><Status><ActionStatus>No Shipments Found</ActionStatus></Status></AWBInfo></r:TrackingResponse>`,
+			[]string{"milestone PU   [tracking:88] @Mumbai - India|BOM 2026-11-02T12:08:00", "!no_status"},
+		},
+		{
+			"TNT", `<TrackResponse><Consignment><ConsignmentNumber>12</ConsignmentNumber><StatusData><StatusCode>OK</StatusCode><LocalEventDate format="YYYYMMDD">20261102</LocalEventDate>` +
+				`<LocalEventTime format="HHMM">1340</LocalEventTime><Depot>QAR</Depot></StatusData></Consignment></TrackResponse>`,
+			[]string{"milestone OK   [tracking:12] @QAR 2026-11-02T13:40:00"},
+		},
+		{
+			"Canada Post", `<tracking-detail xmlns="http://www.canadapost.ca/ws/track"><pin>16</pin><significant-events><occurrence><event-identifier>1496</event-identifier><event-date>2026-11-02</event-date>` +
+				`<event-time>11:59:59</event-time><event-time-zone>EST</event-time-zone><event-site>SAINTE-FOY</event-site><event-province>QC</event-province></occurrence></significant-events></tracking-detail>`,
+			[]string{"milestone 1496   [tracking:16] @SAINTE-FOY QC 2026-11-02T11:59:59-05:00"},
+		},
+		{
+			"Canada Post, in short", `<tracking-summary><pin-summary><pin>17</pin><event-date-time>20261102:101230</event-date-time><event-location>SASKATOON, SK</event-location><event-type>DELIVERED</event-type></pin-summary></tracking-summary>`,
+			[]string{"milestone DELIVERED   [tracking:17] @SASKATOON, SK 2026-11-02T10:12:30"},
+		},
 		{"of no use here", `<Other/>`, []string{"!unsupported_set"}},
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +23,31 @@ import (
 	"github.com/stockweave/stockweave/pkg/stream"
 )
 
+// platform is all of it, with its command line.
+type platform struct {
+	*stage
+	console
+}
+
+// console is the command line of a configuration file.
+type console struct{ file string }
+
+// consoleOf writes down where the log is and, where there is one, Redis.
+func consoleOf(t *testing.T, brokers, addresses []string) console {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{"kafka": map[string]any{"brokers": brokers}, "redis": map[string]any{"addresses": addresses}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return console{written(t, "config.yaml", string(text))} // JSON is YAML
+}
+
+func (c console) run(ctx context.Context, args []string, out, errs io.Writer) int {
+	return run(ctx, slices.Concat(args, []string{"--config", c.file}), out, errs)
+}
+
 // staged is the whole platform after the shipped scenario.
-func staged(t *testing.T) *stage {
+func staged(t *testing.T) *platform {
 	t.Helper()
 	st, play := toPlay(t)
 	if err := play(); err != nil {
@@ -33,7 +57,7 @@ func staged(t *testing.T) *stage {
 }
 
 // toPlay is the whole platform before it.
-func toPlay(t *testing.T, change ...func(*stage)) (st *stage, play func() error) {
+func toPlay(t *testing.T, change ...func(*stage)) (p *platform, play func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
@@ -41,14 +65,13 @@ func toPlay(t *testing.T, change ...func(*stage)) (st *stage, play func() error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err = startStage(ctx, s, slog.New(slog.DiscardHandler), change...)
+	st, err := startStage(ctx, s, slog.New(slog.DiscardHandler), change...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.stop() })
-	t.Setenv("STOCKWEAVE_KAFKA_BROKERS", strings.Join(st.cfg.Kafka.Brokers, ","))
-	t.Setenv("STOCKWEAVE_REDIS_ADDRESSES", strings.Join(st.cfg.Redis.Addresses, ","))
-	return st, func() error { return (&player{scenario: s, stage: st, out: io.Discard}).play(ctx) }
+	p = &platform{st, consoleOf(t, st.cfg.Kafka.Brokers, st.cfg.Redis.Addresses)}
+	return p, func() error { return (&player{scenario: s, stage: st, out: io.Discard}).play(ctx) }
 }
 
 type auditAnswer struct {
@@ -57,10 +80,10 @@ type auditAnswer struct {
 	Clean bool           `json:"clean"`
 }
 
-func runAudit(t *testing.T) (auditAnswer, int) {
+func (p *platform) audit(t *testing.T) (auditAnswer, int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code := run(t.Context(), []string{"audit", "--json"}, &out, &errs)
+	code := p.run(t.Context(), []string{"audit", "--json"}, &out, &errs)
 	var a auditAnswer
 	if err := json.Unmarshal(out.Bytes(), &a); err != nil {
 		t.Fatalf("%v: %s%s", err, out.String(), errs.String())
@@ -70,10 +93,11 @@ func runAudit(t *testing.T) (auditAnswer, int) {
 
 // What the services made of the scenario audits clean, up to every field of Redis.
 func TestAuditOfTheDemoIsClean(t *testing.T) {
-	staged(t)
+	t.Parallel()
+	st := staged(t)
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		a, code := runAudit(t)
+		a, code := st.audit(t)
 		if a.First != nil || len(a.Incomplete) > 0 || code != exitOK || !a.Clean {
 			t.Fatalf("exit %d, first %+v, incomplete %q", code, a.First, a.Incomplete)
 		}
@@ -88,7 +112,7 @@ func TestAuditOfTheDemoIsClean(t *testing.T) {
 		}
 	}
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"audit"}, &out, &errs); code != exitOK || !strings.Contains(out.String(), "all that was checked is right") || !strings.Contains(out.String(), "not checked 4: reservations") {
+	if code := st.run(t.Context(), []string{"audit"}, &out, &errs); code != exitOK || !strings.Contains(out.String(), "all that was checked is right") || !strings.Contains(out.String(), "not checked 4: reservations") {
 		t.Errorf("exit %d: %s%s", code, out.String(), errs.String())
 	}
 	errs.Reset()
@@ -99,11 +123,11 @@ func TestAuditOfTheDemoIsClean(t *testing.T) {
 
 // An audit beside services at work calls nothing wrong that is only on its way.
 func TestAuditBesideWork(t *testing.T) {
-	_, play := toPlay(t)
+	st, play := toPlay(t)
 	done := make(chan error, 1)
 	go func() { done <- play() }()
 	for n := 0; ; n++ {
-		if a, code := runAudit(t); a.First != nil || code == exitFailed {
+		if a, code := st.audit(t); a.First != nil || code == exitFailed {
 			t.Fatalf("audit %d: exit %d, first %+v", n, code, a.First)
 		}
 		select {
@@ -119,6 +143,7 @@ func TestAuditBesideWork(t *testing.T) {
 
 // Damage done to what the services wrote is found and named, and exits with 1.
 func TestAuditNamesDamage(t *testing.T) {
+	t.Parallel()
 	st := staged(t)
 	codecs, err := loadCodecs(t.Context(), st.cfg.Kafka)
 	if err != nil {
@@ -148,20 +173,20 @@ func TestAuditNamesDamage(t *testing.T) {
 	}
 	want := func(check string, event string) {
 		t.Helper()
-		a, code := runAudit(t)
+		a, code := st.audit(t)
 		if code != exitFailed || a.First == nil || a.First.Check != check || a.First.EventID != event || a.First.Partition != partition || a.Bad != 1 {
 			t.Fatalf("exit %d, first %+v, want %s of %s", code, a.First, check, event)
 		}
 	}
 	want(audit.CacheDiffers, p.EventID)
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"audit"}, &out, &errs); code != exitFailed || !strings.Contains(out.String(), "FIRST BAD   invariant 3, cache_differs: "+event.TopicEvents) {
+	if code := st.run(t.Context(), []string{"audit"}, &out, &errs); code != exitFailed || !strings.Contains(out.String(), "FIRST BAD   invariant 3, cache_differs: "+event.TopicEvents) {
 		t.Errorf("exit %d: %s", code, out.String())
 	}
 	if err := rdb.HSet(t.Context(), redisKey, location, value).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if _, code := runAudit(t); code != exitOK {
+	if _, code := st.audit(t); code != exitOK {
 		t.Fatalf("exit %d after repair", code)
 	}
 
@@ -189,6 +214,7 @@ func TestAuditNamesDamage(t *testing.T) {
 // Where retention has taken the head of the audit trail, the audit says so, calls
 // nothing wrong, and exits with 3.
 func TestAuditOfHalfALogIsIncomplete(t *testing.T) {
+	t.Parallel()
 	st := staged(t)
 	client, err := kgo.NewClient(kgo.SeedBrokers(st.cfg.Kafka.Brokers...))
 	if err != nil {
@@ -200,7 +226,7 @@ func TestAuditOfHalfALogIsIncomplete(t *testing.T) {
 	if _, err := kadm.NewClient(client).DeleteRecords(t.Context(), offsets); err != nil {
 		t.Fatal(err)
 	}
-	a, code := runAudit(t)
+	a, code := st.audit(t)
 	if code != exitPart || a.First != nil || a.Clean || len(a.Incomplete) != 1 || !strings.Contains(a.Incomplete[0], "deleted by retention") {
 		t.Errorf("exit %d, first %+v, incomplete %q", code, a.First, a.Incomplete)
 	}

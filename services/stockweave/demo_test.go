@@ -36,6 +36,7 @@ func playDemo(t *testing.T, scenario string) (summary, error) {
 // The whole road in one process ends with the scenario's figures, and every line
 // has one outcome (Invariant 2).
 func TestDemoEndsWithTheExpectedFigures(t *testing.T) {
+	t.Parallel()
 	s, err := playDemo(t, shippedScenario)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(s.Differences, "\n"))
@@ -54,6 +55,7 @@ func TestDemoEndsWithTheExpectedFigures(t *testing.T) {
 
 // A figure that differs is said, and the run fails.
 func TestDemoNoticesAnotherFigure(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(shippedScenario)); err != nil {
 		t.Fatal(err)

@@ -32,10 +32,10 @@ func TestItemKey(t *testing.T) {
 	}
 }
 
-func runExplain(t *testing.T, args ...string) (explain.Report, int) {
+func (p *platform) explain(t *testing.T, args ...string) (explain.Report, int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code := run(t.Context(), append([]string{"explain", "acme/SKU-1", "--json"}, args...), &out, &errs)
+	code := p.run(t.Context(), append([]string{"explain", "acme/SKU-1", "--json"}, args...), &out, &errs)
 	var x explain.Report
 	if err := json.Unmarshal(out.Bytes(), &x); err != nil {
 		t.Fatalf("exit %d: %v: %s%s", code, err, out.String(), errs.String())
@@ -46,8 +46,9 @@ func runExplain(t *testing.T, args ...string) (explain.Report, int) {
 // The numbers of the demo are told from their first contribution on, add up, and a
 // position that is not their sum is found.
 func TestExplainTellsEveryContribution(t *testing.T) {
+	t.Parallel()
 	st := staged(t)
-	all, code := runExplain(t)
+	all, code := st.explain(t)
 	if code != exitOK || len(all.Differences) > 0 || all.Incomplete != "" || len(all.Locations) == 0 {
 		t.Fatalf("exit %d: %+v", code, all)
 	}
@@ -66,7 +67,7 @@ func TestExplainTellsEveryContribution(t *testing.T) {
 	}
 
 	// A limit leaves contributions out and no quantity.
-	few, code := runExplain(t, "--limit", "1")
+	few, code := st.explain(t, "--limit", "1")
 	if code != exitOK || len(few.Differences) > 0 || few.Before == 0 {
 		t.Errorf("exit %d: %+v", code, few)
 	}
@@ -81,33 +82,33 @@ func TestExplainTellsEveryContribution(t *testing.T) {
 	}
 
 	at := all.Locations[0].Location
-	one, code := runExplain(t, "--location", at)
+	one, code := st.explain(t, "--location", at)
 	if code != exitOK || len(one.Locations) != 1 || one.Locations[0].Location != at {
 		t.Errorf("exit %d: %+v", code, one.Locations)
 	}
 
 	// Before anything happened nothing stood there; now as much as does.
 	for when, want := range map[string]string{"2020-01-01T00:00:00Z": "0", time.Now().UTC().Format(time.RFC3339Nano): all.Locations[0].States["on_hand"]} {
-		past, code := runExplain(t, "--as-of", when, "--known-at", when)
+		past, code := st.explain(t, "--as-of", when, "--known-at", when)
 		if code != exitOK || past.Promise != nil || past.AsOf == "" || len(past.Locations) == 0 || past.Locations[0].States["on_hand"] != want {
 			t.Errorf("as of %s: exit %d: %+v", when, code, past)
 		}
 	}
 
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"explain", "acme/SKU-1", "--known-at", "2020-01-01T00:00:00Z"}, &out, &errs); code != exitOK || !strings.Contains(out.String(), "with what came after") || strings.Contains(out.String(), "promised") {
+	if code := st.run(t.Context(), []string{"explain", "acme/SKU-1", "--known-at", "2020-01-01T00:00:00Z"}, &out, &errs); code != exitOK || !strings.Contains(out.String(), "with what came after") || strings.Contains(out.String(), "promised") {
 		t.Errorf("exit %d: %s%s", code, out.String(), errs.String())
 	}
 	out.Reset()
-	if code := run(t.Context(), []string{"explain", "acme/SKU-1"}, &out, &errs); code != exitOK || !strings.Contains(out.String(), "the contributions are the position") {
+	if code := st.run(t.Context(), []string{"explain", "acme/SKU-1"}, &out, &errs); code != exitOK || !strings.Contains(out.String(), "the contributions are the position") {
 		t.Errorf("exit %d: %s%s", code, out.String(), errs.String())
 	}
 	for _, args := range [][]string{{}, {"SKU-1"}, {"acme/SKU-1", "--on", "tomorrow"}, {"acme/SKU-1", "--limit", "0"}, {"acme/SKU-1", "--as-of", "2020"}, {"acme/SKU-1", "--as-of", "2026-11-01T00:00:00Z", "--on", "2026-12-01"}} {
-		if code := run(t.Context(), append([]string{"explain"}, args...), &out, &errs); code != exitMisuse {
+		if code := st.run(t.Context(), append([]string{"explain"}, args...), &out, &errs); code != exitMisuse {
 			t.Errorf("%q: exit %d", args, code)
 		}
 	}
-	if code := run(t.Context(), []string{"explain", "acme/NO-SUCH"}, &out, &errs); code != exitFailed {
+	if code := st.run(t.Context(), []string{"explain", "acme/NO-SUCH"}, &out, &errs); code != exitFailed {
 		t.Errorf("unknown item: exit %d", code)
 	}
 
@@ -133,7 +134,7 @@ func TestExplainTellsEveryContribution(t *testing.T) {
 	if err := producer.Produce(t.Context(), rec); err != nil {
 		t.Fatal(err)
 	}
-	bad, code := runExplain(t)
+	bad, code := st.explain(t)
 	if code != exitFailed || !strings.Contains(strings.Join(bad.Differences, "\n"), "damaged adds up to 0, the position says 99") {
 		t.Errorf("exit %d, differences %q", code, bad.Differences)
 	}

@@ -46,6 +46,9 @@ func TestByPartition(t *testing.T) {
 // Nothing that changes topics is done by a slip of the hand.
 func TestOperatingNeedsYes(t *testing.T) {
 	st := staged(t)
+	// The one test here whose commands find everything by the environment.
+	t.Setenv("STOCKWEAVE_KAFKA_BROKERS", strings.Join(st.cfg.Kafka.Brokers, ","))
+	t.Setenv("STOCKWEAVE_REDIS_ADDRESSES", strings.Join(st.cfg.Redis.Addresses, ","))
 	for _, tc := range []struct {
 		args []string
 		code int

@@ -63,7 +63,7 @@ func (l *lone) until(say string, args ...string) string {
 	l.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		var out strings.Builder
-		code := run(l.t.Context(), args, &out, &out)
+		code := l.run(l.t.Context(), args, &out, &out)
 		if code == exitOK && strings.Contains(out.String(), say) {
 			return out.String()
 		}
@@ -98,6 +98,7 @@ func (l *lone) letters() (out []event.DeadLetter) {
 // Lines that wait for master data are listed, run again by a person's word without
 // anything coming of it while what they miss is missing, and are given up by name.
 func TestParkedLines(t *testing.T) {
+	t.Parallel()
 	l := newLone(t, 10)
 	defer l.start()()
 	defer l.canonicalize()()

@@ -58,7 +58,7 @@ func applyPolicies(ctx context.Context, kafka stream.Config, codecs *event.Codec
 	if err != nil {
 		return 0, err
 	}
-	if err := sameContent(ctx, kafka, codecs, contents); err != nil {
+	if contents, err = newContent(ctx, kafka, codecs, contents); err != nil {
 		return 0, err
 	}
 	sources, err := changedSources(ctx, kafka, codecs, set, at)
@@ -146,9 +146,10 @@ func published(set *policy.Set, at inventory.Instant) ([]event.PolicyContent, er
 // settingsName is that of the settings in policies.v1.
 const settingsName = "settings"
 
-// sameContent refuses another content for a version that is published already: a
-// replay would decide otherwise than the original did (Invariant 8).
-func sameContent(ctx context.Context, kafka stream.Config, codecs *event.Codecs, contents []event.PolicyContent) error {
+// newContent is what is not published yet: the time of a record is from when on its version
+// holds. Another content for a version that is published already is refused: a replay
+// would decide otherwise than the original did (Invariant 8).
+func newContent(ctx context.Context, kafka stream.Config, codecs *event.Codecs, contents []event.PolicyContent) ([]event.PolicyContent, error) {
 	known := map[string]string{}
 	err := readTable(ctx, kafka, event.TopicPolicies, func(rec *stream.Record) error {
 		var c event.PolicyContent
@@ -161,15 +162,20 @@ func sameContent(ctx context.Context, kafka stream.Config, codecs *event.Codecs,
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var fresh []event.PolicyContent
 	for _, c := range contents {
-		if hash, ok := known[c.Name]; ok && hash != c.Hash {
-			return fmt.Errorf("%w: version %d of policy %s is published with another content: a changed one needs a new version of the ledger policy",
+		hash, ok := known[c.Name]
+		if ok && hash != c.Hash {
+			return nil, fmt.Errorf("%w: version %d of policy %s is published with another content: a changed one needs a new version of the ledger policy",
 				errMisuse, c.Version, c.Name)
 		}
+		if !ok {
+			fresh = append(fresh, c)
+		}
 	}
-	return nil
+	return fresh, nil
 }
 
 func settingRecord(codecs *event.Codecs, s policy.SafetyStock, version int64, at inventory.Instant) (*stream.Record, error) {

@@ -43,8 +43,8 @@ func withTopics(t *testing.T, kafka stream.Config, registry string) *event.Codec
 	return codecs
 }
 
-// Topics, schemas and policies may be applied again at any time; a version of the
-// ledger policy never gets another content.
+// Topics, schemas and policies may be applied again at any time: what is published stays as
+// it is, with its time; a version of the ledger policy never gets another content.
 func TestApplyTwice(t *testing.T) {
 	kafka, registry := emptyLog(t)
 	set, err := policy.Load(shippedPolicies)
@@ -56,6 +56,26 @@ func TestApplyTwice(t *testing.T) {
 		if _, err := applyPolicies(t.Context(), kafka, codecs, set, time.Now); err != nil {
 			t.Fatal(err)
 		}
+	}
+	reads, err := stream.NewRestoreReads(kafka)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reads.Close()
+	written := map[string]int{}
+	if _, err := reads.Fold(t.Context(), event.TopicPolicies, 0, func(rec *stream.Record) error {
+		written[string(rec.Key)]++
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for key, n := range written {
+		if n != 1 {
+			t.Errorf("%s is written %d times", key, n)
+		}
+	}
+	if len(written) < 3 {
+		t.Errorf("written: %v", written)
 	}
 	codecs, err := loadCodecs(t.Context(), kafka)
 	if err != nil {

@@ -37,6 +37,7 @@ func written(t *testing.T, name, content string) string {
 // TestEverythingIsSecured plays the scenario on a log that is reached by TLS, with a client
 // certificate, and by SASL alone, and runs commands on it: whatever connects does it so.
 func TestEverythingIsSecured(t *testing.T) {
+	t.Parallel()
 	ca := connecttest.NewAuthority(t)
 	server := ca.Server(t, "127.0.0.1")
 	server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, ca.Pool
@@ -53,7 +54,8 @@ func TestEverythingIsSecured(t *testing.T) {
 	secured := fmt.Sprintf("tls: {ca_file: %s, cert_file: %s, key_file: %s}", ca.File, cert, key)
 	who := fmt.Sprintf("sasl: {mechanism: SCRAM-SHA-512, username: stockweave, password_file: %s}", password)
 	config := func(kafka string) string {
-		return written(t, "config.yaml", fmt.Sprintf("kafka: {%s}\nregistry: {url: %q}\ntopics: {replication_factor: 1}\npolicies_dir: %s\n", kafka, st.cfg.Registry.URL, shippedPolicies))
+		return written(t, "config.yaml", fmt.Sprintf("kafka: {brokers: [\"%s\"], %s}\nredis: {addresses: [\"%s\"]}\nregistry: {url: %q}\ntopics: {replication_factor: 1}\npolicies_dir: %s\n",
+			strings.Join(st.cfg.Kafka.Brokers, `", "`), kafka, strings.Join(st.cfg.Redis.Addresses, `", "`), st.cfg.Registry.URL, shippedPolicies))
 	}
 	good := config(secured + ", " + who)
 	for _, args := range []string{"topics apply", "policies apply", "topics list", "txn list", "parked list", "parked", "snapshots list", "audit", "explain acme/SKU-1"} {

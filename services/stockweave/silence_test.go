@@ -20,8 +20,9 @@ import (
 // is promised of its location falls, the answer and the explanation say why, and the
 // channels follow.
 func TestASilentOwnerOnTheRoad(t *testing.T) {
+	t.Parallel()
 	st := staged(t)
-	before, code := runExplain(t)
+	before, code := st.explain(t)
 	if code != exitOK || before.Promise.Quantity == "0" {
 		t.Fatalf("exit %d: %+v", code, before.Promise)
 	}
@@ -56,7 +57,7 @@ func TestASilentOwnerOnTheRoad(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	after, code := runExplain(t)
+	after, code := st.explain(t)
 	silent := slices.IndexFunc(after.Promise.Steps, func(s explain.ReportedStep) bool { return s.Name == string(inventory.StepSilence) })
 	if code != exitOK || after.Promise.Quantity != "0" || silent < 1 || after.Promise.Steps[silent].Amount != "-"+after.Promise.Steps[silent-1].Value {
 		t.Errorf("exit %d: %+v", code, after.Promise)

@@ -13,6 +13,7 @@ import (
 // A snapshot that its guard holds is closed by a person's word, which is given by the
 // names that the dead letter tells.
 func TestSnapshotsApprove(t *testing.T) {
+	t.Parallel()
 	l := newLone(t, 10)
 	stop := l.start()
 	receipt := loneEvent(inventory.KindMovement, "R1")

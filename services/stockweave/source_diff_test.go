@@ -14,6 +14,7 @@ import (
 // The newest messages of a source are those by time of receipt, of both classes and all
 // partitions, and of no other source.
 func TestLastRaw(t *testing.T) {
+	t.Parallel()
 	l := newLone(t, 10)
 	for n := range 20 {
 		topic := []string{event.TopicRaw, event.TopicRawBulk}[n%2]
@@ -50,6 +51,7 @@ func TestLastRaw(t *testing.T) {
 // A version that reads the last messages otherwise is told by its differences before it
 // goes live, and the command changes nothing.
 func TestSourceDiffOfTheLog(t *testing.T) {
+	t.Parallel()
 	l := newLone(t, 10)
 	dir := copied(t)
 	b, err := os.ReadFile(filepath.Join(dir, "sources", "wms-count.yaml"))

@@ -37,6 +37,7 @@ func copied(t *testing.T) string {
 
 // A source that is scaffolded passes check, whatever format its sample has.
 func TestSourceNew(t *testing.T) {
+	t.Parallel()
 	dir := copied(t)
 	read := func(name string) string {
 		b, err := os.ReadFile(filepath.Join(shippedPolicies, name))

@@ -27,7 +27,8 @@ import (
 
 // lone is the ledger alone, on an embedded log, with commands at hand.
 type lone struct {
-	t       *testing.T
+	t *testing.T
+	console
 	cluster *kfake.Cluster
 	cfg     *Config
 	codecs  *event.Codecs
@@ -48,7 +49,7 @@ func newLone(t *testing.T, parked int32) *lone {
 	t.Cleanup(registry.Close)
 	l := &lone{t: t, cluster: cluster, cfg: defaultConfig()}
 	l.cfg.Kafka.Brokers, l.cfg.Kafka.Instance, l.cfg.Kafka.Log = cluster.ListenAddrs(), "0", slog.New(slog.DiscardHandler)
-	t.Setenv("STOCKWEAVE_KAFKA_BROKERS", strings.Join(cluster.ListenAddrs(), ","))
+	l.console = consoleOf(t, cluster.ListenAddrs(), nil)
 	if _, err := applyTopics(t.Context(), l.cfg.Kafka, &registryConfig{URL: registry.URL()}, topicsConfig{ReplicationFactor: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func (l *lone) reads() *stream.RestoreReads {
 func (l *lone) command(code int, say string, args ...string) string {
 	l.t.Helper()
 	var out bytes.Buffer
-	if got := run(l.t.Context(), args, &out, &out); got != code || !strings.Contains(out.String(), say) {
+	if got := l.run(l.t.Context(), args, &out, &out); got != code || !strings.Contains(out.String(), say) {
 		l.t.Fatalf("%v: exit %d, want %d and %q:\n%s", args, got, code, say, out.String())
 	}
 	return out.String()
@@ -230,7 +231,8 @@ func loneRequest(number string, action inventory.Action) inventory.Event {
 // A key that froze because too much waited is listed, decided, and released, while
 // events go on coming in; its figures are then those of a ledger that never froze.
 func TestThawedKeyIsAsOneThatNeverFroze(t *testing.T) {
-	const many = maxCopies + 20
+	t.Parallel()
+	const many, meanwhile = maxCopies + 20, 400
 	one := inventory.One
 	item := loneKey.String()
 	play := func(parked int32) string {
@@ -252,15 +254,20 @@ func TestThawedKeyIsAsOneThatNeverFroze(t *testing.T) {
 		stop, done := make(chan struct{}), make(chan int)
 		go func() { // the world goes on
 			n := 0
-			for ; ; n++ {
+			for {
+				var next <-chan time.Time
+				if n < meanwhile {
+					next = time.After(time.Millisecond)
+				}
 				select {
 				case <-stop:
 					done <- n
 					return
-				case <-time.After(time.Millisecond):
+				case <-next:
 					if err := l.prod.Produce(t.Context(), l.record(loneReceipt(fmt.Sprint("M", n), one))); err != nil {
 						t.Error(err)
 					}
+					n++
 				}
 			}
 		}()
@@ -272,11 +279,8 @@ func TestThawedKeyIsAsOneThatNeverFroze(t *testing.T) {
 		}
 		close(stop)
 		came := <-done
-		for n := came; n < 400; n++ { // as many in either ledger
+		for n := came; n < meanwhile; n++ { // as many in either ledger
 			l.send(loneReceipt(fmt.Sprint("M", n), one))
-		}
-		if came >= 400 {
-			t.Fatalf("%d events came meanwhile", came)
 		}
 		l.settled()
 		out := l.command(exitOK, "1 parked, 0 held, 0 keys frozen", "parked")
@@ -318,6 +322,7 @@ func (l *lone) whileFrozen(froze, missed int64) {
 
 // What retention took of a frozen key is not passed over: it is given up by name.
 func TestThawOfEventsThatAreGone(t *testing.T) {
+	t.Parallel()
 	l := newLone(t, 1)
 	defer l.start()()
 	item := loneKey.String()
@@ -350,6 +355,7 @@ func TestThawOfEventsThatAreGone(t *testing.T) {
 // A key that an event froze which no transaction could hold stays so until one can, and
 // the log is right at every step.
 func TestThawOfAnOversizeEvent(t *testing.T) {
+	t.Parallel()
 	l := newLone(t, 10)
 	item := loneKey.String()
 	big := loneReceipt("R1", 5*inventory.One)
@@ -379,6 +385,7 @@ func TestThawOfAnOversizeEvent(t *testing.T) {
 // An event whose freeze no transaction could hold went to the dead letters, which is its
 // one outcome: it is named and not copied.
 func TestThawLeavesDeadLetters(t *testing.T) {
+	t.Parallel()
 	l := newLone(t, 10)
 	item := loneKey.String()
 	big, dead := loneReceipt("R1", 5*inventory.One), loneReceipt("R2", 100*inventory.One)
@@ -482,6 +489,7 @@ func (l *lone) wantCopies(want int) {
 
 // A word is told what became of it: taken, refused, given before, or not come to yet.
 func TestApprove(t *testing.T) {
+	t.Parallel()
 	l := newLone(t, 10)
 	item := loneKey.String()
 	v1 := loneReversal("V1", "R1")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -83,6 +84,9 @@ func (r *rig) reserving(t *testing.T) (url string) {
 	server := harness.Start(t, harness.Run{Args: []string{"atp-api"}, Name: "api-reserve", Config: quick.Replace(r.conf(apiAdmin, api))})
 	ledger.Ready(t, fmt.Sprintf("http://127.0.0.1:%d/readyz", ledgerAdmin))
 	server.Ready(t, fmt.Sprintf("http://127.0.0.1:%d/readyz", apiAdmin))
+	if path := os.Getenv("BENCH_PROFILE"); path != "" {
+		go profile(t, fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/profile?seconds=%d", apiAdmin, int((2*askFor).Seconds())), path)
+	}
 	return fmt.Sprintf("http://127.0.0.1:%d/v1/reservations", api)
 }
 

@@ -205,7 +205,7 @@ func (w *world) said(reads *stream.RestoreReads, once bool) map[place]*inventory
 }
 
 // positions are the last ones, without lineage and what says which events were
-// committed together: part, and the version, which is the item's at that commit. The
+// committed together: part, and the version, which is the item's at that commit, and that before. The
 // item's own version is in the state.
 func (w *world) positions(reads *stream.RestoreReads) map[string]inventory.Position {
 	w.t.Helper()
@@ -215,7 +215,7 @@ func (w *world) positions(reads *stream.RestoreReads) map[string]inventory.Posit
 		if err := w.Codecs.DecodePosition(rec.Value, &p); err != nil {
 			return err
 		}
-		p.Lineage, p.Version, p.Part, p.Parts = 0, 0, 0, 0
+		p.Lineage, p.Version, p.Previous, p.Part, p.Parts = 0, 0, 0, 0, 0
 		all[string(rec.Key)] = p
 		return nil
 	})

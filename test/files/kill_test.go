@@ -43,7 +43,7 @@ func newWorld(t *testing.T) *world {
 	sftp := fmt.Sprintf("  sftp:\n    host_env: PARTNER_SSH_HOST\n    user: %s\n    key_env: PARTNER_SSH_KEY\n    host_keys: [%q]\n    dir: %s\n",
 		w.ssh.User, w.ssh.HostKey, w.dirs["remote"])
 	w.Stack = stack.New(t, stack.Options{Partitions: partitions, Policies: policies(t, w.dirs, sftp), Env: env})
-	w.Start(t, "ingest", "canonicalizer")
+	w.Start(t, "ingest", "canonicalizer", "atp")
 	var items strings.Builder
 	items.WriteString("item\n")
 	for i := range 20 {
@@ -144,6 +144,45 @@ func (w *world) audit(source inventory.Source, want int) (records int) {
 	return records
 }
 
+// applied makes sure that the ledger has applied each line of a source once, and returns
+// how many records it knew already.
+func (w *world) applied(source inventory.Source, want int) (duplicates int) {
+	w.t.Helper()
+	reads, err := stream.NewRestoreReads(w.Stream())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer reads.Close()
+	times := make(map[string]int, want)
+	for p := range int32(partitions) {
+		_, err := reads.Fold(w.t.Context(), event.TopicOutcomes, p, func(rec *stream.Record) error {
+			var o inventory.Outcome
+			if err := w.Codecs.DecodeOutcome(rec.Value, &o); err != nil {
+				return err
+			}
+			switch {
+			case o.Source != source:
+			case o.Kind == inventory.Applied:
+				if times[o.EventID]++; times[o.EventID] == 2 {
+					w.t.Errorf("%s was applied twice", o.EventID)
+				}
+			case o.Kind == inventory.Duplicate:
+				duplicates++
+			default:
+				w.t.Errorf("%s: %v %v", o.EventID, o.Kind, o.Codes)
+			}
+			return nil
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if len(times) != want {
+		w.t.Errorf("%s: %d of %d lines were applied", source, len(times), want)
+	}
+	return duplicates
+}
+
 func TestKillNine(t *testing.T) {
 	each := 1
 	if os.Getenv("STOCKWEAVE_FAULTS") == "long" {
@@ -183,8 +222,11 @@ func TestKillNine(t *testing.T) {
 			w.Process("ingest").Restart(t)
 			w.Ready(t, "ingest")
 			w.until("the files are not done", func() bool { return w.done(name) == 2 && w.list(name, "claimed") == 0 })
-			w.Rest(t, limit, []stack.Reader{{Group: "canonicalizer", Topic: event.TopicRaw}})
+			w.Rest(t, limit, []stack.Reader{{Group: "canonicalizer", Topic: event.TopicRaw}, {Group: "atp", Topic: event.TopicEvents}})
 			records := w.audit(inventory.Source(name), lines)
+			if known := w.applied(inventory.Source(name), lines); known != records-lines {
+				t.Errorf("the ledger knew %d records already, and %d came once more", known, records-lines)
+			}
 			if n := w.list(name, "failed"); n != 0 {
 				t.Errorf("%d files failed", n)
 			}

@@ -34,14 +34,11 @@ func cached(name string, recipe []byte, fetch func(into string) error) (string, 
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return "", fmt.Errorf("making the cache folder: %w", err)
 	}
-	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	unlock, err := lock(dir)
 	if err != nil {
-		return "", fmt.Errorf("opening the cache lock of %s: %w", name, err)
+		return "", err
 	}
-	defer lock.Close() // and with it the lock
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return "", fmt.Errorf("locking the cache of %s: %w", name, err)
-	}
+	defer unlock()
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -60,4 +57,18 @@ func cached(name string, recipe []byte, fetch func(into string) error) (string, 
 		return "", fmt.Errorf("keeping %s: %w", name, err)
 	}
 	return dir, nil
+}
+
+// lock keeps other test processes from what lies at a path of the cache until unlock is
+// called.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("opening the cache lock of %s: %w", filepath.Base(path), err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("locking the cache of %s: %w", filepath.Base(path), err)
+	}
+	return func() { _ = f.Close() }, nil // and with it the lock
 }

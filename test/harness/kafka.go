@@ -33,6 +33,7 @@ const (
 type Cluster struct {
 	java, libs, dir string
 	options         string     // of Java
+	classes         string     // the option of Java that starts with them read already; may be empty
 	mu              sync.Mutex // guards the brokers' children
 	brokers         []*broker
 }
@@ -89,12 +90,29 @@ func newCluster(size int, options string, change ...func(*broker)) (*Cluster, er
 	if err != nil {
 		return nil, err
 	}
-	dir, err := folder(fmt.Sprintf("kafka-%d", size))
-	if err != nil {
+	var classes string
+	if options == smallBroker { // a steady broker is as Kafka ships it
+		classes, err = archived("kafka", runtime, []byte(libs), func(option string) error {
+			c, err := bootCluster(&Cluster{java: runtime, libs: libs, options: options, classes: option}, 1)
+			if err == nil {
+				c.brokers[0].child.stop(kafkaStart) // it writes the archive as it ends
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return bootCluster(&Cluster{java: runtime, libs: libs, options: options, classes: classes}, size, change...)
+}
+
+// bootCluster gives a cluster its folder and its brokers, and starts them.
+func bootCluster(c *Cluster, size int, change ...func(*broker)) (*Cluster, error) {
+	var err error
+	if c.dir, err = folder(fmt.Sprintf("kafka-%d", size)); err != nil {
 		return nil, err
 	}
-	c := &Cluster{java: runtime, libs: libs, dir: dir, options: options}
-	if err := os.WriteFile(filepath.Join(dir, "log4j2.properties"), []byte(log4jProperties), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(c.dir, "log4j2.properties"), []byte(log4jProperties), 0o644); err != nil {
 		return nil, fmt.Errorf("writing log settings: %w", err)
 	}
 	ports, err := freePorts(2 * size)
@@ -103,7 +121,7 @@ func newCluster(size int, options string, change ...func(*broker)) (*Cluster, er
 	}
 	for i := range size {
 		c.brokers = append(c.brokers, &broker{
-			id: i + 1, port: ports[2*i], controllerPort: ports[2*i+1], dir: filepath.Join(dir, fmt.Sprint("broker-", i+1)),
+			id: i + 1, port: ports[2*i], controllerPort: ports[2*i+1], dir: filepath.Join(c.dir, fmt.Sprint("broker-", i+1)),
 		})
 	}
 	for _, f := range change {
@@ -140,7 +158,7 @@ func (c *Cluster) boot() error {
 }
 
 func (c *Cluster) tool(options, class string, args ...string) *exec.Cmd {
-	all := strings.Fields(javaAll + " " + options)
+	all := strings.Fields(javaAll + " " + options + " " + c.classes)
 	all = append(all, "-Dlog4j2.configurationFile="+filepath.Join(c.dir, "log4j2.properties"), "-cp", filepath.Join(c.libs, "*"), class)
 	return exec.Command(c.java, append(all, args...)...)
 }

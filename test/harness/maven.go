@@ -15,6 +15,15 @@ const fetchLimit = 5 * time.Minute
 
 // artifacts copies what a pom depends on into a folder.
 func artifacts(pom []byte, into string) error {
+	cache, err := cacheRoot()
+	if err != nil {
+		return err
+	}
+	unlock, err := lock(filepath.Join(cache, "maven")) // its own cache is not for two at a time
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	maven, err := command("mvn", "maven")
 	if err != nil {
 		return err

@@ -2,6 +2,8 @@ package harness
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"os"
@@ -56,22 +58,43 @@ func build() (string, error) {
 	return compile("-trimpath")
 }
 
-// compile builds the program with the flags of go build that are given.
+// compile builds the program with the flags of go build that are given. It is kept in the
+// cache, by checkout and flags: go build links it anew only when something of it has
+// changed. What is run is a copy, which no later build touches.
 func compile(flags ...string) (string, error) {
 	root, err := repoRoot()
 	if err != nil {
 		return "", err
+	}
+	cache, err := cacheRoot()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{root}, flags...), "\x00")))
+	kept := filepath.Join(cache, "bin", "stockweave-"+hex.EncodeToString(sum[:6]))
+	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
+		return "", fmt.Errorf("making the cache folder: %w", err)
+	}
+	unlock, err := lock(kept)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", kept, "./services/stockweave")...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOWORK=off") // what ships is what go.mod says
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building stockweave: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	dir, err := folder("bin")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "stockweave")
-	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, "./services/stockweave")...)
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOWORK=off") // what ships is what go.mod says
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building stockweave: %w: %s", err, strings.TrimSpace(string(out)))
+	// By a process of its own: a program that this one has open to write, and so whatever it
+	// starts meanwhile, cannot be run.
+	if out, err := exec.Command("cp", kept, path).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("copying stockweave: %w: %s", err, out)
 	}
 	return path, nil
 }

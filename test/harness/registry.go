@@ -20,11 +20,16 @@ var registryPom []byte
 // use.
 type RegistryServer struct {
 	java, app, dir       string
+	classes              []string // the option of Java that starts with them read already
 	port, managementPort int
 	child                *child
 }
 
 var sharedRegistry once[*RegistryServer]
+
+// RegistryAhead begins to start the registry of Registry, which takes seconds, beside what
+// the test does next. How it went is told by Registry.
+func RegistryAhead() { go func() { _, _ = sharedRegistry.get(newRegistry) }() }
 
 // Registry returns the registry that all tests of this process share, up. It keeps
 // what earlier tests registered.
@@ -47,15 +52,30 @@ func newRegistry() (*RegistryServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := folder("registry")
+	classes, err := archived("registry", runtime, []byte(app), func(option string) error {
+		s, err := startRegistry(&RegistryServer{java: runtime, app: app, classes: []string{option}})
+		if err == nil {
+			s.child.stop(partStart) // it writes the archive as it ends
+		}
+		return err
+	})
 	if err != nil {
+		return nil, err
+	}
+	return startRegistry(&RegistryServer{java: runtime, app: app, classes: strings.Fields(classes)})
+}
+
+// startRegistry gives a registry its folder and its ports, and starts it.
+func startRegistry(s *RegistryServer) (*RegistryServer, error) {
+	var err error
+	if s.dir, err = folder("registry"); err != nil {
 		return nil, err
 	}
 	ports, err := freePorts(2)
 	if err != nil {
 		return nil, err
 	}
-	s := &RegistryServer{java: runtime, app: app, dir: dir, port: ports[0], managementPort: ports[1]}
+	s.port, s.managementPort = ports[0], ports[1]
 	return s, s.start()
 }
 
@@ -78,7 +98,7 @@ func fetchRegistry(into string) error {
 }
 
 func (s *RegistryServer) start() error {
-	cmd := exec.Command(s.java, "-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+	cmd := exec.Command(s.java, append(s.classes, "-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-Dquarkus.http.host=127.0.0.1", fmt.Sprint("-Dquarkus.http.port=", s.port),
 		"-Dquarkus.management.host=127.0.0.1", fmt.Sprint("-Dquarkus.management.port=", s.managementPort),
 		"-Dapicurio.storage.kind=sql", "-Dapicurio.storage.sql.kind=h2",
@@ -86,7 +106,7 @@ func (s *RegistryServer) start() error {
 		// Confluent's rules: one id for one content, whatever its white space.
 		"-Dapicurio.ccompat.legacy-id-mode.enabled=false", "-Dapicurio.ccompat.use-canonical-hash=true",
 		"-Dapicurio.rest.deletion.artifact.enabled=true", "-Dapicurio.rest.deletion.artifact-version.enabled=true",
-		"-jar", "quarkus-run.jar")
+		"-jar", "quarkus-run.jar")...)
 	cmd.Dir = s.app
 	child, err := launch("registry", filepath.Join(s.dir, "registry.log"), cmd)
 	if err != nil {

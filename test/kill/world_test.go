@@ -62,6 +62,7 @@ type process struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	harness.RegistryAhead()
 	w := &world{
 		kafka: harness.Kafka(t, 1), redis: harness.Redis(t), registry: harness.Registry(t).URL(),
 		channels: map[string]*simulate.Channel{}, gates: map[string]*gate{},

@@ -1,6 +1,6 @@
 package main
 
-// mutants is the table: the eight lines that the guarantees rest on most.
+// mutants is the table: the lines that the guarantees rest on most.
 func mutants() []mutant {
 	const inventory = "./pkg/inventory"
 	return []mutant{
@@ -48,6 +48,41 @@ func mutants() []mutant {
 			name: "head-in-parts", file: "pkg/inventory/ledger.go",
 			old: "l.same.Locations &^= 1 << i", new: "_ = i",
 			pkg: "./services/atp", test: "TestNothingOutlivesTheMemoryOfItsEvents", tags: "synctests",
+		},
+		{
+			name: "ids-in-segments", file: "pkg/inventory/seen.go",
+			old: "			x.add(ids)", new: "			_ = ids",
+			pkg: inventory, test: "TestIdsAreForgottenAfterTheWindow",
+		},
+		{
+			name: "copies-in-order", file: "pkg/inventory/freeze.go",
+			old: "at.Copy && f.Taken < f.Offset && at.Original > f.Offset", new: "at.Copy && f == nil",
+			pkg: inventory, test: "TestNothingPassesACopyThatIsTooMuch",
+		},
+		{
+			name: "copies-once", file: "pkg/inventory/freeze.go",
+			old: "(at.Original < f.Offset || at.Original <= f.Taken)", new: "at.Original < f.Offset",
+			pkg: inventory, test: "TestARejectedCopyIsTakenOnce",
+		},
+		{
+			name: "room-to-wait", file: "pkg/inventory/park_queue.go",
+			old: "if q.Bytes -= a.weight; q.Parked+q.Held == 0 {", new: "if q.Bytes -= a.weight - a.weight; q.Held < 0 {",
+			pkg: inventory, test: "TestWhatWaitedLeavesRoom",
+		},
+		{
+			name: "restore-read-on", file: "pkg/stream/restore.go",
+			old: "			failed++\n", new: "			failed++\n			t.offset++\n",
+			pkg: "./pkg/stream", test: "TestRestoreThatFailsInBetween", tags: "synctests",
+		},
+		{
+			name: "unreadable-state", file: "services/atp/step.go",
+			old: "	if led.pieces.err != nil {", new: "	if false {",
+			pkg: "./services/atp", test: "TestUnreadableStateStops",
+		},
+		{
+			name: "variance-committed", file: "services/atp/variances.go",
+			old: "	if committed {", new: "	if committed || true {",
+			pkg: "./services/atp", test: "TestOpenVariancesAreMeasured",
 		},
 	}
 }

@@ -59,6 +59,7 @@ type process struct {
 func New(t testing.TB, o Options) *Stack {
 	t.Helper()
 	o.Brokers, o.Partitions = cmp.Or(o.Brokers, 1), cmp.Or(o.Partitions, 3)
+	harness.RegistryAhead()
 	s := &Stack{
 		Kafka: harness.NewKafka(t, o.Brokers), Registry: harness.Registry(t), Redis: harness.Redis(t),
 		options: o, processes: map[string]*process{}, ingest: port(t), api: port(t),

@@ -21,6 +21,8 @@ type World struct {
 	Policy inventory.Policy
 	// Behind is by how much the clock of whoever writes outcomes is behind the log's.
 	Behind time.Duration
+	// Together is how many events of a key are one commit; below 2: each is one.
+	Together int
 	// Events, Outcomes and Positions are in the order of their topics.
 	Events    []*stream.Record
 	Outcomes  []*stream.Record
@@ -28,11 +30,17 @@ type World struct {
 
 	ledgers map[inventory.Key]*inventory.Ledger
 	keys    []inventory.Key
+	waiting map[inventory.Key]int   // events of the commit that is open
+	commits map[inventory.Key]int64 // version of the last one
+	stood   map[string]int64        // by key of a position: version of the location's last change in it
 }
 
 // New makes an empty world.
 func New() *World {
-	return &World{Codecs: event.TestCodecs(), ledgers: map[inventory.Key]*inventory.Ledger{}}
+	return &World{
+		Codecs: event.TestCodecs(), ledgers: map[inventory.Key]*inventory.Ledger{},
+		waiting: map[inventory.Key]int{}, commits: map[inventory.Key]int64{}, stood: map[string]int64{},
+	}
 }
 
 // Ledger is that of a key.
@@ -104,7 +112,6 @@ func (w *World) Send(recorded time.Time, ev *inventory.Event) (inventory.Outcome
 	at := inventory.Instant(recorded.UnixMilli())
 	ev.RecordedAt = at
 	l := w.Ledger(ev.Key)
-	before := l.Version()
 	out, err := l.Apply(&w.Policy, ev, inventory.At{Lineage: 1, Offset: offset})
 	if err != nil {
 		out = inventory.Outcome{
@@ -119,11 +126,16 @@ func (w *World) Send(recorded time.Time, ev *inventory.Event) (inventory.Outcome
 		}
 		w.Outcomes = append(w.Outcomes, &stream.Record{Topic: event.TopicOutcomes, Key: key, Value: value, Timestamp: recorded.Add(-w.Behind)})
 	}
-	return out, w.publish(l, before, recorded)
+	if w.waiting[ev.Key]++; w.waiting[ev.Key] < w.Together {
+		return out, nil
+	}
+	return out, w.Commit(ev.Key, recorded)
 }
 
-// publish writes the positions that an event changed.
-func (w *World) publish(l *inventory.Ledger, before int64, recorded time.Time) error {
+// Commit writes the positions that events of a key changed since the last one.
+func (w *World) Commit(k inventory.Key, recorded time.Time) error {
+	l, before := w.Ledger(k), w.commits[k]
+	w.commits[k], w.waiting[k] = l.Version(), 0
 	var changed []inventory.Position
 	for _, p := range l.ChangedPositions() { // since the beginning: nothing clears them
 		if now, _ := l.Position(p.Location); now.Version > before {
@@ -132,13 +144,19 @@ func (w *World) publish(l *inventory.Ledger, before int64, recorded time.Time) e
 	}
 	for i := range changed {
 		p := &changed[i]
+		key := inventory.PositionKey(p.Key, p.Location)
+		now, _ := l.Position(p.Location)
+		if p.Previous = w.stood[key]; p.Previous == 0 {
+			p.Previous = inventory.NoPrevious
+		}
+		w.stood[key] = now.Version
 		p.Part, p.Parts = int32(i+1), int32(len(changed)) //nolint:gosec // few
 		value, err := w.Codecs.AppendPosition(nil, p)
 		if err != nil {
 			return fmt.Errorf("encoding a position: %w", err)
 		}
 		w.Positions = append(w.Positions, &stream.Record{
-			Topic: event.TopicPositions, Key: []byte(inventory.PositionKey(p.Key, p.Location)), Value: value, Timestamp: recorded,
+			Topic: event.TopicPositions, Key: []byte(key), Value: value, Timestamp: recorded,
 		})
 	}
 	return nil

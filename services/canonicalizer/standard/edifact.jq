@@ -125,12 +125,13 @@ def edi_invrpt:
   | each($d.lines[];
       .index as $index | .row as $loop | ($loop | edi_item) as $item | select($item.ids != [])
       | ($loop[0] | comp(1; 1)) as $line
-      # INV, LOC and NAD hold for the quantities behind them; where the line begins with
-      # its quantities, a LOC holds for those in front of it.
+      # INV, LOC and NAD hold for the quantities behind them, a LOC in front of all of them
+      # for each INV; where the line begins with its quantities, a LOC holds for those in
+      # front of it.
       | ([$loop[].id | select(IN("LOC", "QTY"))] | first(.[]) == "QTY") as $behind
-      | [foreach ($loop | loops(["INV", "LOC", "NAD", "QTY"])[1:][]) as $b ({inv: null, at: null, n: 0};
-          if $b[0].id == "INV" then .inv = $b[0] | .at = (if $behind then .at else null end)
-          elif $b[0].id == "LOC" then .at = ($b[0] | edi_loc | if . == [] then null else . end)
+      | [foreach ($loop | loops(["INV", "LOC", "NAD", "QTY"])[1:][]) as $b ({inv: null, at: null, of_all: null, n: 0};
+          if $b[0].id == "INV" then .at = (if $behind then .at else .of_all end) | .inv = $b[0]
+          elif $b[0].id == "LOC" then .at = ($b[0] | edi_loc | if . == [] then null else . end) | if .inv == null and .n == 0 then .of_all = .at else . end
           elif $b[0].id == "NAD" then .at = (([$b[0]] | edi_place($where)) // .at)
           else .n += 1 end; . + {near: $b})] as $blocks
       | [range($blocks | length) | . as $i | $blocks[$i] | select(.near[0].id == "QTY")
@@ -294,7 +295,9 @@ def edi_slsrpt:
       | { at: .pos, document: {type: "SLSRPT", number: $d.number, revision: $d.revision, line: "\($loop[0] | comp(1; 1) // $index)/\($code)"}, ids: $item.ids,
           location: ($places["\($loop[0].pos)"] // ($loop | edi_place($where)) // $site), quantity, unit,
           attributes: ($d.roles + ($loop | edi_roles) + {period_from: $period.from, period_to: $period.to, $code, flags: (if $code == "152" and $status == "sold" then "sold_by_152" else null end)} | filled) }
-      + edi_stamp($c; $d.when) + edi_milestone($status; null))
+      + edi_stamp($c; $d.when)
+      # .defaults.sales: movement where nobody else tells of sales.
+      | if $status == "sold" and $c.d.sales == "movement" then edi_moves("ship"; "sold") else . + edi_milestone($status; null) end)
   | [foreach .[] as $l ({}; if $l.document then ($l.document.line + ($l.location | tojson)) as $k | .[$k] += 1 | .n = .[$k] else .n = 1 end;
       .n as $n | $l | if $n > 1 then .document.line += "/\($n)" else . end)];
 

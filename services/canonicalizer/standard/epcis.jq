@@ -34,7 +34,7 @@ def epcis_thing:
 # Names of a place: the text a trading partner writes it with, its GLN, the URI.
 def epcis_place:
   if . == null then null else
-    . as $uri | [ (epcis_urn | "\(.[0]):\(.[1])"), (try gs1 catch null | if .type? == "gln" then .value, "gln:\(.value)" else empty end), $uri ]
+    . as $uri | [ (epcis_urn | "\(.[0]):\(.[1])"), (((try gs1 catch null | if .type? == "gln" then .value else null end) // ($uri | capture("^https?://.*/(414|gln)/(?<gln>[0-9]{13})([/?#]|$)")?.gln // empty)) | ., "gln:\(.)"), $uri ]
   end;
 
 # The number in the URI of a business transaction (CBV §8.4, §8.5): behind its

@@ -119,7 +119,8 @@ def sap_moves_number($t; $names): (first($names[] | select(. != null and . != ""
   | if $n == null or $n == "" then reject("no_number"; "a goods movement needs a document number") else $n end;
 
 def sap_mbgmcr($d):
-  . as $t | (under("E1BP2017_GM_HEAD_01")[0] // {}) as $h | (under("E1BP2017_GM_CODE")[0].GM_CODE? // null) as $code
+  . as $t | (if under("E1MBGMCR")[0].TESTRUN? == "X" then reject("simulation"; "a test run posts nothing") else . end)
+  | (under("E1BP2017_GM_HEAD_01")[0] // {}) as $h | (under("E1BP2017_GM_CODE")[0].GM_CODE? // null) as $code
   | sap_moves_number($t; [$t.number, $h.REF_DOC_NO, $h.REF_DOC_NO_LONG]) as $number
   | (sap_when($h.PSTNG_DATE; null) // sap_when($h.DOC_DATE; null)) as $when
   | each(under("E1BP2017_GM_ITEM_CREATE")[];
@@ -132,6 +133,9 @@ def sap_mbgmcr($d):
           to: (if $i.MOVE_PLANT == null and $i.MOVE_STLOC == null then null else sap_place($i.MOVE_PLANT // $i.PLANT; $i.MOVE_STLOC) end) }
       + sap_stamp($t; $when) | sap_moved);
 
+# The movement type that takes back what one does: the next number (XSTOB asks for it).
+def sap_reversal: if . != null and test("^[0-9]{2}[13579]$") then tonumber + 1 | tostring else reject("unknown_movement_type"; "a reversal of movement type \(.) is not read here") end;
+
 def sap_wmmbxy($d):
   . as $t | (under("E1MBXYH")[0] // {}) as $h
   | sap_moves_number($t; [$h.MBLNR, $t.number, $h.XBLNR]) as $number
@@ -142,7 +146,7 @@ def sap_wmmbxy($d):
           quantity: ((if $entry then $i.ERFMG else $i.MENGE end) | sap_number), unit: (if $entry then [$i.ERFME, $i.MEINS] else [$i.MEINS, $i.ERFME] end | sap_first),
           refs: sap_ref($d.supply_issuer; $d.supply_type // "purchase_order"; $i.EBELN; $i.EBELP),
           attributes: ({lot: $i.CHARG, order: $i.AUFNR, reason: $i.GRUND, cost_center: $i.KOSTL, po: $i.EBELN, reference: $h.XBLNR, special_stock: $i.SOBKZ} | filled),
-          move: $i.BWART, stock: $i.INSMK, sign: $i.SHKZG, other: ($i | sap_material(["UMMAT"])),
+          move: (if $i.XSTOB == "X" then $i.BWART | sap_reversal else $i.BWART end), stock: $i.INSMK, sign: $i.SHKZG, other: ($i | sap_material(["UMMAT"])),
           to: (if $i.UMWRK == null and $i.UMLGO == null then null else sap_place($i.UMWRK // $i.WERKS; $i.UMLGO) end) }
       + sap_stamp($t; $when) | sap_moved);
 
@@ -155,7 +159,9 @@ def sap_date($q): [.segments[]? | select(.id == "E1EDT13" and .QUALF == $q)][0]
 
 def sap_delivery($t; $d; $message; $shipment):
   . as $h | ($h | sap_roles) as $roles
-  | [$h.segments[] | select(.id == "E1EDL18") | .QUALF] as $said | ($h.LFART // "" | IN("EL", "EG", "LR", "EK")) as $inbound
+  # E1EDL21 is the header's other half.
+  | ($h.LFART // (first($h.segments[] | select(.id == "E1EDL21") | .LFART | select(. != null)) // null)) as $type
+  | [$h.segments[] | select(.id == "E1EDL18") | .QUALF] as $said | ($type // "" | IN("EL", "EG", "LR", "EK")) as $inbound
   | if $h.VBELN == null or $h.VBELN == "" then reject("no_number"; "a delivery has no VBELN") else . end
   | ($h | (sap_when($h.WADAT_IST; null) // sap_date("015") // sap_date("006") // sap_date("010") // sap_when($h.WADAT; null) // sap_when($h.BLDAT; null))) as $when
   | ($h | sap_date("007") // sap_when($h.LFDAT; null) // sap_date("017")) as $due
@@ -174,7 +180,7 @@ def sap_delivery($t; $d; $message; $shipment):
       ids: (($i | sap_material(["MATNR_LONG", "MATNR", "MATWA"])) + [({type: "KDMAT", value: $i.KDMAT}, {type: "ean", value: $i.EAN11}) | select(.value != null and .value != "")]),
       location: $here, quantity: $quantity, unit: (if $i.LFIMG then [$i.VRKME, $i.MEINS] else [$i.MEINS, $i.VRKME] end | sap_first),
       refs: sap_ref($d.order_issuer; $d.order_type // "order"; $order // $i.VGBEL // $po; null),
-      attributes: ($roles + {lot: $i.CHARG, expiry: sap_when($i.VFDAT; null), plant: $i.WERKS, storage_location: $i.LGORT, shipping_point: $h.VSTEL, warehouse: $h.LGNUM, delivery_type: $h.LFART,
+      attributes: ($roles + {lot: $i.CHARG, expiry: sap_when($i.VFDAT; null), plant: $i.WERKS, storage_location: $i.LGORT, shipping_point: $h.VSTEL, warehouse: $h.LGNUM, delivery_type: $type,
         $po, order: ($order // $i.VGBEL), $sscc, bol: $h.BOLNR, tracking: ($h.TRAID // null), shipment: $shipment} | filled) }
   + sap_stamp($t; $when)
   | if .quantity == null then reject("bad_quantity"; "item \($i.POSNR) has no quantity") else . end

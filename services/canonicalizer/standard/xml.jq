@@ -152,22 +152,76 @@ def ups_lines:
         ($e | [text(["ActivityLocation", "Address", "City"]), text(["ActivityLocation", "Address", "StateProvinceCode"]), text(["ActivityLocation", "Address", "PostalCode"]), text(["ActivityLocation", "Address", "CountryCode"])] | map(select(. != null)) | if . == [] then null else [join(" ")] end);
         {carrier: "ups", code: ($e | text("Status/Code") // text("Status/StatusCode/Code")), description: ($e | text("Status/Description") // text("Status/StatusType/Description"))}));
 
+# Words of a place that are there, as one name.
+def xml_words: map(select(. != null)) | if . == [] then null else [join(" ")] end;
+
+# DHL (XML-PI): the service area is named by its code and in words.
+def dhl_lines:
+  each(nodes("AWBInfo")[] | . as $i | text("AWBNumber") as $number
+      | nodes("ShipmentInfo/ShipmentEvent") as $events
+      | if $events == [] then {$number, event: null, why: (text("Status/Condition/ConditionData") // text("Status/ActionStatus") // "no event")} else $events[] | {$number, event: .} end;
+    .row as $r | $r.event as $e
+    | if $e == null then reject("no_status"; "\($r.number): \($r.why)") else . end
+    | ($e | text("ServiceEvent/EventCode")) as $status
+    | if $status == null then reject("no_status"; "an event of \($r.number) has no code") else . end
+    | xml_scan($r.number; $status; ($e | if text("Date") == null then null else text("Date") + (if text("Time") == null then "" else "T" + text("Time") end) end);
+        ($e | [text("ServiceArea/Description"), text("ServiceArea/ServiceAreaCode")] | xml_place); {carrier: "dhl", description: ($e | text("ServiceEvent/Description"))}));
+
+# TNT (ExpressConnect Tracking).
+def tnt_lines:
+  each(nodes("Consignment")[] | text("ConsignmentNumber") as $number | nodes("StatusData")[] | {$number, event: .};
+    .row.number as $number | .row.event as $e | ($e | text("StatusCode")) as $status
+    | if $status == null then reject("no_status"; "a status of \($number) has no code") else . end
+    | xml_scan($number; $status; x12_when($e | text("LocalEventDate"); $e | text("LocalEventTime"); null);
+        ($e | [text("DepotName"), text("Depot")] | xml_place); {carrier: "tnt", description: ($e | text("StatusDescription"))}));
+
+# Canada Post: the events of a parcel, or the last one of each.
+def canada_post_when: if . == null then null else capture("^(?<d>[0-9]{8}):(?<t>[0-9]{6})$") // null | if . == null then null else x12_when(.d; .t; null) end end;
+def canada_post_lines:
+  text("pin") as $number | each((nodes("significant-events/occurrence")[] | {event: .}), (nodes("pin-summary")[] | {summary: .});
+    .row.event as $e | .row.summary as $s
+    | xml_scan(if $s then $s | text("pin") else $number end;
+        if $s then $s | text("event-type") else $e | text("event-identifier") end;
+        if $s then $s | text("event-date-time") | canada_post_when else $e | x12_when(text("event-date") // "" | gsub("-"; "") | if . == "" then null else . end; text("event-time") // "" | gsub(":"; "") | if . == "" then null else . end; text("event-time-zone") // "" | {"EST": "ES", "EDT": "ED", "CST": "CS", "CDT": "CD", "MST": "MS", "MDT": "MD", "PST": "PS", "PDT": "PD"}[.]) end;
+        if $s then [$s | text("event-location")] | xml_place else $e | [text("event-site"), text("event-province")] | xml_words end;
+        {carrier: "canada_post", description: (($e // $s) | text("event-description"))})
+    | if .status == null then reject("no_status"; "an event has no code") else . end);
+
 # ---- Amazon's feeds
+
+# What the seller has shipped of an order.
+def amazon_fulfillment($n):
+  . as $f | (text("AmazonOrderID") // text("MerchantOrderID")) as $order | (text("MerchantFulfillmentID") // $order) as $number
+  | if $number == null then reject("no_number"; "message \($n) of the feed names no order") else . end
+  | nodes("Item") as $items
+  | (if $items == [] then [null] else $items end) | to_entries[] | .key as $k | .value as $i
+  | { kind: "milestone", at: $n, status: "shipped", milestone: {about: "shipments"}, document: {type: "order_fulfillment", number: $number, line: "\($n)/\($k + 1)"},
+      ids: (if $i == null then [{type: "order", value: $order}] else [({type: "line", value: ($i | text("AmazonOrderItemCode"))}, {type: "line", value: ($i | text("MerchantOrderItemID"))}) | select(.value != null)] end),
+      quantity: (if $i == null then null else $i | text("Quantity") end), occurred_at: ($f | text("FulfillmentDate")),
+      refs: (if $order == null then [] else [{issuer: "amazon", type: "order", number: $order}] end),
+      attributes: ({tracking: ($f | text("FulfillmentData/ShipperTrackingNumber")), carrier: (($f | text("FulfillmentData/CarrierCode")) // ($f | text("FulfillmentData/CarrierName")))} | filled) };
+
+def amazon_inventory($raw; $m; $n):
+  text("Quantity") as $q
+  | if $q == null then reject("bad_quantity"; "SKU \(text("SKU")) states no quantity") else . end
+  | { kind: "count", at: $n, document: {type: "inventory_feed", number: ([$raw.id, "feed"] | xml_first), line: (($m | text("MessageID")) // "\($n)")}, ids: [{type: "sku", value: text("SKU")}],
+      location: text("FulfillmentCenterID"), quantity: $q, status: "available" };
 
 def amazon_feed($raw):
   each(nodes("Message")[];
-    .index as $n | .row as $m | ($m | nodes("Inventory")[0]) as $i
-    | if $i == null then reject("unsupported_set"; "message \($n) of the feed is no inventory") else . end
-    | ($i | text("Quantity")) as $q
-    | if $q == null then reject("bad_quantity"; "SKU \($i | text("SKU")) states no quantity") else . end
-    | { kind: "count", at: $n, document: {type: "inventory_feed", number: ([$raw.id, "feed"] | xml_first), line: (($m | text("MessageID")) // "\($n)")}, ids: [{type: "sku", value: ($i | text("SKU"))}],
-        location: ($i | text("FulfillmentCenterID")), quantity: $q, status: "available" });
+    .index as $n | .row as $m
+    | if ($m | nodes("Inventory")) != [] then $m | nodes("Inventory")[0] | amazon_inventory($raw; $m; $n)
+      elif ($m | nodes("OrderFulfillment")) != [] then $m | nodes("OrderFulfillment")[] | amazon_fulfillment($n)
+      else reject("unsupported_set"; "message \($n) of the feed is neither inventory nor a fulfilment") end);
 
 def xml_lines:
   (.defaults // {}) as $d | .raw as $raw | .tree as $t
   | (if $t.cXML then $t.cXML[0] | cxml_lines($d)
      elif $t.TrackReply then $t.TrackReply[0] | fedex_lines
-     elif $t.TrackResponse then $t.TrackResponse[0] | if nodes("TrackInfo") != [] then usps_lines else ups_lines end
+     elif $t.TrackResponse then $t.TrackResponse[0] | if nodes("TrackInfo") != [] then usps_lines elif nodes("Consignment") != [] then tnt_lines else ups_lines end
+     elif $t.TrackingResponse then $t.TrackingResponse[0] | dhl_lines
+     elif $t["tracking-detail"] then $t["tracking-detail"][0] | canada_post_lines
+     elif $t["tracking-summary"] then $t["tracking-summary"][0] | canada_post_lines
      elif $t.AmazonEnvelope then $t.AmazonEnvelope[0] | amazon_feed($raw)
      else reject("unsupported_set"; "a document \($t | keys | map(select(startswith("#") | not)) | join(" ")) is not read here") end)
   | if . == [] then reject("no_lines"; "the document has nothing that is a line") else . end

@@ -50,7 +50,7 @@ func rows(body []byte, src *policy.Source, first int, lent bool) iter.Seq[format
 		}
 		t := table{
 			r:   &reader{text: string(body), comma: character(src.CSV.Delimiter, ","), comment: character(src.CSV.Comment, "")},
-			csv: &src.CSV, said: "the source", lent: lent && len(src.CSV.Records) == 0, // of others heads are kept, and parts
+			csv: &src.CSV, said: "the source",
 		}
 		t.sound = utf8.ValidString(t.r.text) && strings.IndexByte(t.r.text, 0) < 0
 		columns := src.CSV.Columns
@@ -70,6 +70,9 @@ func rows(body []byte, src *policy.Source, first int, lent bool) iter.Seq[format
 			fallthrough
 		default:
 			t.shapes = []*shape{shapeOf(columns)}
+			if lent { // of rows of several types heads are kept, and parts
+				t.shapes[0].lent = t.shapes[0].lend()
+			}
 		}
 		if first > 0 {
 			t.before = first - 1 - bytes.Count(body[:t.r.at], []byte("\n"))
@@ -147,19 +150,44 @@ type table struct {
 	sound  bool           // all of it is UTF-8 without a NUL
 
 	objects jq.Objects
-	lent    bool // the tree of a row is nobody's when the next is read
 	texts   slab.Texts
 }
 
 // shape is what rows of a type have in common: the keys of their trees in order, where
 // each column stands among them, and the values of the row before, most of which come
-// again.
+// again; of lent rows, their tree.
 type shape struct {
 	columns []string
 	members []jq.Member
 	at      []int // of the columns
 	row     int   // of the line's number
 	last    []any
+	lent    *lent
+}
+
+// lent is a tree that all rows have, one after the other: a value of it is whatever is
+// written where it stands.
+type lent struct {
+	tree    *jq.Object
+	members []jq.Member
+	fields  []any // of the columns
+	texts   []*string
+	number  any
+	line    *int
+}
+
+// lend is a tree of the shape for all rows.
+func (s *shape) lend() *lent {
+	var objects jq.Objects
+	var texts slab.Boxes[string]
+	var numbers slab.Boxes[int]
+	l := &lent{fields: make([]any, len(s.columns)), texts: make([]*string, len(s.columns))}
+	l.tree, l.members = objects.Copy(s.members)
+	for i := range l.fields {
+		l.fields[i], l.texts[i] = texts.New()
+	}
+	l.number, l.line = numbers.New()
+	return l
 }
 
 // shapeOf is the shape of rows with columns, and others.
@@ -180,9 +208,6 @@ func shapeOf(columns []string, more ...string) *shape {
 
 // row reads one row; false at the end of the table.
 func (t *table) row() (format.Row, bool) {
-	if t.lent {
-		t.objects.Again()
-	}
 	fields, line, err := t.r.read()
 	if errors.Is(err, io.EOF) {
 		return format.Row{}, false
@@ -225,16 +250,42 @@ func (t *table) where(line int) string {
 // absent stands, on the way, for a column that a row has not.
 type absent struct{}
 
+// begin is the tree of a row before anything is in it.
+func (t *table) begin(s *shape) (*jq.Object, []jq.Member) {
+	if s.lent != nil {
+		return s.lent.tree, s.lent.members
+	}
+	return t.objects.Copy(s.members)
+}
+
+// value is the value of a column that has a text.
+func (s *shape) value(i int, text string) any {
+	if s.lent == nil {
+		return text
+	}
+	*s.lent.texts[i] = text
+	return s.lent.fields[i]
+}
+
+// number is the value that a line's number has.
+func (s *shape) number(line int) any {
+	if s.lent == nil {
+		return line
+	}
+	*s.lent.line = line
+	return s.lent.number
+}
+
 // tree makes the tree of a row of a known shape, and finds what is wrong with it.
 func (t *table) tree(r *format.Row, s *shape, line int, fields []string) {
-	tree, members := t.objects.Copy(s.members)
+	tree, members := t.begin(s)
 	short := len(fields) < len(s.columns)
 	if short {
 		for _, i := range s.at[len(fields):] {
 			members[i].Value = absent{}
 		}
 	}
-	members[s.row].Value = line
+	members[s.row].Value = s.number(line)
 	if t.types != nil {
 		at, _ := jq.Find(members, "type")
 		members[at].Value = r.Type
@@ -253,9 +304,9 @@ func (t *table) tree(r *format.Row, s *shape, line int, fields []string) {
 			members[s.at[i]].Value = nil // also of a column named row
 			continue
 		}
-		v := any(trimmed)
+		v := s.value(i, trimmed)
 		members[s.at[i]].Value = v
-		if sound && len(trimmed) == len(f) {
+		if s.lent == nil && sound && len(trimmed) == len(f) {
 			s.last[i] = v
 		}
 	}

@@ -204,6 +204,9 @@ func (f *file) data(line int, r []rune) {
 	if !known {
 		fields, known = f.src.IDoc.Fields[id]
 	}
+	if !known {
+		fields = layouts[id]
+	}
 	for _, x := range fields {
 		tree[x.Name] = orNull(cut(r, dataAt+x.Offset, x.Length))
 	}

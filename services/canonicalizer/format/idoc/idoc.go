@@ -21,8 +21,9 @@ import (
 // control record does not say. root is the element around it, null in flat files. A
 // segment is {id, pos, FIELD: text or null, ..., segments: [...]}: id its type
 // (E1EDL20), pos its number in the IDoc from 1. Of a flat segment the dictionary of
-// the source does not have the text of its data is SDATA, and "definition" its name
-// where that is not its type.
+// the source does not have the text of its data is SDATA, beside it the fields of SAP's
+// own segments that say something of stock (see layouts). "definition" is its name where
+// that is not its type.
 //
 // Fault codes: idoc_control, idoc_structure, idoc_hierarchy, idoc_number,
 // idoc_field_twice and idoc_too_deep of one IDoc, idoc_none, idoc_segments and

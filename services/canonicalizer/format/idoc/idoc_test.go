@@ -102,7 +102,7 @@ func TestFlat(t *testing.T) {
 	src := &policy.Source{IDoc: policy.IDoc{Fields: map[string][]policy.IDocField{
 		"E1EDL24": {{Name: "POSNR", Length: 6}, {Name: "MATNR", Offset: 6, Length: 18}, {Name: "WERKS", Offset: 24, Length: 4}},
 	}}}
-	want := `[{"SDATA":"0080012345  Köln","definition":"E2EDL20004","id":"E1EDL20","pos":1,"segments":[` +
+	want := `[{"BOLNR":null,"LGNUM":null,"LIFEX":null,"SDATA":"0080012345  Köln","TRAID":null,"VBELN":"0080012345","VSTEL":"Kö","definition":"E2EDL20004","id":"E1EDL20","pos":1,"segments":[` +
 		`{"MATNR":"MAT 1","POSNR":"000010","WERKS":null,"definition":"E2EDL24","id":"E1EDL24","pos":2,"segments":[]}]},{"SDATA":"x","id":"ZORDER","pos":3,"segments":[]}]`
 	lines := ""
 	for _, r := range [][2]int{{0, 524}, {524, 1587}, {1587, 2650}, {2650, 3713}} {
@@ -164,6 +164,19 @@ func TestFlatFaults(t *testing.T) {
 	if got := wire(t, us[0].Tree.(map[string]any)["segments"]); got !=
 		`[{"SDATA":null,"id":"A","pos":1,"segments":[{"SDATA":null,"id":"B","pos":2,"segments":[]},{"SDATA":null,"id":"C","pos":3,"segments":[]}]},{"SDATA":null,"id":"D","pos":4,"segments":[]}]` {
 		t.Error(got)
+	}
+}
+
+// Layouts stand within the data of a segment, their fields one behind the other.
+func TestLayouts(t *testing.T) {
+	for segment, fields := range layouts {
+		end := 0
+		for _, f := range fields {
+			if f.Offset < end || f.Length < 1 || f.Offset+f.Length > dataLength-dataAt {
+				t.Errorf("%s: %+v behind %d", segment, f, end)
+			}
+			end = f.Offset + f.Length
+		}
 	}
 }
 

@@ -51,6 +51,7 @@ func Lines(m *Memory, in any) ([]Line, error) {
 	r.d.orderIssuer, r.d.orderType = option("order_issuer", ""), option("order_type", "order")
 	r.d.supplyIssuer, r.d.supplyType = option("supply_issuer", ""), option("supply_type", "purchase_order")
 	r.d.ours = option("orders", "") == kindSupply
+	r.d.sales = option("sales", "") == kindMovement
 	m.n = 0
 	if fault := r.set(); fault != nil {
 		return nil, fault
@@ -82,6 +83,7 @@ type reading struct {
 type defaults struct {
 	orderIssuer, orderType, supplyIssuer, supplyType string
 	ours                                             bool // orders are what we have ordered ourselves
+	sales                                            bool // sales that are reported move stock
 }
 
 func (r *reading) set() *Fault {

@@ -12,6 +12,7 @@ type poLine struct {
 	of             *x12set.Segment
 	own            segments // less its parts (SLN)
 	split          []destination
+	schedule       []scheduled // of a line that states no quantity of its own
 	quantity, unit string
 	item           item
 	due            string
@@ -32,11 +33,42 @@ func (r *reading) poLine(loop segments, by *columns) poLine {
 	if p.quantity == "" {
 		p.quantity = p.own.until("N1").seg("QTY").El(2)
 	}
+	if p.quantity == "" {
+		p.schedule = r.schedules(p.own)
+	}
 	p.item = r.itemOf(p.of, by.pair)
 	if p.due = p.own.due(); p.due == "" {
 		p.due = When(p.own.seg("SCH").El(6), "", "")
 	}
 	return p
+}
+
+// scheduled is a part of a line's quantity that is due at a time of its own.
+type scheduled struct{ quantity, unit, due string }
+
+// schedules are those of a line's SCH that state a quantity.
+func (r *reading) schedules(s segments) (out []scheduled) {
+	for i := range s {
+		if q := &s[i]; q.ID() == "SCH" && q.El(1) != "" {
+			out = append(out, scheduled{q.El(1), r.comp(q, 2), When(q.El(6), "", "")})
+		}
+	}
+	return out
+}
+
+// inParts makes of the last line one for each part of its schedule, if it has any.
+func (r *reading) inParts(of []scheduled) {
+	base := r.m.last()
+	for range max(0, len(of)-1) {
+		r.m.again(base)
+	}
+	for n, part := range of {
+		l := r.m.at(base + n)
+		l.Quantity, l.Unit, l.Due = part.quantity, first(part.unit, l.Unit), first(part.due, l.Due)
+		if n > 0 {
+			l.Document.Line += "/" + strconv.Itoa(n+1)
+		}
+	}
 }
 
 // describe says what a line has beside its number, with the parties of its document.
@@ -78,6 +110,9 @@ func (r *reading) orderLines(d *orderDocument) {
 		p.describe(l, parties)
 		l.attribute("change", code)
 		r.stamp(l, d.when)
+		if len(p.split) == 0 {
+			r.inParts(p.schedule)
+		}
 		r.divide(p.split, shipTo)
 		served, dueAt := p.own.place("WH", "SF").or(from), p.own.place("ST").or(to)
 		for i := base; i < r.m.n; i++ {

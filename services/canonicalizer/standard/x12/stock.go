@@ -301,6 +301,19 @@ func (r *reading) activity() {
 		l.attribute("period_to", x.El(3))
 	}
 	r.balances()
+	if r.d.sales {
+		r.sales()
+	}
+}
+
+// sales makes movements of what was sold, where the source says that nobody else tells
+// of it. What was given back counts when it arrives.
+func (r *reading) sales() {
+	for i := range r.m.lines[:r.m.n] {
+		if l := r.m.at(i); l.Status == sold && l.Quantity != "" {
+			l.moves("ship", sold)
+		}
+	}
 }
 
 // state is which balance a status is, -1 where it is none.

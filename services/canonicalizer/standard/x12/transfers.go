@@ -56,7 +56,11 @@ func (r *reading) transfers() *Fault {
 			q := &near[0]
 			before := firstOf(lin, ofAll)
 			lin = near.seg("LIN")
-			item := r.lin(firstOf(lin, before))
+			of := firstOf(lin, before)
+			if ofAll != nil { // each LIN stands in front of its quantities
+				of = before
+			}
+			item := r.lin(of)
 			if len(item.pairs) == 0 || q.El(2) == "" {
 				return
 			}
