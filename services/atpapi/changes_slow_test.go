@@ -259,9 +259,21 @@ func TestSlowReader(t *testing.T) {
 	}
 	out.open <- struct{}{} // open
 	write(1)
-	eventually(t, "the second replica has it", func() bool { return len(out.open) == 0 })
 	out.open <- struct{}{} // the first change; it has seen all there was in its partition
 	write(60)              // of each partition more than it holds
+	eventually(t, "the second replica has them", func() bool {
+		has, err := s.feed.Fresh(ctx)
+		if err != nil {
+			return false
+		}
+		marks, err := s.reader.store.allMarks(ctx, partitions)
+		for p, next := range has.Next {
+			if m, ok := marks[int32(p)]; !ok || next < m.next-1 { // a marker ends the log
+				return false
+			}
+		}
+		return err == nil
+	})
 	close(out.open)
 	var got end
 	select {

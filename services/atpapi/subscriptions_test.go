@@ -22,7 +22,6 @@ import (
 // TestWebhooks is a subscription's life: numbers, signatures, a rotation, a receiver that
 // fails for too long, one that is gone, and the end.
 func TestWebhooks(t *testing.T) {
-	t.Parallel()
 	r, rcv := newRoad(t), newReceiver(t)
 	r.write(t, kgo.TryCommit, "A", 1, map[inventory.Location]int64{"DC1": 5})
 	r.write(t, kgo.TryCommit, "B", 1, map[inventory.Location]int64{"DC1": 6})
@@ -156,7 +155,6 @@ func (r *road) letter(t *testing.T) (d event.DeadLetter) {
 // change is missing at the end, no version falls, one id is one message, and while nothing
 // breaks one replica delivers.
 func TestWebhooksResume(t *testing.T) {
-	t.Parallel()
 	r, rcv := newRoad(t), newReceiver(t)
 	mini := miniredis.RunT(t)
 	small := func(c *Config) {
