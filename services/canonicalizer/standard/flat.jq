@@ -48,9 +48,9 @@ def flat_cell($row; $columns): first(($columns // [])[] | $row[.] | select(. != 
 def flat_pieces: . // "" | ascii_upcase | IN("EA", "EACH", "PCE", "PC", "PCS", "PIECE", "PIECES", "ST", "STK", "UN", "UNIT", "UNITS", "C62", "H87");
 def flat_number($mark; $unit):
   if $mark != "" then decimal($mark)
-  elif test("^[-+]?[1-9][0-9]{0,2}[.,][0-9]{3}$") and ($unit | flat_pieces) then gsub("[.,]"; "")
-  elif test("^[-+]?[1-9][0-9]{0,2}[.,][0-9]{3}$") then reject("ambiguous_number"; "\(.) is thousands or a fraction, and nothing in the table tells which")
-  else decimal(".") end;
+  elif test("^[-+]?[1-9][0-9]{0,2}[.,][0-9]{3}$") | not then decimal(".")
+  elif $unit | flat_pieces then gsub("[.,]"; "")
+  else reject("ambiguous_number"; "\(.) is thousands or a fraction, and nothing in the table tells which") end;
 
 def flat_lines: . as $in | .tree as $row | ($in.defaults.decimal // ".") as $mark
   | ($row | with_entries(select(.key != "row") | .value = (.key | flat_word))) as $names

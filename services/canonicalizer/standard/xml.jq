@@ -5,6 +5,8 @@
 
 def xml_first: first(.[] | select(. != null and . != "")) // null;
 def xml_place: map(select(. != null and . != "")) | if . == [] then null else . end;
+# Words of a place that are there, as one name.
+def xml_words: map(select(. != null)) | if . == [] then null else [join(" ")] end;
 def xml_milestone($about; $status; $due): {kind: "milestone", $status, milestone: ({$about, $due} | filled)};
 
 # ---- cXML
@@ -129,7 +131,7 @@ def fedex_lines:
     .row as $e
     | if $e.status == null then reject("no_status"; "an event of \($e.number) has no code") else . end
     | xml_scan($e.number; $e.status; $e.when;
-        ($e.address | [text("City"), text("StateOrProvinceCode"), text("PostalCode"), text("CountryCode")] | map(select(. != null)) | if . == [] then null else [join(" ")] end);
+        ($e.address | [text("City"), text("StateOrProvinceCode"), text("PostalCode"), text("CountryCode")] | xml_words);
         {carrier: "fedex", reason: $e.why, description: $e.text}));
 
 def usps_lines:
@@ -139,7 +141,7 @@ def usps_lines:
     | ($e | (text("EventCode") // text("Event") // text)) as $status
     | if $status == null then reject("no_status"; "an event of \($r.number) has no code") else . end
     | xml_scan($r.number; $status; xml_us_when($e | text("EventDate"); $e | text("EventTime"));
-        ($e | [text("EventCity"), text("EventState")] | map(select(. != null)) | if . == [] then null else [join(" ")] end);
+        ($e | [text("EventCity"), text("EventState")] | xml_words);
         {carrier: "usps", postal_code: ($e | text("EventZIPCode")), country: ($e | text("EventCountry")), description: ($e | text("Event"))}));
 
 def ups_lines:
@@ -149,11 +151,8 @@ def ups_lines:
     | ($e | (text("Status/Type") // text("Status/StatusType/Code"))) as $status
     | if $status == null then reject("no_status"; "an activity of \($number) has no code") else . end
     | xml_scan($number; $status; x12_when($e | text("Date"); $e | text("Time"); null);
-        ($e | [text(["ActivityLocation", "Address", "City"]), text(["ActivityLocation", "Address", "StateProvinceCode"]), text(["ActivityLocation", "Address", "PostalCode"]), text(["ActivityLocation", "Address", "CountryCode"])] | map(select(. != null)) | if . == [] then null else [join(" ")] end);
+        ($e | [text(["ActivityLocation", "Address", "City"]), text(["ActivityLocation", "Address", "StateProvinceCode"]), text(["ActivityLocation", "Address", "PostalCode"]), text(["ActivityLocation", "Address", "CountryCode"])] | xml_words);
         {carrier: "ups", code: ($e | text("Status/Code") // text("Status/StatusCode/Code")), description: ($e | text("Status/Description") // text("Status/StatusType/Description"))}));
-
-# Words of a place that are there, as one name.
-def xml_words: map(select(. != null)) | if . == [] then null else [join(" ")] end;
 
 # DHL (XML-PI): the service area is named by its code and in words.
 def dhl_lines:
