@@ -181,6 +181,9 @@ func (p *headParts) locations(w *writer, ls []inv.LocationState) {
 	if known {
 		copy(was[:], m.ends)
 	}
+	if cap(m.ends) <= len(ls) {
+		m.ends = make([]int32, 0, len(ls)+8)
+	}
 	m.ends = append(m.ends[:0], p.at(w))
 	old := 0
 	for i := range ls {

@@ -183,7 +183,7 @@ func (a *Admin) AbortTransaction(ctx context.Context, id string) (Txn, error) {
 	if t.State == "PrepareCommit" {
 		return t, fmt.Errorf("aborting transaction of %q: it is committing, and the coordinator finishes that", id)
 	}
-	if err := a.reads.settle(ctx, id, t.Timeout); err != nil {
+	if _, err := a.reads.settle(ctx, id, t.Timeout); err != nil {
 		return t, err
 	}
 	return t, nil

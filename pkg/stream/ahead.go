@@ -23,9 +23,7 @@ func (t *txn) comes(p *partition, i int, recs []*Record) {
 	}
 	t.near = t.near[:0]
 	for _, rec := range recs[:min(warmAhead, len(recs))] {
-		if st := p.store.groups[stringOf(rec.Key)]; st != nil {
-			t.near = append(t.near, st)
-		}
+		t.near = append(t.near, p.store.groups[stringOf(rec.Key)])
 	}
 	t.warm()
 }
@@ -53,9 +51,14 @@ func (t *txn) comesAgain(i int, ds []touched) {
 
 func (t *txn) warm() {
 	for _, st := range t.near { // by itself: what follows depends on it
-		t.warmed += len(st.pieces)
+		if st != nil {
+			t.warmed += len(st.pieces)
+		}
 	}
 	for _, st := range t.near {
+		if st == nil {
+			continue
+		}
 		if w, ok := st.object.(Warmer); ok {
 			t.warmed += w.Warm()
 		}

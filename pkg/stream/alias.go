@@ -50,6 +50,17 @@ func (c Config) maxBatch() func(string) int32 {
 	}
 }
 
+// defaultBatch is the brokers' own limit of a batch, less their allowance for older formats.
+const defaultBatch = 1_000_012
+
+// batchLimit is how large a batch of a topic may be, bytes.
+func (c Config) batchLimit() func(topic string) int32 {
+	if c.MaxBatch != nil {
+		return c.maxBatch()
+	}
+	return func(string) int32 { return defaultBatch }
+}
+
 // leaks is an error where something sealed would write to a topic that others use.
 func (c Config) leaks(topic string) error {
 	if _, ok := c.Aliases[topic]; ok || !c.Sealed {

@@ -141,9 +141,9 @@ type Processor interface {
 	// sure to succeed: after an error the state is what it was before the call.
 	// Outputs of a failed Step are dropped.
 	//
-	// emit copies the record; its key, value and headers must stay as they are
-	// until the transaction has ended. So does what in leads to, and no longer: its
-	// memory serves other records then, so whoever keeps a part of it copies it.
+	// emit copies the record, with its key, value and headers. What in leads to stays
+	// as it is until the transaction has ended, and no longer: its memory serves other
+	// records then, so whoever keeps a part of it copies it.
 	Step(in Input, st *State, emit func(*Record)) error
 	// Flush is called once for each group a transaction touched, before commit:
 	// it puts the changed pieces into st and emits what is published once per

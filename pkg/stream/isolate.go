@@ -78,7 +78,7 @@ func (s *session) blamed(f *fault) {
 
 // isolate moves a suspect one transaction on. Other partitions wait meanwhile, and
 // records are polled one by one, so that a transaction ends exactly before it.
-func (s *session) isolate(ctx, poll context.Context) error {
+func (s *session) isolate(ctx, last, poll context.Context) error {
 	q := s.suspect
 	p := s.working(q.part)
 	if p == nil || p.pos > q.offset {
@@ -88,13 +88,13 @@ func (s *session) isolate(ctx, poll context.Context) error {
 	}
 	s.hold(q.part)
 	q.alone = p.pos >= q.after
-	b := batch{poll: 1, most: q.most, during: isolateFor, full: func() bool { return p.pos >= q.after }}
+	b := bounds{poll: 1, most: q.most, during: isolateFor, full: func() bool { return p.pos >= q.after }}
 	if q.alone {
 		b.most = 1
 	}
 	wait, cancel := context.WithTimeout(poll, isolateFor)
 	defer cancel()
-	return s.transact(ctx, wait, b)
+	return s.transact(ctx, last, wait, b)
 }
 
 // divertTo sends a suspect where its diversion has come to.

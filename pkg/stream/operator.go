@@ -121,7 +121,7 @@ func (o *Operator) fence(ctx context.Context) error {
 		if !strings.HasPrefix(t.TxnID, o.led.Group+"-") {
 			continue
 		}
-		if err := o.reads.settle(ctx, t.TxnID, transactionTimeout); err != nil {
+		if _, err := o.reads.settle(ctx, t.TxnID, transactionTimeout); err != nil {
 			return err
 		}
 	}

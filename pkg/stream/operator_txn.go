@@ -84,7 +84,7 @@ func (t *opTxn) write(ctx context.Context, recs []*Record, offsets *groupOffsets
 	if ctx.Err() != nil {
 		// Records may still be on their way. The identity taken over ends the transaction,
 		// and none of them gets into it.
-		abort = t.o.reads.settle(last, t.id, operatorTimeout)
+		_, abort = t.o.reads.settle(last, t.id, operatorTimeout)
 	} else {
 		abort = t.cl.EndTransaction(last, kgo.TryAbort)
 	}

@@ -30,9 +30,6 @@ var errMixed = errors.New("the group's offsets are neither all at the transactio
 // resolve finds out what became of a commit of unknown outcome (§3) and returns the
 // partitions that the next session need not restore. Whoever calls it has made sure
 // that nobody else works under this identity: settling fences him.
-//
-// The client of this session may still hold what the transaction gave it, so none
-// of that memory is used again.
 func (s *session) resolve(ctx context.Context, facts logFacts) map[int32]*kept {
 	ctx, cancel := context.WithTimeout(ctx, 2*transactionTimeout)
 	defer cancel()
@@ -45,7 +42,7 @@ func (s *session) resolve(ctx context.Context, facts logFacts) map[int32]*kept {
 	s.r.metrics.outcomes.WithLabelValues(outcome).Inc()
 	s.r.log.Info("outcome of a commit is known", slog.String("outcome", outcome))
 	if outcome == outcomeAdopted {
-		s.adopt()
+		s.merge()
 	} else {
 		s.discard()
 	}
@@ -71,7 +68,7 @@ func (s *session) resolve(ctx context.Context, facts logFacts) map[int32]*kept {
 // outcome settles the transaction and reads what became of it, with the ends of
 // its partitions' changelogs.
 func (s *session) outcome(ctx context.Context) (string, map[int32]int64, error) {
-	if err := s.r.reads.settle(ctx, s.r.identity(), transactionTimeout); err != nil {
+	if _, err := s.r.reads.settle(ctx, s.r.identity(), transactionTimeout); err != nil {
 		return "", nil, err
 	}
 	Crash("unknown_settled")

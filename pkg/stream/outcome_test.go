@@ -5,7 +5,6 @@ package stream
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -250,43 +249,4 @@ func TestKeptPartitionGoesToAnother(t *testing.T) {
 		l.w.stop()
 		w2.stop()
 	}, kfake.SleepOutOfOrder())
-}
-
-// The client may still hold what an adopted transaction was given: neither that
-// memory nor what it replaces serves a later value.
-func TestAdoptedMemoryIsNotUsedAgain(t *testing.T) {
-	for _, adopt := range []bool{true, false} {
-		s := newStore()
-		st := s.get("g")
-		var given []*byte
-		put := func(v byte) {
-			s.touch(st)
-			value := append(st.Room(100), slices.Repeat([]byte{v}, 100)...)
-			st.Put("g|h", value)
-			given = append(given, &value[0])
-		}
-		put('1')
-		s.settle(st, true)
-		put('2')
-		st.SetObject(&given)
-		if adopt {
-			s.adopt(st)
-		} else {
-			s.settle(st, true)
-		}
-		if got := st.Get("g|h"); len(got) != 100 || got[99] != '2' {
-			t.Fatalf("state is %q", got)
-		}
-		if adopt != (st.Object() == nil) {
-			t.Errorf("adopted %v, object %v", adopt, st.Object())
-		}
-		for _, v := range []byte("345") {
-			put(v)
-			s.settle(st, true)
-		}
-		again := slices.Contains(given[2:], given[0]) || slices.Contains(given[2:], given[1])
-		if again == adopt {
-			t.Errorf("adopted %v: memory used again %v", adopt, again)
-		}
-	}
 }

@@ -208,8 +208,8 @@ func (r *RestoreReads) meta(ctx context.Context, fresh bool, topic string) (topi
 
 // settle ends whatever a transactional id has left open: a pending commit is
 // completed, an open transaction aborted, and everybody who still uses the id is
-// fenced. It returns when the outcome stands (§3).
-func (r *RestoreReads) settle(ctx context.Context, txnID string, timeout time.Duration) error {
+// fenced. It returns when the outcome stands (§3), with the id of whoever uses it next.
+func (r *RestoreReads) settle(ctx context.Context, txnID string, timeout time.Duration) (producerID, error) {
 	for n := 1; ; n++ {
 		req := kmsg.NewPtrInitProducerIDRequest()
 		req.TransactionalID = new(txnID)
@@ -220,14 +220,32 @@ func (r *RestoreReads) settle(ctx context.Context, txnID string, timeout time.Du
 			err = kerr.ErrorForCode(resp.ErrorCode)
 		}
 		if err == nil {
-			return nil
+			return producerID{resp.ProducerID, resp.ProducerEpoch}, nil
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return producerID{}, ctx.Err()
 		}
 		if !kerr.IsRetriable(err) && !errors.Is(err, kerr.ConcurrentTransactions) && !kgo.IsRetryableBrokerErr(err) {
-			return fmt.Errorf("settling transactional id %s: %w", txnID, err)
+			return producerID{}, fmt.Errorf("settling transactional id %s: %w", txnID, err)
 		}
 		pause(ctx, backoff(n))
 	}
+}
+
+// implicit reports whether the brokers add partitions to transactions by themselves and end
+// a producer's epoch with each (KIP-890, feature transaction.version 2).
+func (r *RestoreReads) implicit(ctx context.Context) (bool, error) {
+	resp, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, r.cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading features of the brokers: %w", err)
+	}
+	for _, f := range resp.FinalizedFeatures {
+		if f.Name == "transaction.version" {
+			return f.MaxVersionLevel >= 2, nil
+		}
+	}
+	return false, nil
 }

@@ -26,6 +26,7 @@ type restored struct {
 // logFacts is what a restore compares the header with.
 type logFacts struct {
 	input, state topicMeta
+	implicit     bool // see RestoreReads.implicit
 }
 
 // restore builds a partition's state from the changelog. It returns an ErrStop

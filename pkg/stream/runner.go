@@ -32,7 +32,7 @@ const (
 // commit is known.
 type Runner struct {
 	cfg     RunnerConfig
-	codec   kgo.CompressionCodec
+	codec   kgo.Compressor // nil: none
 	log     *slog.Logger
 	metrics *metrics
 	now     func() time.Time
@@ -66,7 +66,7 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 	if err := cfg.Validate(); err != nil {
 		faults = append(faults, err)
 	}
-	codec, err := cfg.Compression.codec()
+	codec, err := cfg.Compression.compressor()
 	if err != nil {
 		faults = append(faults, err)
 	}
@@ -162,12 +162,13 @@ func (r *Runner) session(ctx context.Context) error {
 	}
 	// Whatever this identity left open is ended before the group is joined:
 	// otherwise its offsets would stay unstable until the transaction times out.
-	if err := r.reads.settle(ctx, r.identity(), transactionTimeout); err != nil {
+	id, err := r.reads.settle(ctx, r.identity(), transactionTimeout)
+	if err != nil {
 		return err
 	}
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s, err := r.open(work, facts, r.kept)
+	s, err := r.open(work, facts, id, r.kept)
 	r.kept = nil
 	if err != nil {
 		return err
@@ -177,13 +178,15 @@ func (r *Runner) session(ctx context.Context) error {
 	if r.snapshots() {
 		s.wg.Go(func() { s.snapshotLoop(work, facts) })
 	}
-	// A drain must end even with the brokers gone: closing fails the flush.
+	// The open transaction is finished, but a drain must end even with the brokers gone.
+	last, force := context.WithCancel(context.WithoutCancel(ctx))
+	defer force()
 	forced := context.AfterFunc(ctx, func() {
-		t := time.AfterFunc(r.cfg.Drain, s.gts.Close)
+		t := time.AfterFunc(r.cfg.Drain, func() { force(); s.cl.Close() })
 		<-s.closed
 		t.Stop()
 	})
-	err = s.work(work)
+	err = s.work(work, last)
 	if errors.Is(err, errReopen) && ctx.Err() == nil {
 		if taken := s.identityTaken(ctx); taken != nil {
 			err = taken
@@ -191,17 +194,17 @@ func (r *Runner) session(ctx context.Context) error {
 			r.kept = s.resolve(ctx, facts)
 		}
 	}
-	var last []*partition // closing forgets which they are
+	var owned []*partition // closing forgets which they are
 	if err == nil && r.snapshots() {
-		last = s.owned()
+		owned = s.owned()
 	}
 	cancel()
 	close(s.closed)
 	forced()
-	s.gts.Close()
+	s.cl.Close()
 	s.wg.Wait()
 	r.current.Store(nil)
-	s.lastSnapshots(ctx, facts, last)
+	s.lastSnapshots(ctx, facts, owned)
 	s.forget()
 	return err
 }
@@ -222,8 +225,8 @@ func (r *Runner) facts(ctx context.Context) (logFacts, error) {
 	if in, st := len(f.input.leaders), len(f.state.leaders); in != st {
 		return f, fmt.Errorf("%w: %s has %d partitions, %s has %d", ErrStop, r.cfg.Input, in, r.cfg.State, st)
 	}
-	if r.cfg.AnyTimestamp {
-		return f, nil
+	if f.implicit, err = r.reads.implicit(ctx); err != nil || r.cfg.AnyTimestamp {
+		return f, err
 	}
 	configs, err := kadm.NewClient(r.reads.cl).DescribeTopicConfigs(ctx, r.cfg.Input)
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 // what happened (under mu) and wake the loop; the loop does the work.
 type session struct {
 	r      *Runner
-	gts    *kgo.GroupTransactSession
+	cl     *kgo.Client
+	facts  logFacts
 	closed chan struct{}
 	wg     sync.WaitGroup
 	slots  chan struct{} // restores at once
@@ -32,11 +33,14 @@ type session struct {
 	fault   error // of a restore
 	revoked bool  // since the loop looked last
 	joined  bool
+	member  string // of the group, as of its last assignment
+	gen     int32  // the same
 	wake    context.CancelFunc
 	turn    *turn // waited for
 
 	// The rest is the loop's own.
 	txn      txn
+	out      transactor
 	unknown  bool // the transaction's outcome: what it staged stands beside the state
 	suspect  *suspect
 	failures int // aborts in a row
@@ -57,6 +61,7 @@ type partition struct {
 	staged    Header
 	committed int64 // the group's offset, -1 before the first commit
 	pos       int64 // offset of the next record
+	epoch     int32 // leader epoch of the record before the last commit; -1 when not known
 	end       int64
 	gaps      map[int64]int64 // met once: from a position to the record behind it
 	fails     map[int64]int
@@ -78,18 +83,22 @@ const (
 	rewinding // of a worker: it is to be read again
 )
 
-// metadataAge is how old the cluster's metadata must be for the transactional
-// client to ask again. A batch that the broker refuses for the moment, because the
-// markers of the transaction before are still being written, is sent again after
-// such an update: at the client's default of 5 s the worker would stand still for
-// that long.
+// metadataAge is how old the cluster's metadata must be for the client to ask again. At
+// its default of 5 s a worker would stand still for that long when a partition gets
+// another leader.
 const metadataAge = 50 * time.Millisecond
+
+// fetchBytes is what a fetch brings of a partition, compressed: the records of more than
+// half a large transaction. At the client's default of 1 MiB a worker holds some 200 MB
+// more of what is still to come.
+const fetchBytes = 256 << 10
 
 // open starts the client. No work is done in its callbacks. The partitions kept are
 // taken up without a restore if they still can be.
-func (r *Runner) open(ctx context.Context, facts logFacts, kept map[int32]*kept) (*session, error) {
+func (r *Runner) open(ctx context.Context, facts logFacts, id producerID, kept map[int32]*kept) (*session, error) {
 	s := &session{
 		r:      r,
+		facts:  facts,
 		closed: make(chan struct{}),
 		slots:  make(chan struct{}, restoresAtOnce),
 		parts:  map[int32]*partition{},
@@ -104,18 +113,11 @@ func (r *Runner) open(ctx context.Context, facts logFacts, kept map[int32]*kept)
 			s.restore(rctx, facts, p)
 		})
 	}
-	opts, err := r.cfg.options(
-		kgo.TransactionalID(r.identity()),
-		kgo.TransactionTimeout(transactionTimeout),
-		kgo.ConcurrentTransactionsBackoff(2*time.Millisecond),
+	opts := []kgo.Opt{
 		kgo.MetadataMinAge(metadataAge),
-		kgo.RecordPartitioner(partitioner(nil)), // by number: co-partitioned outputs (§2)
-		kgo.ProducerBatchCompression(r.codec),
-		// The end of the transaction flushes; lingering until then makes few
-		// large batches.
-		kgo.ProducerLinger(2*r.cfg.Commit+10*time.Millisecond),
-		kgo.MaxBufferedRecords(250_000),
 		kgo.WithPools(new(recycler)),
+		kgo.FetchMaxPartitionBytes(fetchBytes),
+		kgo.DisableAutoCommit(), // offsets are the transaction's
 
 		kgo.ConsumerGroup(r.cfg.Group),
 		kgo.InstanceID(r.identity()),
@@ -135,15 +137,16 @@ func (r *Runner) open(ctx context.Context, facts logFacts, kept map[int32]*kept)
 			s.onFetched(m[r.cfg.Input], restore)
 			return m, nil
 		}),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("opening transactional session: %w", err)
 	}
-	gts, err := kgo.NewGroupTransactSession(opts...)
-	if err != nil {
-		return nil, fmt.Errorf("opening transactional session: %w", err)
+	if !facts.implicit {
+		opts = append(opts, kgo.MaxVersions(explicitVersions()))
 	}
-	s.gts = gts
+	cl, err := r.cfg.client(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("opening session: %w", err)
+	}
+	s.cl = cl
+	s.out.init(s, id)
 	return s, nil
 }
 
@@ -153,6 +156,18 @@ func (s *session) onAssigned(_ context.Context, cl *kgo.Client, added map[string
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ids := added[s.r.cfg.Input]
+	was := s.member
+	s.member, s.gen = cl.GroupMetadata()
+	if was != "" && was != s.member {
+		// The group had forgotten this member. Of what the client takes it to have kept,
+		// somebody else may have had the partitions meanwhile.
+		for id := range s.parts {
+			if !slices.Contains(ids, id) && s.fault == nil {
+				s.fault = fmt.Errorf("%w: the group had forgotten this worker", errReopen)
+			}
+		}
+		s.poke()
+	}
 	if !s.joined { // what is not ours from the start is nothing to wait for
 		maps.DeleteFunc(s.kept, func(id int32, _ *kept) bool { return !slices.Contains(ids, id) })
 	}
@@ -273,8 +288,8 @@ func (s *session) armed(ctx context.Context) context.Context {
 	return ctx
 }
 
-// work is the loop.
-func (s *session) work(ctx context.Context) error {
+// work is the loop. It ends with ctx, and the transaction that is open then with last.
+func (s *session) work(ctx, last context.Context) error {
 	poll := s.armed(ctx)
 	for ctx.Err() == nil {
 		s.lend()
@@ -286,9 +301,9 @@ func (s *session) work(ctx context.Context) error {
 		}
 		var err error
 		if s.suspect != nil {
-			err = s.isolate(ctx, poll)
+			err = s.isolate(ctx, last, poll)
 		} else {
-			err = s.transact(ctx, poll, batch{poll: s.r.most, most: s.r.most, during: s.cadence()})
+			err = s.transact(ctx, last, poll, bounds{poll: s.r.most, most: s.r.most, during: s.cadence()})
 		}
 		if err != nil {
 			return err
@@ -330,19 +345,11 @@ func (s *session) pace() {
 // events takes up what the callbacks and restores have noted.
 func (s *session) events(ctx context.Context) error {
 	s.mu.Lock()
-	fault, done, revoked := s.fault, s.done, s.revoked
+	fault, done := s.fault, s.done
 	s.done, s.revoked = nil, false
 	s.mu.Unlock()
 	if fault != nil {
 		return fault
-	}
-	if revoked {
-		// With no transaction open this only clears the mark the client keeps of
-		// a rebalance: it would abort the next transaction, and hide the next
-		// revocation from onRevoked.
-		if _, err := s.gts.End(context.WithoutCancel(ctx), kgo.TryAbort); err != nil {
-			return fmt.Errorf("%w: after a rebalance: %w", errReopen, err)
-		}
 	}
 	for _, p := range done {
 		if err := s.takeUp(p); err != nil {
@@ -360,8 +367,8 @@ func (s *session) takeUp(p *partition) error {
 			return fmt.Errorf("%w: offset of partition %d moved from %d to %d while it was restored", errReopen, p.id, p.fetched, res.start)
 		}
 		topic := s.r.cfg.Input
-		s.gts.Client().SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {p.id: {Epoch: -1, Offset: res.start}}})
-		if got, ok := s.gts.Client().CommittedOffsets()[topic][p.id]; !ok || got.Offset != res.start {
+		s.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {p.id: {Epoch: -1, Offset: res.start}}})
+		if got, ok := s.cl.CommittedOffsets()[topic][p.id]; !ok || got.Offset != res.start {
 			// The client has not yet taken the partition up itself.
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -377,7 +384,7 @@ func (s *session) takeUp(p *partition) error {
 		}
 	}
 	p.store, p.header, p.committed = res.store, res.header, res.group
-	p.pos, p.end, p.res = res.start, res.end, nil
+	p.pos, p.end, p.epoch, p.res = res.start, res.end, -1, nil
 	p.held = res.held
 	p.lag.next.Store(p.pos)
 	p.lag.seen(res.end, s.r.now())
@@ -393,7 +400,7 @@ func (s *session) takeUp(p *partition) error {
 		}
 	}
 	if s.suspect == nil {
-		s.gts.Client().ResumeFetchPartitions(map[string][]int32{s.r.cfg.Input: {p.id}})
+		s.cl.ResumeFetchPartitions(map[string][]int32{s.r.cfg.Input: {p.id}})
 	}
 	s.gauges()
 	Crash("taken_up")
@@ -409,7 +416,7 @@ func (s *session) working(id int32) *partition {
 	if p != nil && p.phase == active {
 		return p
 	}
-	s.gts.Client().PauseFetchPartitions(map[string][]int32{s.r.cfg.Input: {id}})
+	s.cl.PauseFetchPartitions(map[string][]int32{s.r.cfg.Input: {id}})
 	return nil
 }
 
@@ -428,9 +435,9 @@ func (s *session) hold(but int32) {
 	}
 	m := map[string][]int32{s.r.cfg.Input: ids}
 	if but < 0 {
-		s.gts.Client().ResumeFetchPartitions(m)
+		s.cl.ResumeFetchPartitions(m)
 	} else {
-		s.gts.Client().PauseFetchPartitions(m)
+		s.cl.PauseFetchPartitions(m)
 	}
 }
 
@@ -470,7 +477,7 @@ func (s *session) gauges() {
 func (s *session) identityTaken(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, heartbeatInterval)
 	defer cancel()
-	member, generation := s.gts.Client().GroupMetadata()
+	member, generation := s.cl.GroupMetadata()
 	if member == "" {
 		return nil
 	}

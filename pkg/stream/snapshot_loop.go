@@ -184,17 +184,13 @@ func (r *Runner) due(p *partition, last bool) bool {
 }
 
 // committed notes how far a transaction has brought the changelog: its header is the
-// last it wrote to a partition. What is noted may be too little, never too much, so a
-// place that is not the header's leaves it as it was.
+// last it wrote to a partition. What is noted may be too little, never too much.
 func (t *txn) committed() {
-	if !t.s.r.snapshots() || t.slab.n < len(t.parts) {
+	if !t.s.r.snapshots() {
 		return
 	}
-	for i, p := range t.parts {
-		rec := &t.slab.at(t.slab.n - len(t.parts) + i).rec
-		if rec.Topic == t.s.r.cfg.State && rec.Partition == p.id && string(rec.Key) == HeaderKey {
-			p.held.through = max(p.held.through, rec.Offset+1)
-		}
+	for _, p := range t.parts {
+		p.held.through = max(p.held.through, t.s.out.box.end(t.s.r.cfg.State, p.id))
 	}
 }
 

@@ -2,9 +2,8 @@ package stream
 
 import "math/bits"
 
-// spare keeps the memory of values that a commit has replaced, for values to come.
-// The log's client is done with them: the transaction that wrote them has ended. A
-// nil spare keeps nothing.
+// spare keeps the memory of values that a commit has replaced, for values to come. What
+// was to be written of them stands in batches of its own. A nil spare keeps nothing.
 type spare struct {
 	classes [spareClasses][][]byte // class c holds capacities from spareSize(c) on
 }

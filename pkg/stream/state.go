@@ -356,22 +356,6 @@ func (s *store) settle(st *State, commit bool) {
 	}
 }
 
-// adopt merges what a transaction has staged whose client may still hold the values
-// it was given: they are copied, and no memory that the merge replaces is spared for
-// values to come. The object goes too, for it may share memory with either.
-func (s *store) adopt(st *State) {
-	if st.over != nil {
-		for i := range st.over.pieces {
-			st.over.pieces[i].value = bytes.Clone(st.over.pieces[i].value)
-		}
-	}
-	st.SetObject(nil)
-	spare := st.spare
-	st.spare = nil
-	s.settle(st, true)
-	st.spare = spare
-}
-
 // objectCache bounds how many groups of a partition keep their decoded form. It
 // goes around in a ring and drops what was not used since it last came by: near
 // enough to the least recently used, and a use touches nothing but the group.

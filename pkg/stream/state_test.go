@@ -218,37 +218,3 @@ func TestObjectsAreBounded(t *testing.T) {
 		}
 	}
 }
-
-func TestSlab(t *testing.T) {
-	var s slab
-	sizes := []int{3*slabChunk + 7, 5, 5, 5, 5, slabChunk}
-	for round, size := range sizes {
-		for i := range size {
-			o := s.next()
-			*o = output{offset: int64(i + 1), rec: Record{Value: []byte{1}}}
-			if i%5 == 4 {
-				s.back()
-			} else if got := s.unsent(); got != o || s.unsent() != nil {
-				t.Fatal("handed over another output")
-			}
-		}
-		if last := s.at(s.n - 1); s.find(&last.rec) != last || s.find(new(Record)) != nil {
-			t.Error("find")
-		}
-		s.reset()
-		if s.n != 0 || len(s.chunks) == 0 {
-			t.Errorf("round %d: %d chunks", round, len(s.chunks))
-		}
-	}
-	held := 0
-	for _, c := range s.chunks {
-		for i := range c {
-			if c[i].rec.Value != nil {
-				held++
-			}
-		}
-	}
-	if held > slabChunk {
-		t.Errorf("%d outputs are still held", held)
-	}
-}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 	"unsafe"
 
@@ -23,7 +22,8 @@ type txn struct {
 	dirty []touched    // groups, in order of first touch
 	input [][]*Record  // what was polled
 
-	near   []*State // groups to come
+	near   []*State // groups to come, nil for one that is not there yet
+	next   *State   // of them, that of the record being worked on
 	warmed int      // means nothing; see Warmer
 
 	letters []string // codes of the dead letters among its outputs
@@ -34,16 +34,11 @@ type txn struct {
 	noops   int
 	fault   *fault
 
-	slab    slab
-	cur     *partition // whose record is being worked on
-	curOff  int64
-	shared  bool // what is emitted is not of that record alone
-	emit    func(*Record)
-	promise func(*Record, error)
+	cur  *partition // whose record is being worked on
+	from origin     // of what is emitted
+	emit func(*Record)
 
-	mu       sync.Mutex // guards what promises write
-	failed   error      // of the first output that failed
-	tooLarge *Record    // the largest output that was too large
+	piece Record // of state, to be written
 }
 
 type touched struct {
@@ -64,23 +59,11 @@ type fault struct {
 func (t *txn) init(s *session) {
 	t.s = s
 	t.emit = t.output
-	t.promise = func(rec *Record, err error) {
-		if err == nil {
-			return
-		}
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if errors.Is(err, kerr.MessageTooLarge) && (t.tooLarge == nil || len(rec.Value) > len(t.tooLarge.Value)) {
-			t.tooLarge = rec
-		}
-		if t.failed == nil {
-			t.failed = err
-		}
-	}
+	t.piece.Topic = s.r.cfg.State
 }
 
-// batch bounds a transaction.
-type batch struct {
+// bounds are those of a transaction.
+type bounds struct {
 	poll   int           // records of one poll
 	most   int           // records in all
 	during time.Duration // time in all
@@ -89,17 +72,15 @@ type batch struct {
 
 // transact polls until there is a record, and then works until the batch is full,
 // in one transaction. With nothing to read there is none.
-func (s *session) transact(ctx, poll context.Context, b batch) error {
-	fs := s.gts.PollRecords(poll, b.poll)
+func (s *session) transact(ctx, last, poll context.Context, b bounds) error {
+	fs := s.cl.PollRecords(poll, b.poll)
 	if err := s.pollFault(fs); err != nil || fs.NumRecords() == 0 {
 		return err
 	}
-	if err := s.gts.Begin(); err != nil {
-		return fmt.Errorf("%w: beginning a transaction: %w", errReopen, err)
-	}
-	Crash("begun")
 	t := &s.txn
 	t.start(s.r.now())
+	s.out.begin(t.began)
+	Crash("begun")
 	until, cancel := context.WithDeadline(poll, t.began.Add(b.during))
 	defer cancel()
 	for {
@@ -114,12 +95,12 @@ func (s *session) transact(ctx, poll context.Context, b batch) error {
 		if t.fault != nil || t.records+t.noops >= b.most || b.full != nil && b.full() || until.Err() != nil {
 			break
 		}
-		fs = s.gts.PollRecords(until, min(b.poll, b.most-t.records-t.noops))
+		fs = s.cl.PollRecords(until, min(b.poll, b.most-t.records-t.noops))
 		if err := s.pollFault(fs); err != nil {
 			t.fault = &fault{cause: "poll", err: err}
 		}
 	}
-	return s.finish(ctx)
+	return s.finish(ctx, last)
 }
 
 func (s *session) pollFault(fs kgo.Fetches) error {
@@ -144,8 +125,7 @@ func (t *txn) start(now time.Time) {
 	t.parts, t.dirty, t.letters = t.parts[:0], t.dirty[:0], t.letters[:0]
 	clear(t.input) // of a transaction that did not commit: the collector's
 	t.input = t.input[:0]
-	t.slab.reset()
-	t.failed, t.tooLarge, t.shared = nil, nil, false
+	t.from = origin{}
 }
 
 // take works on the records of one partition.
@@ -169,6 +149,7 @@ func (s *session) take(fp *kgo.FetchTopicPartition) {
 	}
 	for i, rec := range fp.Records {
 		t.comes(p, i, fp.Records[i:])
+		t.next = t.near[i%warmAhead]
 		if t.fault = s.one(p, rec); t.fault != nil {
 			return
 		}
@@ -220,7 +201,7 @@ func (s *session) one(p *partition, rec *Record) *fault {
 		return nil
 	}
 	t.records++
-	t.curOff = rec.Offset
+	t.from = origin{part: p.id, offset: rec.Offset}
 	var f *fault
 	if alone {
 		f = s.divertTo(p, rec)
@@ -242,7 +223,9 @@ func (s *session) step(p *partition, rec *Record, why error) *fault {
 	group, err := s.groupOf(rec)
 	var st *State
 	if err == nil {
-		st = p.store.get(group)
+		if st = t.next; st == nil || st.group != group {
+			st = p.store.get(group)
+		}
 		if p.store.touch(st) {
 			t.dirty = append(t.dirty, touched{p, st})
 		}
@@ -262,14 +245,14 @@ func (s *session) step(p *partition, rec *Record, why error) *fault {
 				st.over.first = rec.Offset
 			}
 			st.over.kept, st.over.last = true, rec.Offset
-			s.produce()
+			s.out.box.keep()
 			Crash("stepped")
 			return nil
 		}
 		st.over.rollback()
 		p.staged.PolicyVersion = policy
 	}
-	t.slab.back()
+	s.out.box.back()
 	if errors.Is(err, ErrNoop) {
 		t.noops++
 		t.records--
@@ -316,39 +299,23 @@ func (s *session) deadLetter(p *partition, rec *Record, code, reason string) *fa
 		err = errors.New("no record")
 	}
 	if err != nil {
-		t.slab.back()
+		s.out.box.back()
 		return &fault{cause: "dead_letter", part: p.id, offset: rec.Offset, blame: true, err: fmt.Errorf("making dead letter: %w", err)}
 	}
 	t.letters = append(t.letters, code)
 	t.output(out)
-	s.produce()
+	s.out.box.keep()
 	return nil
 }
 
-// output takes an output of the processor over: a copy of the record, with the
-// partition of its input (§2).
+// output takes an output of the processor over: it goes to the partition of its input
+// (§2), and is copied.
 func (t *txn) output(rec *Record) {
-	o := t.slab.next()
-	o.rec = *rec
-	o.rec.Context = nil //nolint:fatcontext // the client sets its own
-	o.rec.Timestamp = t.began
-	o.part, o.offset, o.shared = t.cur.id, t.curOff, t.shared
-	if !t.s.ownPartition(rec.Topic) {
-		o.rec.Partition = t.cur.id
+	part := t.cur.id
+	if slices.Contains(t.s.r.cfg.OwnPartition, rec.Topic) {
+		part = rec.Partition
 	}
-}
-
-func (s *session) ownPartition(topic string) bool {
-	return slices.Contains(s.r.cfg.OwnPartition, topic)
-}
-
-// produce hands the outputs taken over since the last call to the client. The
-// context is never cancelled: a cancelled produce may ack what was not written.
-func (s *session) produce() {
-	t := &s.txn
-	for o := t.slab.unsent(); o != nil; o = t.slab.unsent() {
-		s.gts.Client().Produce(context.Background(), &o.rec, t.promise)
-	}
+	t.s.out.box.add(rec, part, t.from)
 }
 
 // flush puts what the transaction changed: once for each group in the order of
@@ -362,66 +329,51 @@ func (s *session) flush() *fault {
 		if !o.kept {
 			continue
 		}
-		t.cur, t.curOff, t.shared = d.p, o.last, o.first != o.last
+		t.cur, t.from = d.p, origin{part: d.p.id, offset: o.last, shared: o.first != o.last}
 		if err := s.call(func() error { return cfg.Processor.Flush(d.st, t.emit) }); err != nil {
-			t.slab.back()
-			return &fault{cause: "flush", part: d.p.id, offset: o.last, blame: !errors.Is(err, ErrStop), shared: t.shared, err: err}
+			return &fault{cause: "flush", part: d.p.id, offset: o.last, blame: !errors.Is(err, ErrStop), shared: t.from.shared, err: err}
 		}
 		for i := range o.pieces {
 			pc := &o.pieces[i]
 			if !d.st.changed(*pc) {
 				continue
 			}
-			out := t.slab.next()
-			out.rec = Record{Topic: cfg.State, Partition: d.p.id, Key: bytesOf(pc.key), Value: pc.value, Timestamp: t.began}
-			out.part, out.offset, out.shared = d.p.id, o.last, t.shared
+			t.piece.Key, t.piece.Value = bytesOf(pc.key), pc.value
+			s.out.box.add(&t.piece, d.p.id, t.from)
 		}
-		s.produce()
+		s.out.box.keep()
 	}
 	for _, p := range t.parts {
 		value, err := cfg.Codec.EncodeHeader(p.staged)
 		if err != nil {
 			return &fault{cause: "header", part: p.id, err: fmt.Errorf("encoding header: %w", err)}
 		}
-		out := t.slab.next()
-		out.rec = Record{Topic: cfg.State, Partition: p.id, Key: []byte(HeaderKey), Value: value, Timestamp: t.began}
-		out.part, out.offset, out.shared = p.id, p.staged.AppliedThrough, false
+		t.piece.Key, t.piece.Value = bytesOf(HeaderKey), value
+		s.out.box.add(&t.piece, p.id, origin{part: p.id, offset: p.staged.AppliedThrough})
 	}
-	s.produce()
 	return nil
 }
 
-// bytesOf is the string's bytes without a copy; the client only reads keys.
+// bytesOf is the string's bytes without a copy; outputs are only read.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-// sent waits until every output is acked and returns why one was not.
+// sent writes every output and returns why one could not be.
 func (s *session) sent(ctx context.Context) *fault {
-	t := &s.txn
-	if err := s.gts.Client().Flush(ctx); err != nil {
-		return &fault{cause: "produce", err: err}
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case t.failed == nil:
+	err := s.out.write(ctx)
+	if err == nil {
 		return nil
-	case t.tooLarge != nil:
-		if o := t.slab.find(t.tooLarge); o != nil {
-			return &fault{
-				cause: "too_large", part: o.part, offset: o.offset, blame: true, shared: o.shared,
-				err: fmt.Errorf("output of %d bytes for %s: %w: %w", len(o.rec.Value), o.rec.Topic, ErrTooLarge, kerr.MessageTooLarge),
-			}
-		}
 	}
-	return &fault{cause: "produce", err: t.failed}
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return &fault{cause: "too_large", part: r.from.part, offset: r.from.offset, blame: true, shared: r.from.shared, err: err}
+	}
+	return &fault{cause: "produce", err: err}
 }
 
 // finish ends the transaction. Only a commit that is known makes what was staged
 // the state (§1); an outcome that is not known is never taken for a failure (§3).
-func (s *session) finish(ctx context.Context) error {
+func (s *session) finish(ctx, last context.Context) error {
 	t := &s.txn
 	worked := s.r.now()
-	bg := context.WithoutCancel(ctx) // finish what was begun
 	f := t.fault
 	if f == nil {
 		Crash("all_stepped")
@@ -430,18 +382,17 @@ func (s *session) finish(ctx context.Context) error {
 	s.pace()
 	if f == nil {
 		Crash("flushed")
-		f = s.sent(bg)
+		f = s.sent(last)
 	}
 	if f != nil {
-		_, err := s.gts.End(bg, kgo.TryAbort)
-		s.discard()
-		if err != nil {
-			err = fmt.Errorf("%w: aborting: %w", errReopen, err)
-		}
-		return s.aborted(ctx, f, err)
+		return s.abort(ctx, last, f)
 	}
 	Crash("produced")
-	ok, err := s.gts.End(bg, kgo.TryCommit)
+	at, held := s.standing()
+	if !held {
+		return s.abort(ctx, last, &fault{cause: "rebalance", err: errors.New("a partition was taken away")})
+	}
+	ok, err := s.out.commit(last, at)
 	err = answered(err)
 	Crash("ended")
 	switch {
@@ -457,11 +408,37 @@ func (s *session) finish(ctx context.Context) error {
 		}
 		return s.unsure(ctx, err)
 	}
-	if err := s.verify(bg); err != nil {
-		return s.unsure(ctx, err)
-	}
 	s.discard()
 	return s.aborted(ctx, &fault{cause: "rebalance", err: errors.New("the group rebalanced, or its offsets could not be committed")}, nil)
+}
+
+// abort ends the transaction without effect.
+func (s *session) abort(ctx, last context.Context, f *fault) error {
+	err := s.out.abort(last)
+	s.discard()
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errReopen, err)
+	}
+	return s.aborted(ctx, f, err)
+}
+
+// standing is what the transaction commits as; false when a partition of it is no longer
+// this worker's. The generation is that of the last assignment, not the one the client has
+// come to: while it joins the next one it has not said yet what is taken away. Of an
+// earlier generation the brokers take no offsets.
+func (s *session) standing() (at standing, held bool) {
+	cfg := &s.r.cfg
+	at = standing{group: cfg.Group, instance: s.r.identity(), topic: cfg.Input, id: s.facts.input.id}
+	s.mu.Lock()
+	at.member, at.generation = s.member, s.gen
+	s.mu.Unlock()
+	for _, p := range s.txn.parts {
+		if p.gone.Load() {
+			return at, false
+		}
+		at.at = append(at.at, offsetAt{part: p.id, offset: p.pos, epoch: p.last.LeaderEpoch})
+	}
+	return at, true
 }
 
 // recycle gives the memory of the records read back to the client. Nothing points
@@ -480,28 +457,7 @@ func (t *txn) recycle() {
 // dropped: resolve decides.
 func (s *session) unsure(ctx context.Context, err error) error {
 	s.unknown = true
-	s.txn.slab.abandon() // the client may still hold its records
 	return s.aborted(ctx, &fault{cause: "unknown", err: err}, fmt.Errorf("%w: outcome of a commit is unknown: %w", errReopen, err))
-}
-
-// verify makes sure that a commit the client reports as aborted did abort. The
-// client reports so too when the coordinator's answer said nothing of the outcome.
-func (s *session) verify(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*transactionTimeout)
-	defer cancel()
-	for _, p := range s.txn.parts {
-		if p.gone.Load() {
-			continue
-		}
-		off, err := s.r.reads.GroupOffset(ctx, s.r.cfg.Group, s.r.cfg.Input, p.id)
-		if err != nil {
-			return fmt.Errorf("reading what became of a commit: %w", err)
-		}
-		if off != p.committed && !p.gone.Load() {
-			return fmt.Errorf("partition %d stands at %d, not at %d: the commit took effect", p.id, off, p.committed)
-		}
-	}
-	return nil
 }
 
 // merge makes what was staged the state.
@@ -513,21 +469,13 @@ func (s *session) merge() {
 	s.advance()
 }
 
-// adopt is merge while the client may still hold what it was given.
-func (s *session) adopt() {
-	for _, d := range s.txn.dirty {
-		d.p.store.adopt(d.st)
-	}
-	s.advance()
-}
-
 // advance takes the partitions to the end of a transaction that took effect.
 func (s *session) advance() {
 	t := &s.txn
 	m := s.r.metrics
 	for _, p := range t.parts {
 		p.open = false
-		p.header, p.committed = p.staged, p.pos
+		p.header, p.committed, p.epoch = p.staged, p.pos, p.last.LeaderEpoch
 		maps.DeleteFunc(p.gaps, func(at, _ int64) bool { return at < p.pos })
 		p.lag.done(p.pos, p.end, p.last.Timestamp)
 		for off := range p.fails {
@@ -550,8 +498,8 @@ func (s *session) advance() {
 	s.settled(true)
 }
 
-// discard drops what was staged and takes the partitions back to where the
-// transaction began, as the client does.
+// discard drops what was staged and takes the partitions, and the client with them, back
+// to where the transaction began.
 func (s *session) discard() {
 	t := &s.txn
 	for _, d := range t.dirty {
@@ -560,6 +508,11 @@ func (s *session) discard() {
 	for _, p := range t.parts {
 		p.open, p.last, p.pos = false, nil, p.begin
 	}
+	back := map[int32]kgo.EpochOffset{}
+	for _, p := range s.owned() { // also those whose records were polled and not looked at
+		back[p.id] = kgo.EpochOffset{Epoch: p.epoch, Offset: p.pos}
+	}
+	s.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{s.r.cfg.Input: back})
 	s.settled(false)
 }
 

@@ -14,12 +14,12 @@ import (
 func (p *processor) alsoSay(also []inventory.Outcome, in stream.Input, emit func(*stream.Record)) error {
 	for i := range also {
 		o := &also[i]
-		value, err := p.codecs.AppendOutcome(p.arena.room(), o)
-		if err != nil {
+		var err error
+		if p.value, err = p.codecs.AppendOutcome(p.value[:0], o); err != nil {
 			return fmt.Errorf("encoding outcome of %s: %w", o.EventID, err)
 		}
 		p.out = stream.Record{
-			Topic: event.TopicOutcomes, Key: in.Key, Value: p.arena.keep(value),
+			Topic: event.TopicOutcomes, Key: in.Key, Value: p.value,
 			Headers: p.headers(o.EventID, typeOutcome, o.RecordedAt, in.Headers),
 		}
 		emit(&p.out)

@@ -91,13 +91,13 @@ func (p *processor) tell(in stream.Input, out *inventory.Outcome, a *inventory.A
 		Key: out.Key, EventID: out.EventID, Outcome: out.Kind, Answer: *a, RecordedAt: out.RecordedAt, Version: out.Version,
 		PolicyVersion: out.PolicyVersion, Lineage: out.Lineage, Partition: out.Partition, Offset: out.Offset,
 	}
-	value, err := p.codecs.AppendAnswer(p.arena.room(), &x)
-	if err != nil {
+	var err error
+	if p.value, err = p.codecs.AppendAnswer(p.value[:0], &x); err != nil {
 		return fmt.Errorf("encoding the answer to %s: %w", out.EventID, err)
 	}
-	value = p.arena.keep(value)
+	p.key = append(p.key[:0], a.Reservation...)
 	emit(&stream.Record{
-		Topic: event.TopicAnswers, Partition: a.ReplyTo, Key: p.arena.keep(append(p.arena.room(), a.Reservation...)), Value: value,
+		Topic: event.TopicAnswers, Partition: a.ReplyTo, Key: p.key, Value: p.value,
 		Headers: p.headers(out.EventID, typeAnswer, out.RecordedAt, in.Headers),
 	})
 	return nil

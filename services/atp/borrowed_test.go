@@ -248,7 +248,7 @@ func (l *lent) overwrite() {
 func (w *borrower) transaction(sends []simSend) {
 	w.t.Helper()
 	var recs []stream.Record
-	emit := func(r *stream.Record) { recs = append(recs, *r) }
+	emit := func(r *stream.Record) { recs = append(recs, copyOf(r)) }
 	var touched []*stream.State
 	first := w.next
 	for i := range sends {

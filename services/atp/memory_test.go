@@ -1,7 +1,9 @@
 package atp
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,7 +32,7 @@ func TestMemoryOfAnotherTransactionDoesNotShow(t *testing.T) {
 		}
 		rec := &stream.Record{Topic: event.TopicEvents, Key: []byte(k.String()), Value: value, Offset: int64(n), Timestamp: time.UnixMilli(int64(at))}
 		var out []stream.Record
-		emit := func(r *stream.Record) { out = append(out, *r) }
+		emit := func(r *stream.Record) { out = append(out, copyOf(r)) }
 		st := stream.NewState(k.String())
 		if err := p.Step(stream.Input{Record: rec, Lineage: 1, Header: &stream.Header{Lineage: 1}}, st, emit); err != nil {
 			t.Fatal(err)
@@ -58,4 +60,15 @@ func TestMemoryOfAnotherTransactionDoesNotShow(t *testing.T) {
 			t.Errorf("transaction %d: outcome %s with moves %+v", n, o.EventID, o.Moves)
 		}
 	}
+}
+
+// copyOf is an output to be looked at later: the runner copies what it is given, too.
+func copyOf(r *stream.Record) stream.Record {
+	c := *r
+	c.Key, c.Value = bytes.Clone(r.Key), bytes.Clone(r.Value)
+	c.Headers = slices.Clone(r.Headers)
+	for i := range c.Headers {
+		c.Headers[i].Value = bytes.Clone(c.Headers[i].Value)
+	}
+	return c
 }

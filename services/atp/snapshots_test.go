@@ -597,7 +597,7 @@ func TestBadEndsOfSnapshots(t *testing.T) {
 		}
 		rec := &stream.Record{Key: []byte(event.ControlKey), Value: value, Partition: 4, Offset: 9, Timestamp: time.UnixMilli(int64(snapAfter))}
 		var out []stream.Record
-		err = p.Step(stream.Input{Record: rec, Lineage: 1, Header: header}, nil, func(r *stream.Record) { out = append(out, *r) })
+		err = p.Step(stream.Input{Record: rec, Lineage: 1, Header: header}, nil, func(r *stream.Record) { out = append(out, copyOf(r)) })
 		var rej *stream.Rejection
 		switch {
 		case name != "":

@@ -41,8 +41,6 @@ type processor struct {
 
 	// What follows is memory that one call leaves to the next, and no more: each
 	// use begins with an empty value.
-	arena     arena
-	flushed   bool // the transaction that the arena's memory is of has ended
 	positions []inventory.Position
 	event     event.Buf
 	outcome   inventory.Outcome
@@ -50,7 +48,12 @@ type processor struct {
 	piece     inventory.Piece
 	stampOf   inventory.Instant // the time that stamp writes
 	stamp     []byte
-	out       stream.Record // what is emitted: emit copies it
+
+	// Of what is emitted: emit copies it.
+	out   stream.Record
+	value []byte
+	key   []byte
+	ce    []stream.RecordHeader
 }
 
 // ledger is the decoded state of one key, in one piece of memory: most events find
@@ -82,11 +85,6 @@ func (p *processor) Step(in stream.Input, st *stream.State, emit func(*stream.Re
 
 // decide is Step, or with a reason to freeze the key of the event, that of Divert.
 func (p *processor) decide(in stream.Input, st *stream.State, freeze inventory.Code, emit func(*stream.Record)) error {
-	if p.flushed { // a step after a flush is of another transaction
-		p.flushed = false
-		p.arena.reset()
-		p.stampOf, p.stamp = 0, nil
-	}
 	ev := &p.event.Event
 	if err := p.codecs.DecodeEventInto(in.Value, &p.event); err != nil {
 		return stream.Reject("undecodable", err)
@@ -145,12 +143,11 @@ func (p *processor) decide(in stream.Input, st *stream.State, freeze inventory.C
 		p.outcome = rejected(ev, fault, in)
 	}
 
-	value, err := p.codecs.AppendOutcome(p.arena.room(), &p.outcome)
-	if err != nil {
+	if p.value, err = p.codecs.AppendOutcome(p.value[:0], &p.outcome); err != nil {
 		return fmt.Errorf("encoding outcome of %s: %w", ev.ID, err)
 	}
 	p.out = stream.Record{
-		Topic: event.TopicOutcomes, Key: in.Key, Value: p.arena.keep(value),
+		Topic: event.TopicOutcomes, Key: in.Key, Value: p.value,
 		Headers: p.headers(ev.ID, typeOutcome, ev.RecordedAt, in.Headers),
 	}
 	emit(&p.out)
@@ -208,7 +205,6 @@ func rejected(ev *inventory.Event, f *inventory.Fault, in stream.Input) inventor
 // Flush writes the pieces a transaction changed and publishes, once, each
 // location it changed.
 func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
-	p.flushed = true
 	led, ok := st.Object().(*ledger)
 	if !ok {
 		return nil
@@ -240,14 +236,13 @@ func (p *processor) Flush(st *stream.State, emit func(*stream.Record)) error {
 	p.positions = led.AppendChangedPositions(p.positions[:0])
 	for i := range p.positions {
 		pos := &p.positions[i]
-		value, err := p.codecs.AppendPosition(p.arena.room(), pos)
-		if err != nil {
+		var err error
+		if p.value, err = p.codecs.AppendPosition(p.value[:0], pos); err != nil {
 			return fmt.Errorf("encoding position of %s: %w", st.Group(), err)
 		}
-		value = p.arena.keep(value)
-		key := append(append(append(p.arena.room(), st.Group()...), '|'), inventory.Escape(string(pos.Location))...)
+		p.key = append(append(append(p.key[:0], st.Group()...), '|'), inventory.Escape(string(pos.Location))...)
 		p.out = stream.Record{
-			Topic: event.TopicPositions, Key: p.arena.keep(key), Value: value,
+			Topic: event.TopicPositions, Key: p.key, Value: p.value,
 			Headers: p.headers(pos.EventID, typePosition, pos.RecordedAt, nil),
 		}
 		emit(&p.out)
@@ -281,8 +276,9 @@ const headGrowth = 64
 // encode is the value of p.piece, in memory of the state's.
 func (p *processor) encode(led *ledger, st *stream.State, key string) ([]byte, error) {
 	if p.piece.Head == nil {
-		value, err := p.codecs.AppendState(p.arena.room(), &p.piece)
-		return append(st.Room(len(value)), value...), err
+		var err error
+		p.value, err = p.codecs.AppendState(p.value[:0], &p.piece)
+		return append(st.Room(len(p.value)), p.value...), err
 	}
 	prev := st.Get(key)
 	return p.codecs.AppendHead(st.Room(len(prev)+headGrowth), &p.piece, led.Same(), &led.memo, prev)
@@ -306,7 +302,8 @@ func (p *processor) headers(id, typ string, at inventory.Instant, in []stream.Re
 		}
 	}
 	if at != p.stampOf { // records of one batch share their time
-		p.stampOf, p.stamp = at, p.arena.keep(event.AppendStamp(p.arena.room(), at))
+		p.stampOf, p.stamp = at, event.AppendStamp(p.stamp[:0], at)
 	}
-	return p.arena.keepHeaders(event.AppendCE(p.arena.headerRoom(), ce, p.stamp))
+	p.ce = event.AppendCE(p.ce[:0], ce, p.stamp)
+	return p.ce
 }
