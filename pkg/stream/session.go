@@ -294,7 +294,7 @@ func (s *session) work(ctx, last context.Context) error {
 	for ctx.Err() == nil {
 		s.lend()
 		if poll.Err() != nil {
-			if err := s.events(ctx); err != nil {
+			if err := s.events(); err != nil {
 				return err
 			}
 			poll = s.armed(ctx) //nolint:fatcontext // of ctx anew, not of the last one
@@ -343,7 +343,7 @@ func (s *session) pace() {
 }
 
 // events takes up what the callbacks and restores have noted.
-func (s *session) events(ctx context.Context) error {
+func (s *session) events() error {
 	s.mu.Lock()
 	fault, done := s.fault, s.done
 	s.done, s.revoked = nil, false
