@@ -84,10 +84,9 @@ func appendBytes(dst, b []byte) []byte {
 
 // stamp is who writes a batch, and as the how manieth record of its epoch.
 type stamp struct {
-	id    int64
-	epoch int16
-	seq   int32
-	at    int64 // of all records, Unix ms
+	producerID
+	seq int32
+	at  int64 // of all records, Unix ms
 }
 
 // begin makes the memory that of an empty batch.

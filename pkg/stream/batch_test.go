@@ -113,7 +113,7 @@ func TestBatchIsReadBack(t *testing.T) {
 	for _, c := range compressions {
 		t.Run("compression "+string(c), func(t *testing.T) {
 			b := batchOf(t, want)
-			s := stamp{id: math.MaxInt64 - 5, epoch: math.MaxInt16 - 1, seq: math.MaxInt32 - 2, at: 1_700_000_000_123}
+			s := stamp{producerID: producerID{math.MaxInt64 - 5, math.MaxInt16 - 1}, seq: math.MaxInt32 - 2, at: 1_700_000_000_123}
 			wire, compressed := b.seal(nil, compressorOf(t, c), new(bytes.Buffer), s)
 			if compressed != (c != CompressNone) {
 				t.Errorf("compressed: %v", compressed)
@@ -148,7 +148,7 @@ func TestBatchIsSealedAgain(t *testing.T) {
 	for _, c := range compressions {
 		b := batchOf(t, oddRecords()[:20])
 		var room bytes.Buffer
-		s := stamp{id: 7, epoch: 3, seq: 11, at: 5}
+		s := stamp{producerID: producerID{7, 3}, seq: 11, at: 5}
 		first, _ := b.seal(nil, compressorOf(t, c), &room, s)
 		first = slices.Clone(first)
 		again, _ := b.seal(make([]byte, 0, len(first)), compressorOf(t, c), &room, s)
@@ -162,7 +162,7 @@ func TestBatchIsSealedAgain(t *testing.T) {
 func TestFlippedByteIsNoticed(t *testing.T) {
 	for _, c := range []Compression{CompressNone, CompressSnappy} {
 		b := batchOf(t, []*Record{{Key: []byte("key"), Value: bytes.Repeat([]byte("value"), 20)}, {Value: []byte("other")}})
-		wire, _ := b.seal(nil, compressorOf(t, c), new(bytes.Buffer), stamp{id: 1, seq: 5, at: 9})
+		wire, _ := b.seal(nil, compressorOf(t, c), new(bytes.Buffer), stamp{producerID: producerID{id: 1}, seq: 5, at: 9})
 		if _, err := readBatches(wire); err != nil {
 			t.Fatal(err)
 		}
@@ -287,7 +287,7 @@ func FuzzBatch(f *testing.F) {
 			return // there is no empty batch
 		}
 		b := batchOf(t, want)
-		wire, _ := b.seal(nil, compressorOf(t, compressions[int(how)%len(compressions)]), new(bytes.Buffer), stamp{id: 1, epoch: 2, seq: 3, at: 4})
+		wire, _ := b.seal(nil, compressorOf(t, compressions[int(how)%len(compressions)]), new(bytes.Buffer), stamp{producerID: producerID{1, 2}, seq: 3, at: 4})
 		got, err := readBatches(wire)
 		if err != nil {
 			t.Fatal(err)

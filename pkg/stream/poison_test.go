@@ -157,19 +157,23 @@ func (h *huge) Step(in Input, st *State, emit func(*Record)) error {
 
 // An output beyond what the log takes is its input's fault, and never a crash loop.
 func TestOversize(t *testing.T) {
-	inBubble(t, 1, func(b *bubble) {
-		b.put(0, "a", "b", "a=huge", "a", "b")
-		w := b.runner("0", new(huge))
-		b.until("commit", func() bool { return b.groupOffset(0) == 5 })
-		b.wantOut(0, "a1 b1 a2 b2")
-		if got, want := b.values(topicDead, 0), "diverted@2:huge"; got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-		if got := w.metric("aborts_total", "too_large"); got != 4 {
-			t.Errorf("%v aborts, want three and one alone", got)
-		}
-		w.stop()
-	})
+	inBubble(t, 1, func(b *bubble) { b.wantDiverted(new(huge), "huge") })
+}
+
+// wantDiverted works on a record that p makes too much of, between others.
+func (b *bubble) wantDiverted(p Processor, value string) {
+	b.t.Helper()
+	b.put(0, "a", "b", "a="+value, "a", "b")
+	w := b.runner("0", p)
+	b.until("commit", func() bool { return b.groupOffset(0) == 5 })
+	b.wantOut(0, "a1 b1 a2 b2")
+	if got, want := b.values(topicDead, 0), "diverted@2:"+value; got != want {
+		b.t.Errorf("got %s, want %s", got, want)
+	}
+	if got := w.metric("aborts_total", "too_large"); got != 4 {
+		b.t.Errorf("%v aborts, want three and one alone", got)
+	}
+	w.stop()
 }
 
 // Even the dead letter of a record may be too large; then its value is left out.
@@ -310,6 +314,36 @@ func TestDrainIsBounded(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 	})
+}
+
+// So it does when nobody says any more where the outputs' leaders are.
+func TestDrainIsBoundedWithoutMetadata(t *testing.T) {
+	inBubble(t, 1, func(b *bubble) {
+		w := b.runner("0", &counter{}, func(c *RunnerConfig) { c.Drain = time.Second })
+		b.put(0, "a")
+		b.until("commit", func() bool { return b.groupOffset(0) == 1 })
+		over := make(chan struct{})
+		b.c.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+			b.c.KeepControl()
+			b.c.SleepControl(func() { <-over })
+			return nil, nil, false
+		})
+		h := b.c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topicOut, Count: -1, Err: kerr.NotLeaderForPartition})
+		defer h.Remove()
+		b.put(0, "a")
+		if err := h.Wait(context.Background(), 1); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		w.cancel()
+		if err := <-w.done; err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("took %v", took)
+		}
+		close(over)
+	}, kfake.SleepOutOfOrder())
 }
 
 // A transaction holds the records of its interval, and state is put once a group.

@@ -211,16 +211,9 @@ func (r *RestoreReads) meta(ctx context.Context, fresh bool, topic string) (topi
 // fenced. It returns when the outcome stands (§3), with the id of whoever uses it next.
 func (r *RestoreReads) settle(ctx context.Context, txnID string, timeout time.Duration) (producerID, error) {
 	for n := 1; ; n++ {
-		req := kmsg.NewPtrInitProducerIDRequest()
-		req.TransactionalID = new(txnID)
-		req.TransactionTimeoutMillis = int32(timeout.Milliseconds()) //nolint:gosec // seconds
-		req.ProducerID, req.ProducerEpoch = -1, -1
-		resp, err := req.RequestWith(ctx, r.cl)
+		id, err := initProducer(ctx, r.cl, txnID, timeout, nobody())
 		if err == nil {
-			err = kerr.ErrorForCode(resp.ErrorCode)
-		}
-		if err == nil {
-			return producerID{resp.ProducerID, resp.ProducerEpoch}, nil
+			return id, nil
 		}
 		if ctx.Err() != nil {
 			return producerID{}, ctx.Err()
@@ -230,6 +223,28 @@ func (r *RestoreReads) settle(ctx context.Context, txnID string, timeout time.Du
 		}
 		pause(ctx, backoff(n))
 	}
+}
+
+// producerID is who writes, as the brokers know it.
+type producerID struct {
+	id    int64
+	epoch int16
+}
+
+// nobody is who comes in the place of whoever was there.
+func nobody() producerID { return producerID{-1, -1} }
+
+// initProducer asks once for the id and epoch that follow upon was.
+func initProducer(ctx context.Context, cl *kgo.Client, txnID string, timeout time.Duration, was producerID) (producerID, error) {
+	req := kmsg.NewPtrInitProducerIDRequest()
+	req.TransactionalID = new(txnID)
+	req.TransactionTimeoutMillis = int32(timeout.Milliseconds()) //nolint:gosec // seconds
+	req.ProducerID, req.ProducerEpoch = was.id, was.epoch
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return producerID{}, err
+	}
+	return producerID{resp.ProducerID, resp.ProducerEpoch}, kerr.ErrorForCode(resp.ErrorCode)
 }
 
 // implicit reports whether the brokers add partitions to transactions by themselves and end

@@ -26,17 +26,16 @@ type session struct {
 	wg     sync.WaitGroup
 	slots  chan struct{} // restores at once
 
-	mu      sync.Mutex
-	parts   map[int32]*partition
-	done    []*partition // restored, to be taken up
-	kept    map[int32]*kept
-	fault   error // of a restore
-	revoked bool  // since the loop looked last
-	joined  bool
-	member  string // of the group, as of its last assignment
-	gen     int32  // the same
-	wake    context.CancelFunc
-	turn    *turn // waited for
+	mu     sync.Mutex
+	parts  map[int32]*partition
+	done   []*partition // restored, to be taken up
+	kept   map[int32]*kept
+	fault  error // of a restore
+	joined bool
+	member string // of the group, as of its last assignment
+	gen    int32  // the same
+	wake   context.CancelFunc
+	turn   *turn // waited for
 
 	// The rest is the loop's own.
 	txn      txn
@@ -158,7 +157,7 @@ func (s *session) onAssigned(_ context.Context, cl *kgo.Client, added map[string
 	ids := added[s.r.cfg.Input]
 	was := s.member
 	s.member, s.gen = cl.GroupMetadata()
-	if was != "" && was != s.member {
+	if was != s.member { // at the first assignment there is nothing yet
 		// The group had forgotten this member. Of what the client takes it to have kept,
 		// somebody else may have had the partitions meanwhile.
 		for id := range s.parts {
@@ -217,7 +216,6 @@ func (s *session) onRevoked(_ context.Context, _ *kgo.Client, lost map[string][]
 			s.drop(p)
 		}
 	}
-	s.revoked = true
 	s.gauges()
 	s.poke()
 }
@@ -282,7 +280,7 @@ func (s *session) armed(ctx context.Context) context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wake = cancel
-	if s.revoked || s.fault != nil || len(s.done) > 0 || s.turn != nil {
+	if s.fault != nil || len(s.done) > 0 || s.turn != nil {
 		cancel()
 	}
 	return ctx
@@ -346,7 +344,7 @@ func (s *session) pace() {
 func (s *session) events() error {
 	s.mu.Lock()
 	fault, done := s.fault, s.done
-	s.done, s.revoked = nil, false
+	s.done = nil
 	s.mu.Unlock()
 	if fault != nil {
 		return fault

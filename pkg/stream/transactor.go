@@ -35,16 +35,14 @@ type transactor struct {
 	now   func() time.Time
 
 	implicit bool // brokers add partitions and groups by themselves and end epochs with transactions (KIP-890, transaction.version 2)
-	id       int64
-	epoch    int16
-	topics   map[string]topicMeta
+	producerID
+	topics map[string]topicMeta
 
 	// of the open transaction
 	box   outbox
 	began time.Time
-	open  bool           // the brokers may know of it
-	added map[*lane]bool // to it, where they are told
-	doubt bool           // whether a batch was written
+	open  bool // the brokers may know of it
+	doubt bool // whether a batch was written
 }
 
 // errNoPartition is an output to a partition that its topic does not have.
@@ -59,19 +57,12 @@ const (
 	maxRequest = 32 << 20
 )
 
-// producerID is who writes, as the brokers know it.
-type producerID struct {
-	id    int64
-	epoch int16
-}
-
 func (x *transactor) init(s *session, id producerID) {
 	cfg := &s.r.cfg
 	*x = transactor{
 		cl: s.cl, reads: s.r.reads, txnID: s.r.identity(), codec: s.r.codec, now: s.r.now,
-		implicit: s.facts.implicit, id: id.id, epoch: id.epoch,
-		topics: map[string]topicMeta{}, added: map[*lane]bool{},
-		box: outbox{limit: cfg.batchLimit()},
+		implicit: s.facts.implicit, producerID: id,
+		topics: map[string]topicMeta{}, box: outbox{limit: cfg.batchLimit()},
 	}
 }
 
@@ -93,7 +84,6 @@ func (x *transactor) begin(now time.Time) {
 		x.wire = nil
 	}
 	x.began, x.open, x.doubt = now, false, false
-	clear(x.added)
 }
 
 // late says that the brokers have ended the transaction by now.
@@ -184,7 +174,7 @@ func (x *transactor) round(ctx context.Context, lanes []*lane) (again, fault err
 		}
 		b := &l.batches[l.sent]
 		from := len(x.wire)
-		wire, compressed := b.seal(x.wire[from:], x.codec, &x.room, stamp{id: x.id, epoch: x.epoch, seq: l.seq, at: x.began.UnixMilli()})
+		wire, compressed := b.seal(x.wire[from:], x.codec, &x.room, stamp{x.producerID, l.seq, x.began.UnixMilli()})
 		if compressed {
 			x.wire = x.wire[:from+len(wire)]
 		}
@@ -344,15 +334,12 @@ func (x *transactor) forgetLeaders() {
 
 // tell adds partitions to the transaction where brokers do not do so by themselves.
 func (x *transactor) tell(ctx context.Context, lanes []*lane) error {
-	if x.implicit {
+	if x.implicit || len(lanes) == 0 {
 		return nil
 	}
 	req := kmsg.NewPtrAddPartitionsToTxnRequest()
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch = x.txnID, x.id, x.epoch
 	for _, l := range lanes {
-		if x.added[l] {
-			continue
-		}
 		i := slices.IndexFunc(req.Topics, func(t kmsg.AddPartitionsToTxnRequestTopic) bool { return t.Topic == l.topic })
 		if i < 0 {
 			i = len(req.Topics)
@@ -361,9 +348,6 @@ func (x *transactor) tell(ctx context.Context, lanes []*lane) error {
 			req.Topics = append(req.Topics, t)
 		}
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, l.part)
-	}
-	if len(req.Topics) == 0 {
-		return nil
 	}
 	x.open = true
 	err := x.patiently(ctx, func() error {
@@ -385,9 +369,6 @@ func (x *transactor) tell(ctx context.Context, lanes []*lane) error {
 	})
 	if err != nil {
 		return fmt.Errorf("adding partitions to the transaction: %w", err)
-	}
-	for _, l := range lanes {
-		x.added[l] = true
 	}
 	return nil
 }
@@ -519,7 +500,7 @@ func (x *transactor) end(ctx context.Context, commit bool) error {
 		}
 		x.open = false
 		if resp.Version >= 5 && resp.ProducerID >= 0 { // KIP-890: the next transaction has an epoch of its own
-			x.id, x.epoch = resp.ProducerID, resp.ProducerEpoch
+			x.producerID = producerID{resp.ProducerID, resp.ProducerEpoch}
 			x.box.restart()
 		}
 		return nil
@@ -541,27 +522,19 @@ func (x *transactor) abort(ctx context.Context) error {
 	}
 	if x.doubt && !x.implicit {
 		// What became of a batch is not known, nor then the sequence number of the next.
-		return x.renew(ctx, x.id, x.epoch)
+		return x.renew(ctx)
 	}
 	return nil
 }
 
-// renew gets an id and an epoch for the producer: with -1 and -1 one that takes the place
-// of whoever uses the transactional id, else another epoch of its own (KIP-360).
-func (x *transactor) renew(ctx context.Context, id int64, epoch int16) error {
-	req := kmsg.NewPtrInitProducerIDRequest()
-	req.TransactionalID = new(x.txnID)
-	req.TransactionTimeoutMillis = int32(transactionTimeout.Milliseconds())
-	req.ProducerID, req.ProducerEpoch = id, epoch
+// renew gives the producer another epoch of its own (KIP-360).
+func (x *transactor) renew(ctx context.Context) error {
 	return x.patiently(ctx, func() error {
-		resp, err := req.RequestWith(ctx, x.cl)
+		id, err := initProducer(ctx, x.cl, x.txnID, transactionTimeout, x.producerID)
 		if err != nil {
-			return err
-		}
-		if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
 			return fmt.Errorf("renewing the producer's epoch: %w", err)
 		}
-		x.id, x.epoch, x.doubt = resp.ProducerID, resp.ProducerEpoch, false
+		x.producerID, x.doubt = id, false
 		x.box.restart()
 		return nil
 	})

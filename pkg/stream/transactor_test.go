@@ -410,18 +410,7 @@ func TestTopicTakesLessThanConfigured(t *testing.T) {
 		if _, err := kadm.NewClient(b.cl).AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &limit}}, topicOut); err != nil {
 			t.Fatal(err)
 		}
-		p := new(large)
-		b.put(0, "a", "b", "a=large", "a", "b")
-		w := b.runner("0", p)
-		b.until("commit", func() bool { return b.groupOffset(0) == 5 })
-		b.wantOut(0, "a1 b1 a2 b2")
-		if got, want := b.values(topicDead, 0), "diverted@2:large"; got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-		if got := w.metric("aborts_total", "too_large"); got != 4 {
-			t.Errorf("%v aborts, want three and one alone", got)
-		}
-		w.stop()
+		b.wantDiverted(new(large), "large")
 	})
 }
 
@@ -663,8 +652,8 @@ func (b *bubble) direct(limit int32) *transactor {
 		b.t.Fatal(err)
 	}
 	return &transactor{
-		cl: cl, reads: reads, txnID: "direct", now: time.Now, implicit: implicit, id: id.id, epoch: id.epoch,
-		topics: map[string]topicMeta{}, added: map[*lane]bool{}, box: outbox{limit: func(string) int32 { return limit }, lanes: map[int32]*[]*lane{}},
+		cl: cl, reads: reads, txnID: "direct", now: time.Now, implicit: implicit, producerID: id,
+		topics: map[string]topicMeta{}, box: outbox{limit: func(string) int32 { return limit }},
 	}
 }
 
@@ -942,4 +931,107 @@ func TestPartitionsRefused(t *testing.T) {
 		}
 		w.stop()
 	}, kfake.MaxVersions(kversion.V3_9_0()))
+}
+
+// A batch that brokers call a duplicate although it is sent for the first time was not
+// written: their memory of the producer is another one's.
+func TestFirstAttemptIsNoDuplicate(t *testing.T) {
+	inEras(t, 1, func(b *bubble, _ bool) {
+		w := b.runner("0", &counter{})
+		b.put(0, "a")
+		b.until("commit", func() bool { return b.groupOffset(0) == 1 })
+		h := b.c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topicOut, Err: kerr.DuplicateSequenceNumber, When: isTransactional})
+		b.put(0, "a")
+		b.until("commit", func() bool { return b.groupOffset(0) == 2 })
+		b.wantOut(0, "a1 a2")
+		if h.Hits() != 1 || w.metric("aborts_total", "produce") != 1 {
+			t.Errorf("fault met %d times, %v aborts", h.Hits(), w.metric("aborts_total", ""))
+		}
+		w.stop()
+	})
+}
+
+// An output to a topic, or a partition, that is not there aborts well before the brokers
+// end the transaction.
+func TestOutputThatIsNotThere(t *testing.T) {
+	for name, rec := range map[string]Record{"topic": {Topic: "nowhere"}, "partition": {Topic: topicOut, Partition: 99}, "below zero": {Topic: topicOut, Partition: -1}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 1, func(b *bubble) {
+				x := b.direct(defaultBatch)
+				defer x.close()
+				began := time.Now()
+				x.begin(began)
+				x.box.add(&rec, rec.Partition, origin{})
+				if err := x.write(context.Background()); !errors.Is(err, kerr.UnknownTopicOrPartition) && !errors.Is(err, errNoPartition) {
+					t.Error(err)
+				}
+				if took := time.Since(began); took > transactionTimeout/2 {
+					t.Errorf("took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// While a worker joins the group's next generation it may have lost what it works on, and
+// has not been told: it commits as a member of the generation before, and is refused.
+func TestOffsetsAreOfTheAssignedGeneration(t *testing.T) {
+	inBubble(t, 2, func(b *bubble) {
+		var assigned, seen atomic.Int32
+		b.c.ControlKey(int16(kmsg.TxnOffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			b.c.KeepControl()
+			if q, ok := r.(*kmsg.TxnOffsetCommitRequest); ok && *q.InstanceID == group+"-0" {
+				seen.Store(q.Generation)
+			}
+			return nil, nil, false
+		})
+		w := b.runner("0", &counter{})
+		b.put(0, "a")
+		b.until("commit", func() bool { return b.groupOffset(0) == 1 })
+		assigned.Store(seen.Swap(0))
+		joining, goOn := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		b.c.ControlKey(int16(kmsg.SyncGroup), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			b.c.KeepControl()
+			if q, ok := r.(*kmsg.SyncGroupRequest); ok && q.InstanceID != nil && *q.InstanceID == group+"-0" {
+				b.c.SleepControl(func() {
+					once.Do(func() { close(joining) })
+					<-goOn
+				})
+			}
+			return nil, nil, false
+		})
+		w2 := b.runner("1", &counter{})
+		<-joining
+		b.put(0, "a")
+		b.put(1, "b")
+		b.until("offsets are sent", func() bool { return seen.Load() != 0 })
+		if got := seen.Load(); got != assigned.Load() {
+			t.Errorf("offsets of generation %d, while %d is the last assigned", got, assigned.Load())
+		}
+		close(goOn)
+		b.until("commits", func() bool { return b.groupOffset(0) == 2 && b.groupOffset(1) == 1 })
+		b.wantOut(0, "a1 a2")
+		b.wantOut(1, "b1")
+		w.stop()
+		w2.stop()
+	}, kfake.SleepOutOfOrder())
+}
+
+// A worker that the group had forgotten comes back as another member. What the client
+// takes it to have kept somebody else may have had: the session ends.
+func TestForgottenMemberBeginsAnew(t *testing.T) {
+	inBubble(t, 1, func(b *bubble) {
+		for _, c := range []struct {
+			was  string
+			keep []int32 // assigned anew
+			ends bool
+		}{{"", nil, false}, {"before", []int32{0}, false}, {"before", nil, true}} {
+			s := &session{r: &Runner{cfg: RunnerConfig{Input: topicIn}, metrics: newMetrics(nil, group)}, member: c.was, parts: map[int32]*partition{0: {id: 0}}}
+			s.onAssigned(context.Background(), b.cl, map[string][]int32{topicIn: c.keep})
+			if got := errors.Is(s.fault, errReopen); got != c.ends {
+				t.Errorf("%+v: %v", c, s.fault)
+			}
+		}
+	})
 }

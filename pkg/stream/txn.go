@@ -70,8 +70,8 @@ type bounds struct {
 	full   func() bool   // asked after each poll; nil is never
 }
 
-// transact polls until there is a record, and then works until the batch is full,
-// in one transaction. With nothing to read there is none.
+// transact polls until there is a record, and then works until a bound is
+// met, in one transaction. With nothing to read there is none.
 func (s *session) transact(ctx, last, poll context.Context, b bounds) error {
 	fs := s.cl.PollRecords(poll, b.poll)
 	if err := s.pollFault(fs); err != nil || fs.NumRecords() == 0 {
