@@ -249,19 +249,7 @@ func TestSlowReader(t *testing.T) {
 	last := listen(t, url+"/v1/changes", "")
 	last.is(eventOpen)
 	items := []string{}
-	write := func(n int) {
-		for range n {
-			item := fmt.Sprintf("I%d", len(items))
-			items = append(items, item)
-			r.write(t, kgo.TryCommit, item, 1, map[inventory.Location]int64{"DC1": 7})
-			last.is(eventChange, `"item":"`+item+`"`)
-		}
-	}
-	out.open <- struct{}{} // open
-	write(1)
-	out.open <- struct{}{} // the first change; it has seen all there was in its partition
-	write(60)              // of each partition more than it holds
-	eventually(t, "the second replica has them", func() bool {
+	has := func() bool {
 		has, err := s.feed.Fresh(ctx)
 		if err != nil {
 			return false
@@ -273,7 +261,21 @@ func TestSlowReader(t *testing.T) {
 			}
 		}
 		return err == nil
-	})
+	}
+	write := func(n int) {
+		for range n {
+			item := fmt.Sprintf("I%d", len(items))
+			items = append(items, item)
+			r.write(t, kgo.TryCommit, item, 1, map[inventory.Location]int64{"DC1": 7})
+			last.is(eventChange, `"item":"`+item+`"`)
+			// One by one: no reader is too slow for what falls out before it may be told.
+			eventually(t, "the second replica has it", has)
+		}
+	}
+	out.open <- struct{}{} // open
+	write(1)
+	out.open <- struct{}{} // the first change; it has seen all there was in its partition
+	write(60)              // of each partition more than it holds
 	close(out.open)
 	var got end
 	select {
