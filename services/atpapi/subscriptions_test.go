@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -66,15 +67,28 @@ func TestWebhooks(t *testing.T) {
 		t.Errorf("tested: %+v", tested)
 	}
 	new2 := a.ask(http.MethodPost, "/v1/subscriptions/"+all.ID+"/secret", "shop", `{"keep_old":0}`)
-	r.write(t, kgo.TryCommit, "B", 3, map[inventory.Location]int64{"DC1": 9})
-	eventually(t, "a change comes", func() bool { return rcv.numbers(all.ID)["B"].ATP == "9" })
-	for _, m := range rcv.all() {
-		if n := rcv.numbers(all.ID)["B"]; len(m.msg.Data.Changes) == 1 && m.msg.Data.Changes[0].Version == n.Version && m.msg.Data.Changes[0].Item == "B" {
-			if m.verified(t, new2.Secret) != 1 || m.verified(t, new1.Secret)+m.verified(t, all.Secret) != 0 {
+	// Who delivers learns of it soon after the answer: from the first message that the new one
+	// signs alone no other signs any more.
+	b, soon := int64(2), len(rcv.all())
+	eventually(t, "a change comes that the new secret signs alone", func() bool {
+		b++
+		r.write(t, kgo.TryCommit, "B", b, map[inventory.Location]int64{"DC1": 6 + b})
+		want := strconv.FormatInt(6+b, 10)
+		eventually(t, "a change comes", func() bool { return rcv.numbers(all.ID)["B"].ATP == want })
+		alone := false
+		for _, m := range rcv.all()[soon:] {
+			if m.msg.Data.Subscription != all.ID {
+				continue
+			}
+			old := m.verified(t, new1.Secret) + m.verified(t, all.Secret)
+			if m.verified(t, new2.Secret) == 1 && old == 0 {
+				alone = true
+			} else if alone {
 				t.Errorf("after the second rotation it is signed %q", m.signature)
 			}
 		}
-	}
+		return alone
+	})
 	if code := a.ask(http.MethodDelete, "/v1/subscriptions/"+named.ID, "shop", "").code; code != 204 {
 		t.Errorf("removed: %d", code)
 	}
@@ -97,7 +111,7 @@ func TestWebhooks(t *testing.T) {
 	for v := int64(4); v < 40; v++ {
 		r.write(t, kgo.TryCommit, "A", v, map[inventory.Location]int64{"DC1": v})
 	}
-	r.write(t, kgo.TryCommit, "B", 4, map[inventory.Location]int64{"DC1": 44})
+	r.write(t, kgo.TryCommit, "B", b+1, map[inventory.Location]int64{"DC1": 44})
 	rcv.answers(nil)
 	if got := a.ask(http.MethodPatch, "/v1/subscriptions/"+all.ID, "shop", `{"enabled":true}`); got.Status != "active" || got.FailedAttempts != 0 {
 		t.Errorf("enabled: %+v", got)
