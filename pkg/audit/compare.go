@@ -205,22 +205,22 @@ func (c *checker) lines() {
 	seen := c.seen(inventory.PieceHead, c.it.head.at)
 	for i := range c.at {
 		st := &c.at[i]
-		if want := gather(claims[st.Location]); !slices.Equal(want, gather(st.Reserved)) {
-			c.fault(4, Claims, string(st.Location), seen, "reserved as its lines claim: "+fmt.Sprint(want), fmt.Sprint(st.Reserved))
+		if want := gather(claims[st.Location]); !slices.Equal(want, gather(st.Reserved())) {
+			c.fault(4, Claims, string(st.Location), seen, "reserved as its lines claim: "+fmt.Sprint(want), fmt.Sprint(st.Reserved()))
 		}
-		if want := gather(supply[st.Location]); !slices.Equal(want, gather(st.Supply)) {
-			c.fault(4, Supply, string(st.Location), seen, "supply as its lines expect: "+fmt.Sprint(want), fmt.Sprint(st.Supply))
+		if want := gather(supply[st.Location]); !slices.Equal(want, gather(st.Supply())) {
+			c.fault(4, Supply, string(st.Location), seen, "supply as its lines expect: "+fmt.Sprint(want), fmt.Sprint(st.Supply()))
 		}
 		delete(claims, st.Location)
 		delete(supply, st.Location)
 		cover := st.States[inventory.OnHand]
-		for _, b := range st.Supply {
+		for _, b := range st.Supply() {
 			cover += b.Quantity
 		}
-		for _, b := range st.Reserved {
+		for _, b := range st.Reserved() {
 			cover -= b.Quantity
 		}
-		if len(st.Reserved) > 0 && cover < 0 && c.p.whole && !c.it.short {
+		if len(st.Reserved()) > 0 && cover < 0 && c.p.whole && !c.it.short {
 			c.fault(4, Unnamed, string(st.Location), seen, "an outcome that names the shortage of "+(-cover).String(), "none")
 		}
 	}
@@ -294,14 +294,14 @@ func (c *checker) position(s *inventory.LocationState, pos *inventory.Position) 
 		}
 	}
 	safety := c.head.Safety
-	if s.HasSafety {
-		safety = s.Safety
+	if own, ok := s.Safety(); ok {
+		safety = own
 	}
 	switch {
-	case !slices.Equal(s.Reserved, pos.Reserved):
-		return fmt.Sprintf("reserved %v", s.Reserved), fmt.Sprintf("reserved %v", pos.Reserved)
-	case !slices.Equal(s.Supply, pos.Supply):
-		return fmt.Sprintf("supply %v", s.Supply), fmt.Sprintf("supply %v", pos.Supply)
+	case !slices.Equal(s.Reserved(), pos.Reserved):
+		return fmt.Sprintf("reserved %v", s.Reserved()), fmt.Sprintf("reserved %v", pos.Reserved)
+	case !slices.Equal(s.Supply(), pos.Supply):
+		return fmt.Sprintf("supply %v", s.Supply()), fmt.Sprintf("supply %v", pos.Supply)
 	case pos.Frozen != (c.head.Frozen.Since != 0):
 		return fmt.Sprintf("frozen: %v", c.head.Frozen.Since != 0), fmt.Sprintf("frozen: %v", pos.Frozen)
 	case safety != pos.SafetyStock:

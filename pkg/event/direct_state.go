@@ -61,25 +61,33 @@ func decodeEntry(r *reader, x *inv.Entry) {
 func encodeLocationState(w *writer, x *inv.LocationState) {
 	w.text(string(x.Location))
 	encodeStates(w, &x.States)
-	w.optQuantity(x.Safety, x.HasSafety)
+	m := x.More
+	if m == nil {
+		m = new(inv.LocationMore)
+	}
+	w.optQuantity(m.Safety, m.HasSafety)
 	w.long(x.Version)
-	encodeAll(w, x.Reserved, encodeBucket)
-	encodeAll(w, x.Supply, encodeBucket)
-	encodeBody(w, x.LastCount, countMarkTable.enc)
-	w.long(x.JournalCount)
-	encodeBody(w, x.Trimmed, trimmedTable.enc)
+	encodeAll(w, m.Reserved, encodeBucket)
+	encodeAll(w, m.Supply, encodeBucket)
+	encodeBody(w, m.LastCount, countMarkTable.enc)
+	w.long(m.JournalCount)
+	encodeBody(w, m.Trimmed, trimmedTable.enc)
 }
 
 func decodeLocationState(r *reader, x *inv.LocationState) {
 	x.Location = inv.Location(r.word())
 	decodeStates(r, &x.States)
-	x.Safety, x.HasSafety = r.optQuantity()
+	var m inv.LocationMore
+	m.Safety, m.HasSafety = r.optQuantity()
 	x.Version = r.long()
-	x.Reserved = decodeAll(r, minBucket, decodeBucket)
-	x.Supply = decodeAll(r, minBucket, decodeBucket)
-	x.LastCount = decodeBody(r, countMarkTable.dec)
-	x.JournalCount = r.long()
-	x.Trimmed = decodeBody(r, trimmedTable.dec)
+	m.Reserved = decodeAll(r, minBucket, decodeBucket)
+	m.Supply = decodeAll(r, minBucket, decodeBucket)
+	m.LastCount = decodeBody(r, countMarkTable.dec)
+	m.JournalCount = r.long()
+	m.Trimmed = decodeBody(r, trimmedTable.dec)
+	if !m.IsZero() {
+		x.More = &m
+	}
 }
 
 func encodeOutside(w *writer, x *inv.Outside) {

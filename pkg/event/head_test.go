@@ -66,7 +66,11 @@ func TestHeadInParts(t *testing.T) {
 				if rng.IntN(8) == 0 {
 					l := &h.Locations[i]
 					l.States[rng.IntN(int(inv.NumStates))] = inv.Quantity(rng.Int64N(1 << rng.IntN(50)))
-					l.LastCount = &inv.CountMark{AsOf: 1, Source: "wms"}
+					m := &inv.LocationMore{LastCount: &inv.CountMark{AsOf: 1, Source: "wms"}}
+					if l.More != nil {
+						m.Reserved, m.Supply = l.More.Reserved, l.More.Supply
+					}
+					l.More = m
 					same.Locations &^= 1 << i
 				}
 			}

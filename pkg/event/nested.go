@@ -218,3 +218,38 @@ func decodeList[V any](r *reader, dec func(*reader) V) []V {
 	}
 	return vs
 }
+
+// apart is a field that stands in another record of ours, behind a pointer that is nil
+// while all of that is zero.
+func apart[T any, V any, P interface {
+	*V
+	IsZero() bool
+}](get func(*T) **V, f field[V]) field[T] {
+	through := func(dec func(*reader, *V)) func(*reader, *T) {
+		return func(r *reader, x *T) {
+			v := *get(x)
+			if v == nil {
+				v = new(V)
+			}
+			dec(r, v)
+			if !P(v).IsZero() {
+				*get(x) = v
+			}
+		}
+	}
+	return field[T]{
+		name: f.name,
+		enc: func(w *writer, x *T) {
+			v := *get(x)
+			if v == nil {
+				v = new(V)
+			}
+			f.enc(w, v)
+		},
+		dec: through(f.dec),
+		bind: func(s avro.Schema) (func(*reader, *T), bool, error) {
+			dec, same, err := f.bind(s)
+			return through(dec), same, err
+		},
+	}
+}

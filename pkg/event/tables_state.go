@@ -25,17 +25,19 @@ var trimmedTable = record("Trimmed",
 	long("gone", func(x *inv.Trimmed) *int64 { return &x.Gone }),
 )
 
+func locationMore(x *inv.LocationState) **inv.LocationMore { return &x.More }
+
 var locationStateTable = record("LocationState",
 	word("location", func(x *inv.LocationState) *inv.Location { return &x.Location }),
 	one("states", statesTable, func(x *inv.LocationState) *states { return &x.States }),
-	hasQuantity("safety_stock", func(x *inv.LocationState) *bool { return &x.HasSafety },
-		func(x *inv.LocationState) *inv.Quantity { return &x.Safety }),
+	apart(locationMore, hasQuantity("safety_stock", func(x *inv.LocationMore) *bool { return &x.HasSafety },
+		func(x *inv.LocationMore) *inv.Quantity { return &x.Safety })),
 	long("version", func(x *inv.LocationState) *int64 { return &x.Version }),
-	many("reserved", bucketTable, func(x *inv.LocationState) *[]inv.Bucket { return &x.Reserved }),
-	many("supply", bucketTable, func(x *inv.LocationState) *[]inv.Bucket { return &x.Supply }),
-	opt("last_count", countMarkTable, func(x *inv.LocationState) **inv.CountMark { return &x.LastCount }),
-	long("journal_count", func(x *inv.LocationState) *int64 { return &x.JournalCount }),
-	opt("trimmed", trimmedTable, func(x *inv.LocationState) **inv.Trimmed { return &x.Trimmed }),
+	apart(locationMore, many("reserved", bucketTable, func(x *inv.LocationMore) *[]inv.Bucket { return &x.Reserved })),
+	apart(locationMore, many("supply", bucketTable, func(x *inv.LocationMore) *[]inv.Bucket { return &x.Supply })),
+	apart(locationMore, opt("last_count", countMarkTable, func(x *inv.LocationMore) **inv.CountMark { return &x.LastCount })),
+	apart(locationMore, long("journal_count", func(x *inv.LocationMore) *int64 { return &x.JournalCount })),
+	apart(locationMore, opt("trimmed", trimmedTable, func(x *inv.LocationMore) **inv.Trimmed { return &x.Trimmed })),
 ).direct(encodeLocationState, decodeLocationState)
 
 var seenTable = record("Seen",

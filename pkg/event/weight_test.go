@@ -25,8 +25,8 @@ func TestWeightIsThatOfTheEncoding(t *testing.T) {
 		switch {
 		case p.Location != nil:
 			for n := range 500 {
-				p.Location.Reserved = append(p.Location.Reserved, inv.Bucket{Due: inv.Day(n), Channel: long, Quantity: inv.MaxQuantity - inv.Quantity(n)})
-				p.Location.Supply = append(p.Location.Supply, inv.Bucket{Due: inv.Day(n), Quantity: inv.Quantity(n)})
+				p.Location.More.Reserved = append(p.Location.More.Reserved, inv.Bucket{Due: inv.Day(n), Channel: long, Quantity: inv.MaxQuantity - inv.Quantity(n)})
+				p.Location.More.Supply = append(p.Location.More.Supply, inv.Bucket{Due: inv.Day(n), Quantity: inv.Quantity(n)})
 			}
 			for a := range p.Location.States {
 				p.Location.States[a] = -inv.MaxQuantity

@@ -57,9 +57,9 @@ func (r *reader) check(p *Location) {
 			supply += p.Supply[i].Quantity
 		}
 	}
-	differ("claims", claims, sum(st.Reserved), "state")
+	differ("claims", claims, sum(st.Reserved()), "state")
 	differ("claims", claims, sum(p.Position.Reserved), "position")
-	differ("supply", supply, sum(st.Supply), "state")
+	differ("supply", supply, sum(st.Supply()), "state")
 	differ("supply", supply, sum(p.Position.Supply), "position")
 	// A position has the version of its commit, which other locations may have moved on.
 	if v := p.Position.Version; v < st.Version || v > r.item.Version {

@@ -112,11 +112,11 @@ func (l *Ledger) AppendChangedPositions(ps []Position) []Position {
 func (l *Ledger) fill(p *Position, st *LocationState) {
 	*p = Position{
 		Key: l.key, Location: st.Location, States: st.States,
-		Reserved: slices.Clone(st.Reserved), Supply: slices.Clone(st.Supply),
+		Reserved: slices.Clone(st.Reserved()), Supply: slices.Clone(st.Supply()),
 		SafetyStock: l.head.Safety, Version: st.Version, Part: 1, Parts: 1,
 	}
-	if st.HasSafety {
-		p.SafetyStock = st.Safety
+	if q, ok := st.Safety(); ok {
+		p.SafetyStock = q
 	}
 	if l.head.Queue.Parked+l.head.Queue.Held != 0 {
 		p.ParkedOut = l.parkedOut(st)

@@ -205,6 +205,6 @@ func (l *Ledger) mark(c *counted) {
 		last.Snapshot = strings.Clone(c.mark.Snapshot) // outlives the event
 	}
 	last.Covers |= kinds
-	st.LastCount = &last
+	st.more().LastCount = &last
 	l.dirtyLocation(c.place)
 }

@@ -96,7 +96,9 @@ func (l *Ledger) acknowledge(pl *plan, olds []*Line, after *Line) {
 		if st == nil || st.lastCount().Covers&countAvailable == 0 {
 			continue
 		}
-		reaches := func(e LineEntry) bool { return (e.Location == name || e.Location == "") && e.At <= st.LastCount.AsOf }
+		reaches := func(e LineEntry) bool {
+			return (e.Location == name || e.Location == "") && e.At <= st.More.LastCount.AsOf
+		}
 		if !slices.ContainsFunc(after.Entries, reaches) &&
 			!slices.ContainsFunc(olds, func(ln *Line) bool { return slices.ContainsFunc(ln.Entries, reaches) }) {
 			continue // all of it is later than any count

@@ -95,7 +95,7 @@ func (l *Ledger) correctCount(ev *Event, pl *plan, now *LocationState) (done boo
 // withdraw takes back what counts of a location adjusted, of those asked for as many as
 // go; found says whether there are any.
 func (l *Ledger) withdraw(pl *plan, st *LocationState, of, goes func(*mark) bool) (found bool, f *Fault) {
-	if st.LastCount == nil {
+	if !st.isCounted() {
 		return false, nil
 	}
 	ms := l.marks(st, 0)

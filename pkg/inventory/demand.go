@@ -328,7 +328,7 @@ func (pl *plan) reserve(l *Ledger, ln *Line, name Location, q Quantity) *Fault {
 	if !lc.newReserved {
 		lc.newReserved = true
 		if lc.now != nil {
-			lc.reserved = slices.Clone(lc.now.Reserved)
+			lc.reserved = slices.Clone(lc.now.Reserved())
 		}
 	}
 	bs, err := addBucket(lc.reserved, Bucket{Due: ln.Due, Channel: ln.Channel, Movable: ln.Movable, Quantity: q})

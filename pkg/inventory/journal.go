@@ -27,12 +27,13 @@ func (l *Ledger) enter(e Entry) {
 	k := len(l.head.Journal) - MaxRecentEntries/2
 	for _, e := range l.head.Journal[:k] {
 		st := l.location(e.Location)
-		seg := l.journalSegment(st, st.JournalCount/SegmentSize)
+		seg := l.journalSegment(st, st.journalCount()/SegmentSize)
 		seg.entries = append(seg.entries, e)
 		seg.dirty = true
-		st.JournalCount++
+		m := st.more()
+		m.JournalCount++
 		l.dirtyLocation(e.Location)
-		if st.JournalCount%SegmentSize == 0 {
+		if m.JournalCount%SegmentSize == 0 {
 			l.full(st.Location)
 		}
 	}
@@ -49,7 +50,7 @@ func (l *Ledger) journalSegment(st *LocationState, n int64) *journalSegment {
 		}
 	}
 	seg := journalSegment{location: st.Location, n: n}
-	if st.JournalCount > n*SegmentSize {
+	if st.journalCount() > n*SegmentSize {
 		seg.entries = l.pieces.Journal(st.Location, n)
 	}
 	r.journal = append(r.journal, seg)
@@ -63,7 +64,7 @@ func (l *Ledger) history(st *LocationState, f func(e *Entry)) { l.historySince(s
 // historySince is history, but that it may leave out entries of before since.
 func (l *Ledger) historySince(st *LocationState, since Instant, f func(e *Entry)) {
 	l.sums(st, since, f)
-	for n := st.trimmed().From; n*SegmentSize < st.JournalCount; n++ {
+	for n := st.trimmed().From; n*SegmentSize < st.journalCount(); n++ {
 		seg := l.journalSegment(st, n)
 		for i := range seg.entries {
 			f(&seg.entries[i])
@@ -173,11 +174,11 @@ func (l *Ledger) restateAll(pl *plan) *Fault {
 // their neighbours.
 func (l *Ledger) restate(pl *plan, i int) *Fault {
 	lc := pl.localAt(i)
-	if lc.now == nil || lc.now.LastCount == nil {
+	if lc.now == nil || !lc.now.isCounted() {
 		return nil
 	}
 	name := lc.location
-	from, ok := pl.reach(name, lc.now.LastCount)
+	from, ok := pl.reach(name, lc.now.More.LastCount)
 	if !ok {
 		return nil
 	}

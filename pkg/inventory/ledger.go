@@ -82,13 +82,19 @@ type change struct {
 
 // NewLedger opens the ledger of a key over its stored pieces.
 func NewLedger(key Key, pieces Pieces) *Ledger {
-	l := &Ledger{key: key, pieces: pieces}
+	l := new(Ledger)
+	l.Open(key, pieces)
+	return l
+}
+
+// Open makes a zero ledger that of a key over its stored pieces.
+func (l *Ledger) Open(key Key, pieces Pieces) {
+	l.key, l.pieces = key, pieces
 	if h := pieces.Head(); h != nil {
 		l.head = *h
 	} else {
 		l.head.Fence.Offset = -1
 	}
-	return l
 }
 
 // Key names the ledger.
@@ -347,20 +353,26 @@ func (l *Ledger) decideSetting(ev *Event, pl *plan) *Fault {
 	if s.Location != "" {
 		lc := pl.local(l, s.Location)
 		lc.touch = true
-		lc.safety = lc.now == nil || !lc.now.HasSafety || lc.now.Safety != s.SafetyStock
+		lc.safety = true
+		if lc.now != nil {
+			q, ok := lc.now.Safety()
+			lc.safety = !ok || q != s.SafetyStock
+		}
 		return nil
 	}
 	if l.head.HasSafety && l.head.Safety == s.SafetyStock {
 		return nil
 	}
 	for i := range l.head.Locations {
-		if st := &l.head.Locations[i]; !st.HasSafety {
-			pl.local(l, st.Location).safety = true
+		if _, own := l.head.Locations[i].Safety(); !own {
+			pl.local(l, l.head.Locations[i].Location).safety = true
 		}
 	}
 	for _, name := range l.head.Split {
-		if st := l.location(name); st != nil && !st.HasSafety {
-			pl.local(l, name).safety = true
+		if st := l.location(name); st != nil {
+			if _, own := st.Safety(); !own {
+				pl.local(l, name).safety = true
+			}
 		}
 	}
 	return nil

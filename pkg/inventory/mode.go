@@ -198,10 +198,10 @@ func (lc *local) claims() (s string) {
 		}
 	}
 	if lc.newReserved {
-		say("reserved", now.Reserved, lc.reserved)
+		say("reserved", now.Reserved(), lc.reserved)
 	}
 	if lc.newSupply {
-		say("supply", now.Supply, lc.supply)
+		say("supply", now.Supply(), lc.supply)
 	}
 	return s
 }

@@ -188,7 +188,11 @@ func clonePiece(p Piece) Piece {
 }
 
 func cloneLocation(l LocationState) LocationState {
-	l.Reserved, l.Supply = slices.Clone(l.Reserved), slices.Clone(l.Supply)
+	if l.More != nil {
+		m := *l.More
+		m.Reserved, m.Supply = slices.Clone(m.Reserved), slices.Clone(m.Supply)
+		l.More = &m
+	}
 	return l
 }
 

@@ -243,8 +243,8 @@ func (l *Ledger) conclude(pl *plan) *Fault {
 				pl.code(CodeNegative)
 			}
 		}
-		lc.newReserved = lc.newReserved && !slices.Equal(lc.reserved, now.Reserved)
-		lc.newSupply = lc.newSupply && !slices.Equal(lc.supply, now.Supply)
+		lc.newReserved = lc.newReserved && !slices.Equal(lc.reserved, now.Reserved())
+		lc.newSupply = lc.newSupply && !slices.Equal(lc.supply, now.Supply())
 		pl.checkOversold(lc, now)
 	}
 	for a, d := range pl.outside {
@@ -262,7 +262,7 @@ const maxLocations = 10_000
 // cover the claims, and this event made it worse. Safety stock does not count: it
 // may be sold by decision.
 func (pl *plan) checkOversold(lc *local, now *LocationState) {
-	reserved, supply := now.Reserved, now.Supply
+	reserved, supply := now.Reserved(), now.Supply()
 	if lc.newReserved {
 		reserved = lc.reserved
 	}
@@ -272,7 +272,7 @@ func (pl *plan) checkOversold(lc *local, now *LocationState) {
 	if len(reserved) == 0 {
 		return
 	}
-	before := cover(now.States[OnHand], now.Reserved, now.Supply)
+	before := cover(now.States[OnHand], now.Reserved(), now.Supply())
 	after := cover(now.States[OnHand]+lc.delta[OnHand], reserved, supply)
 	if after < 0 && after < before {
 		pl.code(CodeOversold)

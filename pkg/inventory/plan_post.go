@@ -34,15 +34,16 @@ func (l *Ledger) post(p *Policy, ev *Event, pl *plan, at At) {
 			st.States[a] += lc.delta[a]
 		}
 		if lc.newReserved {
-			st.Reserved = lc.reserved
+			st.more().Reserved = lc.reserved
 			l.due |= fitHead
 		}
 		if lc.newSupply {
-			st.Supply = lc.supply
+			st.more().Supply = lc.supply
 			l.due |= fitHead
 		}
 		if pl.setting && ev.Setting.Location == lc.location {
-			st.HasSafety, st.Safety = true, ev.Setting.SafetyStock
+			m := st.more()
+			m.HasSafety, m.Safety = true, ev.Setting.SafetyStock
 		}
 		previous := st.Version
 		if previous == 0 {

@@ -94,30 +94,84 @@ type Frozen struct {
 
 // LocationState is what a key knows of one location.
 type LocationState struct {
-	Location     Location
-	States       [NumStates]Quantity
+	Location Location
+	States   [NumStates]Quantity
+	Version  int64         // item version of its last change
+	More     *LocationMore // nil: nothing of it
+}
+
+// LocationMore is what many locations do not have: most events of an item read what it
+// knows of each location, so that is kept small.
+type LocationMore struct {
 	HasSafety    bool
 	Safety       Quantity
-	Version      int64    // item version of its last change
 	Reserved     []Bucket // sum of open claims of the lines, sorted
 	Supply       []Bucket
-	LastCount    *CountMark // never written to: a later one takes its place; see lastCount
+	LastCount    *CountMark // never written to: a later one takes its place
 	JournalCount int64      // entries moved to segments so far, as IDCount
-	Trimmed      *Trimmed   // nil: all of it is exact; as LastCount, see trimmed
+	Trimmed      *Trimmed   // nil: all of it is exact; as LastCount
+}
+
+// IsZero says whether there is nothing in it.
+func (m *LocationMore) IsZero() bool {
+	return !m.HasSafety && m.Safety == 0 && len(m.Reserved)+len(m.Supply) == 0 && m.LastCount == nil && m.JournalCount == 0 && m.Trimmed == nil
+}
+
+// more is for writing.
+func (st *LocationState) more() *LocationMore {
+	if st.More == nil {
+		st.More = new(LocationMore)
+	}
+	return st.More
+}
+
+// Reserved is the sum of open claims of the lines, sorted. It is not to be written to.
+func (st *LocationState) Reserved() []Bucket {
+	if st.More == nil {
+		return nil
+	}
+	return st.More.Reserved
+}
+
+// Supply is what is to come, sorted. It is not to be written to.
+func (st *LocationState) Supply() []Bucket {
+	if st.More == nil {
+		return nil
+	}
+	return st.More.Supply
+}
+
+// Safety is the location's own safety stock; false where that of the item holds.
+func (st *LocationState) Safety() (Quantity, bool) {
+	if st.More == nil {
+		return 0, false
+	}
+	return st.More.Safety, st.More.HasSafety
+}
+
+// journalCount is how many entries have moved to segments so far.
+func (st *LocationState) journalCount() int64 {
+	if st.More == nil {
+		return 0
+	}
+	return st.More.JournalCount
 }
 
 // lastCount is the latest count, zero when there was none.
 func (st *LocationState) lastCount() (m CountMark) {
-	if st.LastCount != nil {
-		m = *st.LastCount
+	if st.isCounted() {
+		m = *st.More.LastCount
 	}
 	return m
 }
 
+// isCounted says whether there was a count.
+func (st *LocationState) isCounted() bool { return st.More != nil && st.More.LastCount != nil }
+
 // trimmed is how far back the journal is exact, zero when all of it is.
 func (st *LocationState) trimmed() (t Trimmed) {
-	if st.Trimmed != nil {
-		t = *st.Trimmed
+	if st.More != nil && st.More.Trimmed != nil {
+		t = *st.More.Trimmed
 	}
 	return t
 }

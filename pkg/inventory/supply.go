@@ -273,7 +273,7 @@ func (pl *plan) expect(l *Ledger, o SupplyOpen, q Quantity) *Fault {
 	if !lc.newSupply {
 		lc.newSupply = true
 		if lc.now != nil {
-			lc.supply = slices.Clone(lc.now.Supply)
+			lc.supply = slices.Clone(lc.now.Supply())
 		}
 	}
 	bs, err := addBucket(lc.supply, Bucket{Due: o.Due, Quantity: q})

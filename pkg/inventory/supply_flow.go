@@ -202,7 +202,7 @@ func (pl *plan) expects() bool {
 		lc := pl.localAt(i)
 		var was []Bucket
 		if lc.now != nil {
-			was = lc.now.Supply
+			was = lc.now.Supply()
 		}
 		if lc.newSupply && !slices.Equal(lc.supply, was) {
 			return true

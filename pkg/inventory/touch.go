@@ -9,7 +9,7 @@ func (l *Ledger) Touch() int {
 		int(h.Outside[0]) + int(h.Window.From) + int(h.Book.SweepAt) + int(h.Frozen.Since) + len(h.Frozen.Code) +
 		int(l.same.Locations) + len(l.changes)
 	for i := range h.Locations {
-		n += len(h.Locations[i].Location) + int(h.Locations[i].JournalCount)
+		n += int(h.Locations[i].Version)
 	}
 	const together = 4 // stand in one line of a cache
 	for i := 0; i < len(h.IDs); i += together {

@@ -24,8 +24,9 @@ const (
 func (l *Ledger) trim(p *Policy, name Location) {
 	st := l.location(name)
 	t := new(st.trimmed()) // a copy: others may hold the one before
-	st.Trimmed = t
-	full := st.JournalCount / SegmentSize
+	m := st.more()
+	m.Trimmed = t
+	full := m.JournalCount / SegmentSize
 	for range trimStep {
 		if t.From >= full {
 			break
@@ -55,7 +56,7 @@ func (l *Ledger) trim(p *Policy, name Location) {
 		t.Gone++
 	}
 	if *t == (Trimmed{}) {
-		st.Trimmed = nil
+		m.Trimmed = nil
 	}
 	l.dirtyLocation(name)
 }
@@ -72,7 +73,7 @@ func youngest(es []Entry) (t Instant) {
 
 // blur adds entries to the sums of a location.
 func (l *Ledger) blur(st *LocationState, entries []Entry) {
-	t := st.Trimmed
+	t := st.More.Trimmed
 	if t.Sums == t.Gone {
 		t.Sums++
 	}

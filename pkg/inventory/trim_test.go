@@ -177,7 +177,7 @@ func TestJournalIsBounded(t *testing.T) {
 		}
 	}
 	st := g.state("DC1")
-	exact := st.JournalCount - howFar(st).From*SegmentSize
+	exact := st.More.JournalCount - howFar(st).From*SegmentSize
 	if exact > 4096+SegmentSize || exact < 4096-SegmentSize {
 		t.Errorf("%d entries are kept exactly", exact)
 	}
@@ -197,8 +197,8 @@ func TestJournalIsBounded(t *testing.T) {
 
 // howFar is how far back a location's journal is exact.
 func howFar(st *LocationState) Trimmed {
-	if st.Trimmed == nil {
+	if st.More == nil || st.More.Trimmed == nil {
 		return Trimmed{}
 	}
-	return *st.Trimmed
+	return *st.More.Trimmed
 }

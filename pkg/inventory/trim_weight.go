@@ -58,15 +58,19 @@ func vquantity(q Quantity) int {
 }
 
 func weighLocation(st *LocationState) int {
-	n := vtext(st.Location) + vlong(st.Version) + vlong(st.JournalCount) + vquantity(st.Safety) + 5
+	n := vtext(st.Location) + vlong(st.Version) + vlong(st.journalCount()) + 5
 	for _, q := range st.States {
 		n += vquantity(q)
 	}
-	n += weighBuckets(st.Reserved) + weighBuckets(st.Supply)
-	if m := st.LastCount; m != nil {
+	safety, _ := st.Safety()
+	n += vquantity(safety) + weighBuckets(st.Reserved()) + weighBuckets(st.Supply())
+	if st.More == nil {
+		return n
+	}
+	if m := st.More.LastCount; m != nil {
 		n += vlong(int64(m.AsOf)) + optional(m.Source) + optionalLong(m.Sequence) + optional(m.Snapshot) + 3
 	}
-	if t := st.Trimmed; t != nil {
+	if t := st.More.Trimmed; t != nil {
 		n += vlong(t.From) + optionalLong(int64(t.Blurred)) + vlong(t.Sums) + vlong(t.Gone)
 	}
 	return n

@@ -175,7 +175,7 @@ func (l *Ledger) compare(a *AuthorityPolicy, v *View) {
 		then = st.States
 	}
 	n.Inexact = f != nil || v.Blurred > v.AsOf || n.AsOf-c.Lag < st.trimmed().Blurred
-	claims := total(st.Reserved)
+	claims := total(st.Reserved())
 	gaps := make([]gap, 0, NumStates)
 	var held Quantity
 	for _, b := range v.Balances {

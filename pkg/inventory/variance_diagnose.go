@@ -32,7 +32,7 @@ func (l *Ledger) diagnose(a *AuthorityPolicy, v *View, st *LocationState, then [
 		n.Diagnosis = DiagnosisBetweenStates
 		return
 	}
-	if claims := total(st.Reserved); claims == size {
+	if claims := total(st.Reserved()); claims == size {
 		n.Diagnosis = DiagnosisClaims
 		return
 	}

@@ -79,7 +79,7 @@ func (n *Variance) awaited(st *LocationState) {
 	}
 	var sum Quantity
 	var found []InFlight
-	for _, b := range st.Supply {
+	for _, b := range st.Supply() {
 		if b.Due > Day(n.AsOf/dayLength)+1 {
 			return
 		}

@@ -165,7 +165,7 @@ func (p *processor) open(st *stream.State, ev *inventory.Event) (*ledger, error)
 	key := inventory.Key{Entity: ev.Key.Entity, Item: inventory.Item(strings.Clone(string(ev.Key.Item)))} // outlives the event
 	led := &ledger{pieces: pieces{st: st, codecs: p.codecs, key: key}}
 	led.pieces.headKey = st.Own(st.Group() + "|" + inventory.PieceHead)
-	led.Ledger = *inventory.NewLedger(key, &led.pieces)
+	led.Open(key, &led.pieces)
 	if err := led.pieces.err; err != nil {
 		return nil, fmt.Errorf("reading state of %s: %w: %w", st.Group(), stream.ErrStop, err)
 	}
