@@ -119,7 +119,7 @@ bench/canonicalizer: ## what a message of each kind costs, parsed, mapped and en
 
 .PHONY: profile
 profile: ## measure anew what the build is optimised by, on a quiet machine
-	cd test && BENCH_PROFILE=$(CURDIR)/services/stockweave/default.pgo GOWORK=off go test -tags bench -count 1 -timeout 60m -run '^TestBench$$' -v ./bench
+	cd test && BENCH_PROFILE=$(CURDIR)/services/stockweave/default.pgo GOWORK=off go test -tags bench -count 1 -timeout 60m -run '^TestBench$$' -v ./bench; rm -f $(CURDIR)/services/stockweave/default.pgo.allocs
 
 FAULTS := STOCKWEAVE_FAULTS=long TRIES=1500 GOWORK=off go test -p 1 -count 1 -timeout 120m
 .PHONY: faults

@@ -82,17 +82,20 @@ func (x *idIndex) drop(ids []Seen) {
 	x.of, x.gone = of, 0
 }
 
-// remember adds an id. When the head holds too many, the older half goes to the
+// remember adds an id. When the head holds as many as it may, the older half goes to the
 // open segment, so that this is not rewritten with every event.
 func (l *Ledger) remember(s Seen) {
 	if cap(l.head.IDs) == 0 {
 		l.head.IDs = make([]Seen, 0, 8)
 	}
-	l.head.IDs = append(l.head.IDs, s)
-	if len(l.head.IDs) <= MaxRecentIDs {
-		return
+	if len(l.head.IDs) == MaxRecentIDs {
+		l.leaveIDs(MaxRecentIDs/2 + 1)
 	}
-	k := len(l.head.IDs) - MaxRecentIDs/2
+	l.head.IDs = append(l.head.IDs, s)
+}
+
+// leaveIDs moves the oldest k ids of the head.
+func (l *Ledger) leaveIDs(k int) {
 	x := l.index() // before the segments grow
 	x.add(l.head.IDs[:k])
 	for _, s := range l.head.IDs[:k] {
