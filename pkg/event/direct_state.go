@@ -86,7 +86,7 @@ func decodeLocationState(r *reader, x *inv.LocationState) {
 	m.JournalCount = r.long()
 	m.Trimmed = decodeBody(r, trimmedTable.dec)
 	if !m.IsZero() {
-		x.More = &m
+		x.More = new(m)
 	}
 }
 

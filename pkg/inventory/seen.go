@@ -88,8 +88,8 @@ func (l *Ledger) remember(s Seen) {
 	if cap(l.head.IDs) == 0 {
 		l.head.IDs = make([]Seen, 0, 8)
 	}
-	if len(l.head.IDs) == MaxRecentIDs {
-		l.leaveIDs(MaxRecentIDs/2 + 1)
+	if n := len(l.head.IDs); n >= MaxRecentIDs {
+		l.leaveIDs(n + 1 - MaxRecentIDs/2)
 	}
 	l.head.IDs = append(l.head.IDs, s)
 }
