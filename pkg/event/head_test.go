@@ -66,11 +66,12 @@ func TestHeadInParts(t *testing.T) {
 				if rng.IntN(8) == 0 {
 					l := &h.Locations[i]
 					l.States[rng.IntN(int(inv.NumStates))] = inv.Quantity(rng.Int64N(1 << rng.IntN(50)))
-					m := &inv.LocationMore{LastCount: &inv.CountMark{AsOf: 1, Source: "wms"}}
+					var m inv.LocationMore
 					if l.More != nil {
-						m.Reserved, m.Supply = l.More.Reserved, l.More.Supply
+						m = *l.More
 					}
-					l.More = m
+					m.LastCount = &inv.CountMark{AsOf: 1, Source: "wms"}
+					l.More = &m
 					same.Locations &^= 1 << i
 				}
 			}
